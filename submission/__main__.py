@@ -1,0 +1,268 @@
+"""The command line.
+
+python -m submission run                                   # public tasks, the embedded model, any laptop
+python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
+python -m submission score OUT --solutions FILE --revote kgmon
+python -m submission report OUT
+python -m submission pretrain --minutes 60 --rearc re_arc.npz --out DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from submission.config import EMBEDDED, PRESETS, preset, with_changes
+from submission.tasks import (
+    PUBLIC_SETS,
+    BadInput,
+    Solutions,
+    Task,
+    public_set,
+    read_challenges,
+    read_solutions,
+)
+
+PANEL = 24
+"""Tasks of a public set that are run by default: the cheapest, by prompt length."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
+    try:
+        result: int = options.command(options)
+        return result
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    from submission.run import Run, run
+
+    settings = with_changes(preset(options.preset), options.set)
+    tasks, solutions = _tasks(options)
+    name = options.challenges.stem if options.challenges else options.data
+    out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    _folder(out, options.resume, options.fresh)
+    if not (options.model / "config.json").is_file():
+        raise BadInput(f"{options.model}: there is no config.json, so this is not a model folder")
+    seconds = options.minutes * 60 if options.minutes is not None else None
+    if options.hours is not None:
+        seconds = options.hours * 3600
+    summary = run(Run(out, options.model, settings, options.seed, seconds, options.resume), tasks, solutions)
+    _tell(summary)
+    print(f"{out}/submission.json  {out}/report.html  {out}/summary.json")
+    return 0
+
+
+def _score(options: argparse.Namespace) -> int:
+    from submission import answers
+    from submission.run import by_rule
+
+    submission = _submission(options.out)
+    if options.solutions is not None:
+        solutions: Solutions | None = read_solutions(options.solutions)
+    else:
+        _, solutions = _tasks_of(options, submission)
+    if not solutions:
+        raise BadInput("there is nothing to score against: name a solutions file by --solutions")
+    if options.revote:
+        rules = by_rule(_records(options.out, solutions), solutions)
+        if options.revote not in rules:
+            raise BadInput(f"no rule is called {options.revote!r}; there are {', '.join(rules)}")
+        print(f"solved by {options.revote}: {rules[options.revote]} of {len(solutions)}")
+    else:
+        _tell({"tasks": len(solutions), **answers.score(submission, solutions)})
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    import json
+
+    from submission.report import write_report
+
+    try:
+        summary = json.loads((options.out / "summary.json").read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{options.out}: has no summary.json to report on ({error})") from None
+    tasks, solutions = _tasks_of(options, _submission(options.out))
+    print(write_report(options.out, tasks, _records(options.out, tasks), summary, solutions))
+    return 0
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    import torch
+
+    from submission.pretrain import Pretraining, pretrain
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    given = {name: getattr(options, name) for name in Pretraining.__dataclass_fields__}
+    settings = Pretraining(**{name: value for name, value in given.items() if value is not None})
+    pretrain(settings, options.out, options.rearc, options.resume)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m submission", description="An ARC Prize solver.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="solve tasks and write submission.json")
+    run.set_defaults(command=_run)
+    _source(run)
+    which = run.add_mutually_exclusive_group()
+    which.add_argument("--tasks", type=_count, help=f"the N cheapest tasks (public sets: {PANEL} by default)")
+    which.add_argument("--only", help="these task ids, separated by commas")
+    clock = run.add_mutually_exclusive_group()
+    clock.add_argument("--hours", type=_positive, help="wall time of the run")
+    clock.add_argument("--minutes", type=_positive, help="wall time of the run")
+    run.add_argument("--model", type=Path, default=EMBEDDED, help="a model folder (default: the embedded model)")
+    run.add_argument("--preset", default="laptop", help=f"settings: {', '.join(PRESETS)}")
+    run.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change one setting")
+    run.add_argument("--out", type=Path, help="output folder (default: runs/<time>-<data>)")
+    run.add_argument("--seed", type=int, default=0)
+    again = run.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
+    again.add_argument("--fresh", action="store_true", help="begin anew in a folder that holds a run")
+
+    score = commands.add_parser("score", help="score a submission against solutions")
+    score.set_defaults(command=_score)
+    score.add_argument("out", type=Path, help="a run's folder, or a submission.json")
+    _source(score)
+    score.add_argument("--revote", metavar="RULE", help="what another voting rule would have scored")
+
+    report = commands.add_parser("report", help="write report.html of a run anew")
+    report.set_defaults(command=_report)
+    report.add_argument("out", type=Path, help="a run's folder")
+    _source(report)
+
+    train = commands.add_parser("pretrain", help="train the embedded model from scratch")
+    train.set_defaults(command=_pretrain)
+    train.add_argument("--out", type=Path, required=True)
+    train.add_argument("--rearc", type=Path, help="RE-ARC packed as .npz; without it, the public training tasks alone")
+    train.add_argument("--resume", action="store_true", help="go on from OUT/trunk")
+    train.add_argument("--threads", type=_count, default=0)
+    kinds: dict[str, Callable[[str], Any]] = {
+        "minutes": _positive,
+        "seed": int,
+        "device": str,
+        "decay": float,
+    }
+    kinds |= dict.fromkeys(("hidden", "layers", "tokens", "limit", "warmup"), _count)
+    kinds |= dict.fromkeys(("rate", "other_rate", "anneal"), _positive)
+    for name, kind in kinds.items():
+        train.add_argument(f"--{name.replace('_', '-')}", type=kind, required=name == "minutes")
+    return parser
+
+
+def _source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--challenges", type=Path, help="a challenges file, as on Kaggle")
+    parser.add_argument("--solutions", type=Path, help="its solutions, for scoring only")
+    parser.add_argument("--data", choices=PUBLIC_SETS, default="arc1-eval", help="a public set (default: arc1-eval)")
+
+
+def _tasks(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | None]:
+    """The tasks that are asked for, and their solutions where they are known."""
+    from submission.prompts import CHAT16, task_length
+
+    if options.challenges is not None:
+        tasks = read_challenges(options.challenges)
+        solutions: Solutions | None = read_solutions(options.solutions, tasks) if options.solutions else None
+    elif options.solutions is not None:
+        raise BadInput("--solutions needs --challenges: a public set brings its own")
+    else:
+        tasks, solutions = public_set(options.data)
+    if options.only is not None:
+        wanted = options.only.split(",")
+        if unknown := [name for name in wanted if name not in tasks]:
+            raise BadInput(f"there is no task {unknown[0]!r} among these {len(tasks)}")
+        chosen = wanted
+    else:
+        number = options.tasks if options.tasks is not None else (PANEL if options.challenges is None else len(tasks))
+        longest = {n: max(task_length(CHAT16, t.demonstrations, q) for q in t.tests) for n, t in tasks.items()}
+        chosen = sorted(tasks, key=lambda name: (longest[name], name))[:number]
+    kept = {name: tasks[name] for name in chosen}
+    return kept, None if solutions is None else {name: solutions[name] for name in chosen}
+
+
+def _submission(out: Path) -> dict[str, Any]:
+    """The submission in a run's folder, or in the file itself."""
+    import json
+
+    path = out / "submission.json" if out.is_dir() else out
+    try:
+        submission = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read as a submission ({error})") from None
+    if not isinstance(submission, dict):
+        raise BadInput(f"{path}: is not a submission, which is an object of tasks")
+    return submission
+
+
+def _tasks_of(options: argparse.Namespace, submission: dict[str, Any]) -> tuple[dict[str, Task], Solutions | None]:
+    """The tasks that a submission answers, from the file or set that the options name."""
+    options.only, options.tasks = ",".join(submission), None
+    return _tasks(options)
+
+
+def _records(out: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    import json
+
+    paths = {name: out / "journal" / f"{name}.json" for name in names}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
+def _folder(out: Path, resume: bool, fresh: bool) -> None:
+    """Refuse to mix runs; with --fresh the old journal is put aside, not deleted."""
+    begun = (out / "journal").is_dir()
+    if begun and not (resume or fresh):
+        raise BadInput(f"{out}: holds a run already; --resume goes on with it, --fresh begins anew")
+    if resume and not begun:
+        raise BadInput(f"{out}: there is no run to resume")
+    if begun and fresh:
+        (out / "journal").rename(out / f"journal-{time.strftime('%Y%m%d-%H%M%S')}")
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out}: is not a folder")
+
+
+def _tell(summary: dict[str, Any]) -> None:
+    if "solved_tasks" in summary:
+        print(f"solved {summary['solved_tasks']} of {summary['tasks']} tasks")
+    for name in (
+        "score_by_output",
+        "score_by_task",
+        "score_strict",
+        "coverage",
+        "seconds_per_task",
+        "peak_rss_mb",
+    ):
+        if summary.get(name) is not None:
+            print(f"{name:18} {summary[name]:.4g}")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Settings: frozen, documented, one default each; presets by name; `--set section.field=value` on top."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from submission.tasks import BadInput
+
+EMBEDDED = Path(__file__).parent / "models" / "embedded"
+"""The model that is part of the package."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """How the language model is loaded."""
+
+    context: int = 8192
+    """Tokens of a prompt and its answer together; longer tasks lose demonstrations."""
+    four_bit: bool = True
+    """Weights of the blocks in NF4; a checkpoint that is already quantized stays as it is."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """What is computed in. auto: bfloat16 on GPUs that have it, float16 on older ones, float32 on the CPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPU, if there is one."""
+    threads: int = 0
+    """CPU threads of the worker; 0 leaves it to torch."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """The rows that a task is trained on."""
+
+    recipe: Literal["poe", "nvarc", "marc"] = "poe"
+    """See `lessons`."""
+    copies: int = 8
+    """Rows for each of the 8 symmetries (poe: 8, nvarc: 16); marc takes as many as its rules give."""
+    most: int = 250
+    """marc only: the most rows."""
+    background: Literal["keep", "permute"] = "permute"
+    """Whether colour 0 keeps its place in recolourings, in lessons and in views."""
+
+
+@dataclass(frozen=True)
+class Adapt:
+    """Test-time training of the LoRA weights."""
+
+    rank: int = 32
+    """LoRA rank; 0 leaves the base model as it is: no test-time training."""
+    alpha: float = 16.0
+    """The LoRA product is scaled by alpha / sqrt(rank) (rank-stabilised)."""
+    rate: float = 1e-4
+    """Peak learning rate of AdamW."""
+    batch: int = 1
+    """Rows a step."""
+    warmup: float = 0.25
+    """Share of the steps in which the rate rises; a cosine brings it down after."""
+    clip: float = 1.0
+    """Largest norm of a gradient."""
+    converged: float = 0.002
+    """Training stops when the mean loss of the last 8 steps is below this (nats a token)."""
+    share: float = 0.6
+    """Training takes at most this share of a task's time."""
+    checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, a third more time."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """From how many views, and down to which probability, answers are looked for."""
+
+    views: int = 16
+    """Views of each test input, used for proposing and for scoring."""
+    threshold: float = 0.09
+    """Every answer at least this probable in a view is found; 1 is the greedy limit: the one best path."""
+    tokens: int = 49152
+    """Prompt tokens held at once; more views than fit are searched in groups."""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """How two attempts are chosen from the candidates."""
+
+    rule: Literal["poe", "probmul", "kgmon", "flat", "hierarchical"] = "poe"
+    """See `voting`."""
+
+
+@dataclass(frozen=True)
+class Time:
+    """How long a task may take, whatever the run as a whole may."""
+
+    seconds: float = 600.0
+    """The most seconds for one task."""
+    grace: float = 60.0
+    """Seconds after a task's deadline at which its worker is taken for hung and replaced."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run."""
+
+    model: Model = field(default_factory=Model)
+    lessons: Lessons = field(default_factory=Lessons)
+    adapt: Adapt = field(default_factory=Adapt)
+    search: Search = field(default_factory=Search)
+    vote: Vote = field(default_factory=Vote)
+    time: Time = field(default_factory=Time)
+
+    def __post_init__(self) -> None:
+        _require(0 < self.search.threshold <= 1, "search.threshold must lie above 0 and at most at 1")
+        _require(self.time.seconds > 0 and self.time.grace > 0, "time.seconds and time.grace must be above 0")
+        _require(0 < self.adapt.share < 1, "adapt.share must lie between 0 and 1")
+        _require(0 <= self.adapt.warmup <= 1, "adapt.warmup must lie between 0 and 1")
+        _require(self.model.context >= 1024, "model.context must be at least 1024: a 30x30 answer takes 930 tokens")
+        for name, least in {
+            "search.views": 1, "lessons.copies": 1, "lessons.most": 1, "adapt.batch": 1, "adapt.rank": 0,
+            "search.tokens": 1, "model.threads": 0,
+        }.items():  # fmt: skip
+            section, key = name.split(".")
+            _require(asdict(self)[section][key] >= least, f"{name} must be at least {least}")
+
+
+def preset(name: str) -> Settings:
+    """The settings of this name."""
+    _require(name in PRESETS, f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def with_changes(settings: Settings, changes: Sequence[str]) -> Settings:
+    """Settings with `section.field=value` texts applied; unknown names and wrong types are BadInput."""
+    for change in changes:
+        name, equals, text = change.partition("=")
+        section, dot, key = name.partition(".")
+        _require(bool(equals and dot), f"--set {change}: expected section.field=value")
+        _require(section in {f.name for f in fields(settings)}, f"--set {change}: there is no section {section!r}")
+        part = getattr(settings, section)
+        hints = get_type_hints(type(part))
+        _require(key in hints, f"--set {change}: {section} has no field {key!r}; it has {', '.join(hints)}")
+        value = _value(text, hints[key], change)
+        settings = replace(settings, **{section: replace(part, **{key: value})})
+    return settings
+
+
+def _value(text: str, kind: Any, change: str) -> Any:
+    choices = get_args(kind)
+    if choices:
+        _require(text in choices, f"--set {change}: expected one of {', '.join(choices)}")
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    if kind is float and type(value) is int:
+        value = float(value)
+    _require(type(value) is kind, f"--set {change}: expected a value of type {kind.__name__}")
+    return value
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise BadInput(sentence)
+
+
+PRESETS = {
+    "laptop": Settings(
+        model=Model(context=4096),
+        lessons=Lessons(copies=24, background="keep"),
+        adapt=Adapt(rank=32, rate=2e-3, batch=4, warmup=0.1, converged=0.01),
+        time=Time(seconds=120.0),
+    ),
+    "t4x2": Settings(adapt=Adapt(checkpointing=True)),
+    "l4x4": Settings(adapt=Adapt(checkpointing=True)),
+}
+"""laptop: the embedded model on two CPU cores. t4x2, l4x4: an 8B on Kaggle's machines, PoE's published recipe."""

@@ -1,0 +1,93 @@
+"""Test-time training: a plain torch loop over the adapter's weights, until done, converged, or out of time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from submission.budget import Deadline
+from submission.config import Adapt
+from submission.engine import Fit
+from submission.prompts import Layout, Row, padded
+
+CONVERGENCE_WINDOW = 8
+"""Steps whose mean loss decides that training has converged."""
+
+
+def finetune(
+    model: nn.Module,
+    layout: Layout,
+    rows: Sequence[Row],
+    settings: Adapt,
+    until: Deadline,
+    rng: np.random.Generator,
+) -> Fit:
+    """Train whatever in `model` requires a gradient, once through the rows.
+
+    The learning rate rises over the first `warmup` share and falls by a cosine to zero. Where the clock runs
+    faster than the steps, the clock sets the rate, so that a training cut by its deadline is annealed all the same.
+    A gradient that is not finite ends the training before it reaches the weights.
+    """
+    began = time.monotonic()
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=settings.rate, weight_decay=0.0, fused=True)
+    steps = batches(rows, settings.batch, rng)
+    whole = until.left()
+    losses: list[float] = []
+    stopped = "done"
+    model.train()
+    for k, batch in enumerate(steps):
+        if until.passed():
+            stopped = "deadline"
+            break
+        progress = max(k / len(steps), 1 - until.left() / whole if math.isfinite(whole) else 0.0)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * schedule(progress, k, settings.warmup * len(steps))
+        loss = batch_loss(model, layout, batch)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(weights, settings.clip)
+        if not torch.isfinite(norm):
+            stopped = "not finite"
+            break
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+        if np.mean(losses[-CONVERGENCE_WINDOW:]) < settings.converged and k >= CONVERGENCE_WINDOW:
+            stopped = "converged"
+            break
+    model.eval()
+    return Fit(len(losses), tuple(losses), time.monotonic() - began, stopped)
+
+
+def schedule(progress: float, step: int, warmup: float) -> float:
+    """The share of the peak rate at `progress` 0..1: a cosine, and a linear rise over the first `warmup` steps."""
+    return min(1.0, (step + 1) / max(1.0, warmup)) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def batches(rows: Sequence[Row], size: int, rng: np.random.Generator) -> list[list[Row]]:
+    """Rows of like length together, so that little is padded; the batches in random order."""
+    order = sorted(range(len(rows)), key=lambda k: len(rows[k].ids))
+    groups = [[rows[k] for k in order[at : at + size]] for at in range(0, len(order), size)]
+    return [groups[k] for k in rng.permutation(len(groups))]
+
+
+def batch_loss(model: nn.Module, layout: Layout, batch: Sequence[Row]) -> Tensor:
+    """Mean cross-entropy, in nats, of the learned tokens of a batch."""
+    device = next(model.parameters()).device
+    ids, learn, where = (torch.from_numpy(each).to(device) for each in padded(layout, batch))
+    # Right padding needs no mask: a causal model never looks at what comes later.
+    logits = model(input_ids=ids, position_ids=position_ids(where), use_cache=False).logits
+    learned = learn[:, 1:]
+    return F.cross_entropy(logits[:, :-1][learned].float(), ids[:, 1:][learned])
+
+
+def position_ids(where: Tensor) -> Any:
+    """Positions [axes, batch, length] as transformers wants them: [batch, length] where there is one axis."""
+    return where[0] if len(where) == 1 else where
