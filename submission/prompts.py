@@ -148,7 +148,7 @@ def successors(layout: Layout, state: AnswerState) -> Mapping[int, AnswerState |
     if column < (width or LARGEST_SIDE):
         gap = layout.cell_gap if column else ()
         options += [((*gap, cell), AnswerState(width, rows, column + 1)) for cell in layout.cells]
-    if column == width or (not width and column):
+    if column and column == (width or column):
         if rows + 1 < LARGEST_SIDE:
             options += [((*layout.row_gap, cell), AnswerState(column, rows + 1, 1)) for cell in layout.cells]
         options.append((layout.answer_close, None))

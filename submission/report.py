@@ -406,11 +406,12 @@ dt { font-size: .8rem; } dd { margin: 0; overflow-wrap: anywhere; }
 .map { display: flex; flex-wrap: wrap; gap: 4px; margin: 2rem 0 .75rem; }
 .map a { width: 1rem; height: 1rem; border-radius: 3px; background: var(--is); transition: transform .1s; }
 .map a:hover, .map a:focus-visible { transform: scale(1.35); }
-.map .not-reached, .key .not-reached::before, .not-reached .verdict::before { background: none; box-shadow: inset 0 0 0 1.5px var(--is); }
+.map .not-reached, .key .not-reached::before, .not-reached .verdict::before {
+  background: none; box-shadow: inset 0 0 0 1.5px var(--is); }
 .map a.off { opacity: .15; } .task.off { display: none; }
 .key { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 0; font-size: .875rem; }
-.key span::before, .verdict::before { content: ""; display: inline-block; width: .65rem; height: .65rem; margin-right: .45rem;
-  border-radius: 2px; background: var(--is); }
+.key span::before, .verdict::before { content: ""; display: inline-block; width: .65rem; height: .65rem;
+  margin-right: .45rem; border-radius: 2px; background: var(--is); }
 .filter { position: sticky; top: 0; z-index: 1; display: flex; gap: .4rem; margin: 0 -1.25rem;
   padding: .7rem 1.25rem; overflow-x: auto; background: var(--paper); border-bottom: 1px solid var(--line); }
 button { flex: none; padding: .3rem .8rem; border: 1px solid var(--line); border-radius: 99px;
@@ -436,7 +437,8 @@ figure { margin: 0; min-width: 0; }
 canvas { display: block; max-width: 100%; border-radius: 2px; }
 figcaption { margin-top: .35rem; font-size: .875rem; line-height: 1.4; max-width: 12rem; }
 figcaption p { margin: 0; }
-.yes, .no { font-weight: 600; white-space: nowrap; } .yes { color: var(--right); } .no { color: var(--wrong); }
+.yes, .no { font-weight: 600; white-space: nowrap; }
+.yes { color: var(--right); } .no { color: var(--wrong); }
 .blank { width: 7rem; height: 7rem; border: 1px dashed var(--line); border-radius: 2px; }
 summary { width: fit-content; color: var(--soft); font-size: .875rem; cursor: pointer; }
 summary:hover, details[open] > summary { color: var(--ink); }
@@ -444,7 +446,7 @@ summary:hover, details[open] > summary { color: var(--ink); }
 table { margin: .5rem 0 0; border-collapse: collapse; font-size: .875rem; }
 th { color: var(--soft); font-weight: 400; }
 th, td { padding: .5rem 1.25rem .5rem 0; text-align: left; vertical-align: middle; }
-td { border-top: 1px solid var(--line); }
+td { border-top: 1px solid var(--line); } td:last-child { padding-right: 0; white-space: nowrap; }
 .fit, .none, .notes, .nothing { color: var(--soft); font-size: .875rem; }
 .fit { margin: 1rem 0 0; padding-top: .75rem; border-top: 1px solid var(--line); }
 .fit svg { width: 6rem; height: 1.25rem; margin-right: .75rem; vertical-align: middle; overflow: visible; }

@@ -1,0 +1,59 @@
+"""Small things that many tests share: tiny models with random weights, saved as real checkpoints, and tiny tasks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from submission.tasks import Pair, Task, grid  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny models run fastest on one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_grid_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GridLM of 2 blocks with random weights, as a checkpoint folder."""
+    from submission.gridlm import fresh
+
+    folder = tmp_path_factory.mktemp("gridlm")
+    fresh(hidden=64, layers=2, seed=1).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=["llama", "mistral", "qwen3"])
+def tiny_line_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stock causal language model of 2 blocks over the 16 ids of chat16, with random weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(
+        request.param, vocab_size=16, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=32, max_position_embeddings=4096, pad_token_id=13, bos_token_id=14,
+        eos_token_id=15, tie_word_embeddings=False,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        model = AutoModelForCausalLM.from_config(config)
+    folder = tmp_path_factory.mktemp(request.param)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def small_task() -> Task:
+    """Turn each grid upside down; three demonstrations of 2x3 cells, two test inputs."""
+    rng = np.random.default_rng(5)
+    inputs = [grid(rng.integers(0, 10, (2, 3))) for _ in range(5)]
+    pairs = tuple(Pair(each, grid(each[::-1])) for each in inputs[:3])
+    return Task("small", pairs, tuple(inputs[3:]))
