@@ -108,11 +108,11 @@ def test_time_is_shared_by_cost() -> None:
     assert task_deadline(run, [10, 30], most=1).left() == pytest.approx(25), "in any one unit"
 
 
-def test_a_task_may_take_several_times_its_share() -> None:
+def test_a_task_may_take_several_times_its_share_and_no_more() -> None:
     run = within(100, Clock())
     assert task_deadline(run, [1] * 20, most=1).left() == pytest.approx(5)
-    assert task_deadline(run, [1] * 20).left() == pytest.approx(15)
-    assert task_deadline(run, [1] * 20, most=2).left() == pytest.approx(10)
+    assert 5 < task_deadline(run, [1] * 20, most=2).left() <= 10
+    assert 10 < task_deadline(run, [1] * 20).left() <= 15
 
 
 def test_the_last_task_may_take_all_that_is_left() -> None:

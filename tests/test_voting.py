@@ -207,11 +207,5 @@ def test_every_candidate_is_ranked_once_so_that_the_second_attempt_differs_from_
 
 
 @pytest.mark.parametrize("rule", ALL_RULES)
-def test_one_candidate_given_twice_does_not_take_both_attempts(rule: str) -> None:
-    table = [candidate(A, {0: -1.0}, [-1]), candidate(grid([[1]]), {0: -1.0}, [-1]), candidate(B, {}, [-5])]
-    assert names(rank(table, [0], rule)[:2]) == "AB"
-
-
-@pytest.mark.parametrize("rule", ALL_RULES)
 def test_no_candidates_no_attempts(rule: str) -> None:
     assert rank([], [0, 1], rule) == []

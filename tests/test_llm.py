@@ -1,0 +1,195 @@
+"""The 4-bit model: loading, adapting, forgetting bit for bit, and the CPU packing trap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bitsandbytes
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from submission.budget import NEVER, Deadline
+from submission.config import Adapt, Model, Search
+from submission.finetune import batch_loss, batches, finetune, schedule
+from submission.gridlm import fresh
+from submission.llm import LanguageModel, layout_of
+from submission.prompts import CHAT16, GRID16, Prompt, Row, padded, prompt, row
+from submission.tasks import BadInput, Pair, Task, generator, grid
+
+ADAPT = Adapt(rank=4, rate=3e-3, batch=4, warmup=0.1)
+
+
+def engine(path: Path, **adapt: object) -> LanguageModel:
+    settings = Adapt(**{**ADAPT.__dict__, **adapt})  # type: ignore[arg-type]
+    return LanguageModel(path, Model(device="cpu"), settings, Search())
+
+
+def rows_of(task: Task, copies: int = 1) -> list[Row]:
+    return [row(GRID16, task.demonstrations, 4096, first_learned=1)] * copies
+
+
+def question(task: Task) -> list[Prompt]:
+    return [prompt(GRID16, task.demonstrations, each, 4096) for each in task.tests]
+
+
+def logits(model: LanguageModel, task: Task) -> torch.Tensor:
+    ids, _, where = padded(GRID16, rows_of(task))
+    with torch.no_grad():
+        return model.model(
+            input_ids=torch.from_numpy(ids), position_ids=torch.from_numpy(where), use_cache=False
+        ).logits
+
+
+def test_the_blocks_are_in_four_bits_and_only_the_adapter_learns(tiny_grid_model: Path) -> None:
+    model = engine(tiny_grid_model)
+    four_bit = [m for m in model.model.modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
+    assert len(four_bit) == 2 * 7, "seven projections in each of the two blocks"
+    assert all(m.weight.dtype == torch.uint8 for m in four_bit)
+    assert not any(m.support_avx512bf16_for_cpu for m in four_bit)
+    learning = [name for name, p in model.model.named_parameters() if p.requires_grad]
+    assert len(learning) == 2 * 2 * 7
+    assert all("lora_" in name for name in learning)
+
+
+def test_the_loss_falls_and_forget_brings_the_base_model_back_bit_for_bit(
+    tiny_grid_model: Path, small_task: Task
+) -> None:
+    model = engine(tiny_grid_model)
+    before = logits(model, small_task)
+    first = model.adapt(rows_of(small_task, 80), NEVER, seed=0)
+    assert first.steps == 20
+    assert np.mean(first.losses[-3:]) < 0.9 * np.mean(first.losses[:3])
+    assert not torch.equal(logits(model, small_task), before)
+    model.forget()
+    assert torch.equal(logits(model, small_task), before)
+    again = model.adapt(rows_of(small_task, 80), NEVER, seed=0)
+    assert again.losses == first.losses, "nothing of the first task is left, the optimizer's moments included"
+
+
+def test_the_gradient_is_the_same_before_and_after_inference(tiny_grid_model: Path, small_task: Task) -> None:
+    """bitsandbytes repacks CPU weights in an evaluation pass; trained on after that, gradients are wrong."""
+
+    def gradient(model: LanguageModel) -> torch.Tensor:
+        model.model.train()
+        model.model.zero_grad()
+        batch_loss(model.model, GRID16, rows_of(small_task)).backward()
+        model.model.eval()
+        return torch.cat([p.grad.reshape(-1) for p in model.model.parameters() if p.grad is not None])
+
+    model = engine(tiny_grid_model)
+    before = gradient(model)
+    model.propose(question(small_task), 0.5, Deadline(3.0, iter(range(1000)).__next__))
+    logits(model, small_task)
+    after = gradient(model)
+    assert before.abs().sum() > 0
+    assert torch.equal(before, after)
+
+
+def test_a_checkpoint_is_the_same_after_inference(tiny_grid_model: Path, small_task: Task) -> None:
+    model = engine(tiny_grid_model)
+    kept = {name: p.clone() for name, p in model.model.state_dict().items()}
+    logits(model, small_task)
+    assert all(torch.equal(p, kept[name]) for name, p in model.model.state_dict().items())
+
+
+def test_four_bits_cost_little(tiny_grid_model: Path, small_task: Task) -> None:
+    exact = LanguageModel(tiny_grid_model, Model(device="cpu", four_bit=False), ADAPT, Search())
+    rounded = engine(tiny_grid_model)
+    difference = (logits(exact, small_task) - logits(rounded, small_task)).norm() / logits(exact, small_task).norm()
+    assert 0 < difference < 0.25
+
+
+def test_training_stops_at_the_deadline_and_when_converged(tiny_grid_model: Path, small_task: Task) -> None:
+    ticks = iter(range(10_000))
+    cut = engine(tiny_grid_model).adapt(rows_of(small_task, 400), Deadline(9.0, lambda: next(ticks)), seed=0)
+    assert cut.stopped == "deadline"
+    assert 1 <= cut.steps < 9
+    done = engine(tiny_grid_model, converged=100.0).adapt(rows_of(small_task, 80), NEVER, seed=0)
+    assert (done.stopped, done.steps) == ("converged", 9)
+    assert engine(tiny_grid_model, rank=0).adapt(rows_of(small_task), NEVER, seed=0).stopped == "off"
+
+
+def test_a_training_that_leaves_the_finite_numbers_is_undone(tiny_grid_model: Path, small_task: Task) -> None:
+    model = engine(tiny_grid_model, rate=1e30, clip=1e30, warmup=0.0)
+    before = logits(model, small_task)
+    fit = model.adapt(rows_of(small_task, 80), NEVER, seed=0)
+    assert fit.stopped == "not finite"
+    assert torch.equal(logits(model, small_task), before)
+
+
+def test_the_adapter_starts_from_the_seed_alone(tiny_grid_model: Path) -> None:
+    torch.manual_seed(1)
+    one = engine(tiny_grid_model)
+    torch.manual_seed(2)
+    two = engine(tiny_grid_model)
+    pairs = zip(one.model.parameters(), two.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_adapting_changes_the_answers_of_stock_models_too(tiny_line_model: Path, small_task: Task) -> None:
+    model = engine(tiny_line_model)
+    assert model.layout is CHAT16
+    lessons = [row(CHAT16, small_task.demonstrations, 4096)] * 40
+    asked = [prompt(CHAT16, small_task.demonstrations, each, 4096) for each in small_task.tests]
+    truth = [[grid(each[::-1])] for each in small_task.tests]
+    before = model.score(asked, truth, NEVER)
+    fit = model.adapt(lessons, NEVER, seed=0)
+    assert fit.losses[-1] < fit.losses[0]
+    assert not np.allclose(model.score(asked, truth, NEVER), before), "the prompts are read again with the new weights"
+    model.forget()
+    assert np.array_equal(model.score(asked, truth, NEVER), before)
+
+
+def test_views_that_do_not_fit_together_are_searched_in_groups(tiny_grid_model: Path, small_task: Task) -> None:
+    asked = question(small_task) * 3
+    answers = [[grid([[1, 2]]), grid([[3]])]] * len(asked)
+    whole = engine(tiny_grid_model).score(asked, answers, NEVER)
+    narrow = LanguageModel(tiny_grid_model, Model(device="cpu"), ADAPT, Search(tokens=len(asked[0].ids) * 2))
+    assert np.allclose(narrow.score(asked, answers, NEVER), whole, atol=1e-4)
+    cut = narrow.score(asked[:], answers, Deadline(0.0, lambda: 1.0))
+    assert np.isnan(cut).all(), "no time, no scores, no crash"
+
+
+def test_a_folder_without_a_model_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"there is no config\.json"):
+        engine(tmp_path)
+
+
+def test_the_layout_is_told_by_the_checkpoint(tiny_grid_model: Path) -> None:
+    assert layout_of(tiny_grid_model) is GRID16
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
+    rates = [schedule(k / 100, k, warmup=10) for k in range(101)]
+    assert rates[0] == pytest.approx(0.1, rel=0.01)
+    assert max(rates) == rates[9]
+    assert rates[100] == pytest.approx(0.0, abs=1e-9)
+    assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
+
+
+def test_batches_hold_every_row_once_and_rows_of_like_length() -> None:
+    rng = np.random.default_rng(0)
+    rows = [Row(np.zeros(n, np.int64), np.zeros(n, bool)) for n in rng.integers(10, 90, 30)]
+    made = batches(rows, 4, generator(0, "test"))
+    assert sorted(len(each.ids) for batch in made for each in batch) == sorted(len(each.ids) for each in rows)
+    spread = [max(len(r.ids) for r in batch) - min(len(r.ids) for r in batch) for batch in made]
+    assert np.mean(spread) < 15
+
+
+def test_the_same_positions_give_the_same_model_in_a_batch_and_alone() -> None:
+    model = fresh(64, 2, seed=3).eval()
+    pairs = [Pair(grid([[1, 2], [3, 4]]), grid([[4]])), Pair(grid([[5]]), grid([[6, 7]]))]
+    rows = [row(GRID16, pairs[:1], 100), row(GRID16, pairs, 100)]
+    with torch.no_grad():
+        together = batch_loss(model, GRID16, rows)
+        alone = [batch_loss(model, GRID16, [each]) for each in rows]
+    weights = torch.tensor([float(each.learn.sum()) for each in rows])
+    assert torch.allclose(together, (torch.stack(alone) * weights).sum() / weights.sum(), atol=1e-5)
+    assert torch.isfinite(F.relu(together))
+
+
+def test_an_untrainable_model_trains_nothing(tiny_grid_model: Path) -> None:
+    fit = finetune(engine(tiny_grid_model).model, GRID16, [], ADAPT, NEVER, generator(0))
+    assert (fit.steps, fit.stopped) == (0, "done")
