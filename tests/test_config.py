@@ -13,7 +13,6 @@ from submission import config
 from submission.config import PRESETS, Adapt, Search, Settings, preset, with_changes
 from submission.tasks import BadInput
 
-
 SECTIONS: dict[str, Any] = get_type_hints(Settings)
 """Each section's name and class."""
 

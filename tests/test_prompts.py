@@ -68,7 +68,10 @@ def llama3_tokenizer(merges: Sequence[tuple[str, str]]) -> Tokenizer:
     pieces = [*sorted(ByteLevel.alphabet()), *(left + right for left, right in merges)]
     made = Tokenizer(BPE(vocab={piece: k for k, piece in enumerate(pieces)}, merges=list(merges)))
     made.pre_tokenizer = InTurn(
-        [Split(Regex(LLAMA3_PATTERN), behavior="isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            Split(Regex(LLAMA3_PATTERN), behavior="isolated"),
+            ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     made.add_special_tokens([AddedToken(each, special=True) for each in special])
     return made
@@ -160,7 +163,9 @@ def chat16_ids(pairs: Sequence[Pair], query: Grid, answer: Grid | None) -> list[
 
 def architects_text(pairs: Sequence[Pair], query: Grid, answer: Grid | None) -> str:
     """`<bos>`, the letters without I, O, i and o, then `I` input `+/-=O` output `<eos>` for each pair."""
-    text = "<bos>" + "".join(letter for letter in string.ascii_uppercase + string.ascii_lowercase if letter not in "IOio")
+    text = "<bos>" + "".join(
+        letter for letter in string.ascii_uppercase + string.ascii_lowercase if letter not in "IOio"
+    )
     for pair in pairs:
         text += f"I{written_rows(pair.input)}\n+/-=O{written_rows(pair.output)}\n<eos>"
     text += f"I{written_rows(query)}\n+/-=O"
@@ -292,7 +297,10 @@ def test_a_row_drops_the_earliest_pairs_and_learns_from_those_that_stay(layout: 
     pairs = random_pairs(np.random.default_rng(11), 5)
     lengths = [len(row(layout, pairs[k:], UNLIMITED).ids) for k in range(len(pairs))]
     for dropped, limit in enumerate(lengths):
-        made, whole = row(layout, pairs, limit, first_learned), row(layout, pairs[dropped:], UNLIMITED, first_learned)
+        made, whole = (
+            row(layout, pairs, limit, first_learned),
+            row(layout, pairs[dropped:], UNLIMITED, first_learned),
+        )
         assert np.array_equal(made.ids, whole.ids)
         assert np.array_equal(made.learn, whole.learn)
     alone = row(layout, pairs, 0, first_learned)
@@ -390,7 +398,15 @@ def ends(layout: Layout, state: AnswerState) -> list[int]:
 
 def test_every_legal_answer_is_accepted(layout: Layout) -> None:
     rng = np.random.default_rng(18)
-    shapes = [(1, 1), (1, 30), (30, 1), (30, 30), (29, 30), (30, 29), *rng.integers(1, 31, size=(30, 2)).tolist()]
+    shapes = [
+        (1, 1),
+        (1, 30),
+        (30, 1),
+        (30, 30),
+        (29, 30),
+        (30, 29),
+        *rng.integers(1, 31, size=(30, 2)).tolist(),
+    ]
     for shape in shapes:
         cells = grid(rng.integers(10, size=shape))
         assert accepted(layout, layout.answer(cells).tolist())
@@ -416,7 +432,9 @@ def test_every_way_through_the_successors_is_a_legal_answer(layout: Layout) -> N
             assert max(cells.shape) <= LARGEST_SIDE
 
 
-@pytest.mark.parametrize(("name", "longest"), [("chat16", 7), ("architects", 6), ("numpy-pieces", 6), ("numpy-bytes", 5)])
+@pytest.mark.parametrize(
+    ("name", "longest"), [("chat16", 7), ("architects", 6), ("numpy-pieces", 6), ("numpy-bytes", 5)]
+)
 def test_exactly_the_legal_answers_are_accepted(name: str, longest: int) -> None:
     """Brute force over all short strings of an alphabet with two colours (one for the longer numpy answers)."""
     layout = LAYOUTS[name]

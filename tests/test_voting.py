@@ -39,7 +39,11 @@ TABLE = [
     ("rule", "values", "ranking"),
     [
         ("poe", [-4, -12, -5], "ACB"),  # the sum of log p
-        ("probmul", [2 + 12 - 4, 0 + 12 - 12, 5.25 + 12 - 5], "CAB"),  # 3 + log p of each find and of each score
+        (
+            "probmul",
+            [2 + 12 - 4, 0 + 12 - 12, 5.25 + 12 - 5],
+            "CAB",
+        ),  # 3 + log p of each find and of each score
         ("kgmon", [1 - 1, 4 - 3, 3 - 1.25], "CBA"),  # finds + mean log p
         ("flat", [1, 4, 3], "BCA"),  # finds
     ],
@@ -76,12 +80,20 @@ def test_a_missing_score_is_no_advantage() -> None:
 
 @pytest.mark.parametrize("rule", ALL_RULES)
 def test_an_impossible_candidate_comes_last(rule: str) -> None:
-    table = [candidate(A, {}, [-inf, -1]), candidate(B, {0: -1.0, 1: -1.0}, [-1, -1]), candidate(C, {}, [nan, nan])]
+    table = [
+        candidate(A, {}, [-inf, -1]),
+        candidate(B, {0: -1.0, 1: -1.0}, [-1, -1]),
+        candidate(C, {}, [nan, nan]),
+    ]
     assert names(rank(table, [0, 1], rule))[0] == "B"
 
 
 def test_equal_values_keep_the_order_of_the_totals() -> None:
-    table = [candidate(A, {0: -2.0}, [-2, -9]), candidate(B, {1: -1.0}, [-3, -1]), candidate(C, {0: -5.0}, [-5, -4])]
+    table = [
+        candidate(A, {0: -2.0}, [-2, -9]),
+        candidate(B, {1: -1.0}, [-3, -1]),
+        candidate(C, {0: -5.0}, [-5, -4]),
+    ]
     assert names(rank(table, [0, 1], "flat")) == "BCA"
 
 
@@ -145,7 +157,11 @@ def test_a_symmetry_puts_forward_at_most_three() -> None:
 
 
 def test_candidates_that_no_view_prefers_follow_by_total() -> None:
-    table = [*predicting([A, A], totals={"A": -9.0}), candidate(B, {}, [-3, -3]), candidate(C, {0: -3.0}, [-1, -1])]
+    table = [
+        *predicting([A, A], totals={"A": -9.0}),
+        candidate(B, {}, [-3, -3]),
+        candidate(C, {0: -3.0}, [-1, -1]),
+    ]
     assert names(rank(table, [0, 1], "hierarchical")) == "ACB"
 
 

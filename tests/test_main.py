@@ -1,0 +1,87 @@
+"""The command line: one sentence and exit status 2 for bad input, nothing overwritten; scoring and voting anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from submission.__main__ import main
+from submission.tasks import public_set
+
+RUN = ["run", "--set", "search.views=1"]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one sentence that a command refuses its input with."""
+    assert main(arguments) == 2
+    told = capsys.readouterr().err.strip()
+    assert told
+    assert "\n" not in told
+    assert "Traceback" not in told
+    return told
+
+
+def test_bad_input_is_refused_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_grid_model: Path
+) -> None:
+    model = ["--model", str(tiny_grid_model), "--out", str(tmp_path / "out")]
+    assert "nothing.json" in refused(capsys, *RUN, *model, "--challenges", str(tmp_path / "nothing.json"))
+    (tmp_path / "bad.json").write_text('{"a": {"train": [], "test": []}}')
+    assert "task a" in refused(capsys, *RUN, *model, "--challenges", str(tmp_path / "bad.json"))
+    assert "config.json" in refused(capsys, *RUN, "--model", str(tmp_path), "--out", str(tmp_path / "out"))
+    assert "no such" in refused(capsys, *RUN, *model, "--only", "no such")
+    assert "preset" in refused(capsys, *RUN, *model, "--preset", "no such")
+    assert "--set" in refused(capsys, "run", *model, "--set", "search.nothing=1")
+    assert "--solutions needs" in refused(capsys, *RUN, *model, "--solutions", "x.json")
+    assert "no run to resume" in refused(capsys, *RUN, *model, "--resume")
+    assert not (tmp_path / "out").exists(), "nothing was written"
+
+
+@pytest.mark.parametrize("wrong", [["--minutes", "0"], ["--minutes", "nan"], ["--tasks", "-1"], ["--data", "x"], ["--x"]])
+def test_bad_arguments_exit_with_status_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*RUN, *wrong])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err
+
+
+def test_a_submission_is_scored_against_a_solutions_file_and_against_a_public_set(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, truth = public_set("arc1-eval")
+    names = sorted(truth)[:4]
+    right = {
+        name: [{"attempt_1": [[0]], "attempt_2": answer.tolist()} for answer in truth[name]] for name in names[:2]
+    }
+    blank = {name: [{"attempt_1": [[0]], "attempt_2": [[0]]} for _ in truth[name]] for name in names[2:]}
+    path = tmp_path / "submission.json"
+    path.write_text(json.dumps(right | blank))
+    assert main(["score", str(path)]) == 0
+    assert "solved 2 of 4" in capsys.readouterr().out
+    solutions = tmp_path / "solutions.json"
+    solutions.write_text(json.dumps({name: [a.tolist() for a in truth[name]] for name in sorted(truth)[:8]}))
+    assert main(["score", str(path), "--solutions", str(solutions)]) == 0
+    assert "solved 2 of 8" in capsys.readouterr().out, "tasks that the submission lacks are wrong"
+    path.write_text("[1]")
+    assert "not a submission" in refused(capsys, "score", str(path))
+
+
+def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    solutions = tmp_path / "solutions.json"
+    solutions.write_text(json.dumps({"t": [[[3]]]}))
+    (tmp_path / "submission.json").write_text(json.dumps({"t": [{"attempt_1": [[1]], "attempt_2": [[2]]}]}))
+    (tmp_path / "journal").mkdir()
+    views = [{"symmetry": 0}, {"symmetry": 1}, {"symmetry": 2}]
+    candidates = [
+        {"grid": [[1]], "found": {"0": -0.1}, "scores": [-0.1, -0.1, -0.1]},
+        {"grid": [[2]], "found": {"0": -0.2}, "scores": [-0.2, -0.2, -0.2]},
+        {"grid": [[3]], "found": {"0": -2.0, "1": -2.0, "2": -2.0}, "scores": [-2.0, -2.0, None]},
+    ]
+    record = {"task": "t", "attempts": [[[[1]], [[2]]]], "tests": [{"views": views, "candidates": candidates}]}
+    (tmp_path / "journal" / "t.json").write_text(json.dumps(record))
+    for rule, solved in (("poe", 0), ("flat", 1), ("kgmon", 1)):
+        assert main(["score", str(tmp_path), "--solutions", str(solutions), "--revote", rule]) == 0
+        assert f"solved by {rule}: {solved} of 1" in capsys.readouterr().out
+    assert "no rule is called" in refused(capsys, "score", str(tmp_path), "--solutions", str(solutions), "--revote", "x")
