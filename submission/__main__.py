@@ -103,13 +103,17 @@ def _report(options: argparse.Namespace) -> int:
 def _pretrain(options: argparse.Namespace) -> int:
     import torch
 
+    from submission import corpus
     from submission.pretrain import Pretraining, pretrain
 
     if options.threads:
         torch.set_num_threads(options.threads)
     given = {name: getattr(options, name) for name in Pretraining.__dataclass_fields__}
     settings = Pretraining(**{name: value for name, value in given.items() if value is not None})
-    pretrain(settings, options.out, options.rearc, options.resume)
+    data = corpus.load(options.rearc, longest_pair=settings.limit * 2 // 5)
+    logging.info("%d families to train on, %d held out", len(data.train), len(data.held_out))
+    logging.info("%d tasks refused for sharing a pair with an evaluation set", data.leaks)
+    pretrain(settings, data, options.out, options.resume)
     return 0
 
 

@@ -61,15 +61,10 @@ class Pretraining:
     """cpu or cuda; on cuda the forward pass runs in bf16, on the CPU in float32 (faster there without AMX)."""
 
 
-def pretrain(settings: Pretraining, out: Path, rearc: Path | None, resume: bool = False) -> float:
+def pretrain(settings: Pretraining, data: corpus.Corpus, out: Path, resume: bool = False) -> float:
     """Train, save, and return the held-out loss (nats a token of the last pair's answer)."""
     started = time.monotonic()
     total = settings.minutes * 60
-    data = corpus.load(rearc, longest_pair=settings.limit * 2 // 5)
-    logger.info(
-        "%d families to train on, %d held out, %d refused for sharing a pair with an evaluation set",
-        len(data.train), len(data.held_out), data.leaks,
-    )  # fmt: skip
     model = fresh(settings.hidden, settings.layers, settings.seed).to(settings.device)
     optimizers = _optimizers(model, settings)
     step, seen = _restore(model, optimizers, out / "trunk") if resume else (0, 0)

@@ -193,9 +193,7 @@ def _header(
     tags: Sequence[Sequence[str]],
 ) -> str:
     count, _, rest = _headline(summary, verdicts).partition(" ")
-    scores = [
-        (word, f"{100 * summary[key]:.1f} %") for key, word in SCORES.items() if summary.get(key) is not None
-    ]
+    scores = [(word, f"{100 * summary[key]:.1f} %") for key, word in SCORES.items() if summary.get(key) is not None]
     if not scores:
         scores = [("scores", "no solutions given" if solutions is None else "not scored yet")]
     finished = {True: "yes", False: "not yet"}
@@ -284,9 +282,7 @@ def _test(result: _Result, number: int) -> str:
     pool = ""
     if result.record is not None:
         attempts = _attempts(result.record, number)
-        figures += [
-            _attempt(f"attempt {n + 1}", attempts[n] if n < len(attempts) else None, truth) for n in (0, 1)
-        ]
+        figures += [_attempt(f"attempt {n + 1}", attempts[n] if n < len(attempts) else None, truth) for n in (0, 1)]
         pool = _pool(_candidates(result.record, number), attempts, truth)
     if truth is not None:
         figures.append(_figure("truth", truth))
@@ -311,9 +307,7 @@ def _attempt(title: str, attempt: Grid | None, truth: Grid | None) -> str:
 def _pool(candidates: Sequence[Candidate], attempts: Sequence[Grid], truth: Grid | None) -> str:
     if not candidates:
         return '<p class="none">No candidate was found.</p>'
-    place = next(
-        (n for n, each in enumerate(candidates, 1) if truth is not None and _is_in(truth, [each.answer])), 0
-    )
+    place = next((n for n, each in enumerate(candidates, 1) if truth is not None and _is_in(truth, [each.answer])), 0)
     said = [_count(len(candidates), "candidate")]
     if len(candidates) > CANDIDATES:
         said.append(f"the best {CANDIDATES} are shown")

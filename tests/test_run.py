@@ -64,7 +64,8 @@ def test_a_run_ends_with_submission_summary_journal_log_and_report(
     assert on_disk == json.loads(json.dumps(summary))
     wanted = {
         "tasks", "solved_tasks", "score_by_output", "score_by_task", "score_strict", "coverage", "seconds",
-        "seconds_per_task", "model", "model_sha256", "settings", "versions", "seed", "finished", "peak_rss_mb", "peak_gpu_mb",
+        "seconds_per_task", "model", "model_sha256", "settings", "versions", "seed", "finished", "peak_rss_mb",
+        "peak_gpu_mb",
     }  # fmt: skip
     assert wanted <= set(on_disk)
     assert on_disk["finished"] is True
@@ -92,7 +93,10 @@ def test_the_blank_submission_is_there_within_two_seconds_and_a_kill_leaves_a_va
     tasks = read_challenges(files[0])
     began = time.monotonic()
     child = subprocess.Popen(
-        command(files, tiny_grid_model, out), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(files, tiny_grid_model, out),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     while not (out / "submission.json").exists():
         time.sleep(0.01)
