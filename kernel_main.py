@@ -4,6 +4,7 @@ The package runs as a child process, so that nothing it does to its memory or it
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ def main() -> int:
     paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**offline, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     child = subprocess.Popen([sys.executable, "-m", "submission", "run", *sys.argv[1:]], env=environment)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     while True:
         try:
             return child.wait()

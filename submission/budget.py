@@ -44,5 +44,5 @@ def task_deadline(run: Deadline, costs: Sequence[float], most: float = 3.0) -> D
     `costs` are the predicted costs of this task and all that still wait, in any one unit. A task may take up to
     `most` times its share, since most tasks end before their deadline, but never more than the run has left.
     """
-    left = run.left()
-    return replace(run, at=run.clock() + min(left, most * left * costs[0] / sum(costs)))
+    this = most * costs[0]
+    return run.share(this / (this + sum(costs[1:])))

@@ -113,6 +113,8 @@ class Settings:
         _require(0 < self.search.threshold <= 1, "search.threshold must lie above 0 and at most at 1")
         _require(self.time.seconds > 0 and self.time.grace > 0, "time.seconds and time.grace must be above 0")
         _require(0 < self.adapt.share < 1, "adapt.share must lie between 0 and 1")
+        for name in ("rate", "alpha", "clip"):
+            _require(0 < asdict(self.adapt)[name] < float("inf"), f"adapt.{name} must be above 0 and finite")
         _require(0 <= self.adapt.warmup <= 1, "adapt.warmup must lie between 0 and 1")
         _require(self.model.context >= 1024, "model.context must be at least 1024: a 30x30 answer takes 930 tokens")
         for name, least in {
@@ -151,7 +153,7 @@ def _value(text: str, kind: Any, change: str) -> Any:
         return text
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         value = text
     if kind is float and type(value) is int:
         value = float(value)

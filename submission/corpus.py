@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -107,7 +108,7 @@ def length(pair: Pair) -> int:
 
 
 def rows(families: Sequence[Family], limit: int, rng: np.random.Generator) -> Iterator[Row]:
-    """Endless training rows of at most `limit` tokens: 3 to 7 pairs of one family, seen through one random view.
+    """Endless training rows of at most `limit` tokens: 2 to 7 pairs of one family, seen through one random view.
 
     One row in five changes the rule as well: all its inputs, or all its outputs, are turned once more, which makes
     a related rule that no source contains (after the TTT paper's initial fine-tuning data, appendix B.1).
@@ -116,15 +117,15 @@ def rows(families: Sequence[Family], limit: int, rng: np.random.Generator) -> It
     weights /= weights.sum()
     while True:
         family = families[rng.choice(len(families), p=weights)]
+        drawn = [family.pairs[k] for k in rng.permutation(len(family.pairs))[: rng.integers(3, 8)]]
         chosen: list[Pair] = []
         room = limit
-        for k in rng.permutation(len(family.pairs))[: rng.integers(3, 8)]:
-            pair = family.pairs[k]
+        for pair in _augmented(drawn, rng):
             if length(pair) <= room:
                 room -= length(pair)
                 chosen.append(pair)
         if len(chosen) >= 2:
-            yield row(GRID16, _augmented(chosen, rng), limit + 8, first_learned=1)
+            yield row(GRID16, chosen, limit, first_learned=1)
 
 
 def batches(source: Iterator[Row], tokens: int, rng: np.random.Generator, pool: int = 256) -> Iterator[list[Row]]:
@@ -135,7 +136,7 @@ def batches(source: Iterator[Row], tokens: int, rng: np.random.Generator, pool: 
         drawn = sorted([*group, *islice(source, pool)], key=lambda each: len(each.ids))
         group = []
         for each in drawn:
-            if group and (len(group) + 1) * len(each.ids) > tokens:
+            if group and (len(group) + 1) * (-(-len(each.ids) // 32) * 32) > tokens:
                 groups.append(group)
                 group = []
             group.append(each)
@@ -160,7 +161,7 @@ def _rearc(path: Path, longest_pair: int) -> Mapping[str, tuple[Pair, ...]]:
     try:
         packed = np.load(path)
         names, task, shapes, cells = (packed[key] for key in ("names", "task", "shapes", "cells"))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise BadInput(f"{path}: not RE-ARC packed as .npz ({error})") from None
     unpacked = np.empty(2 * cells.size, np.uint8)
     unpacked[0::2], unpacked[1::2] = cells >> 4, cells & 15

@@ -120,7 +120,7 @@ def load_base(path: Path, settings: Model, where: str) -> Any:
         "local_files_only": True,
         "use_safetensors": True,
     }
-    if settings.four_bit and getattr(config, "quantization_config", None) is None:  # noqa: B009
+    if settings.four_bit and "quantization_config" not in config.to_dict():
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",

@@ -50,6 +50,9 @@ class Layout:
     input_open: tuple[int, ...]
     input_to_output: tuple[int, ...]
     output_close: tuple[int, ...]
+    """After the output of a demonstration that another one follows."""
+    context_close: tuple[int, ...]
+    """After the output of the last demonstration."""
     query_open: tuple[int, ...]
     query_to_answer: tuple[int, ...]
     answer_close: tuple[int, ...]
@@ -184,9 +187,9 @@ def prompt(layout: Layout, demonstrations: Sequence[Pair], query: Grid, limit: i
     Cells are never dropped: where the query alone is over the limit, it stands alone, whole.
     """
     end = [_ids(layout.query_open), layout.rows(query), _ids(layout.query_to_answer)]
-    pairs = [_demonstration(layout, pair) for pair in demonstrations]
-    kept = _fitting([len(pair) for pair in pairs], limit - len(layout.opening) - sum(map(len, end)))
-    return Prompt(np.concatenate([_ids(layout.opening), *pairs[kept:], *end]), kept)
+    pairs = _context(layout, demonstrations)
+    dropped = _fitting([len(pair) for pair in pairs], limit - len(layout.opening) - sum(map(len, end)))
+    return Prompt(np.concatenate([_ids(layout.opening), *pairs[dropped:], *end]), dropped)
 
 
 def row(layout: Layout, pairs: Sequence[Pair], limit: int, first_learned: int = 0) -> Row:
@@ -202,13 +205,14 @@ def row(layout: Layout, pairs: Sequence[Pair], limit: int, first_learned: int = 
         _ids(layout.query_to_answer),
         layout.answer(last.output),
     ]
-    whole = [_demonstration(layout, pair) for pair in context]
-    kept = _fitting([len(pair) for pair in whole], limit - len(layout.opening) - sum(map(len, end)))
-    ids = np.concatenate([_ids(layout.opening), *whole[kept:], *end])
+    whole = _context(layout, context)
+    dropped = _fitting([len(pair) for pair in whole], limit - len(layout.opening) - sum(map(len, end)))
+    ids = np.concatenate([_ids(layout.opening), *whole[dropped:], *end])
     learn = np.zeros(len(ids), bool)
     at = len(layout.opening)
-    for k, (pair, written) in enumerate(zip(context[kept:], whole[kept:], strict=True)):
-        output = len(layout.rows(pair.output)) + len(layout.output_close)
+    for k, (pair, written) in enumerate(zip(context[dropped:], whole[dropped:], strict=True)):
+        before = len(layout.input_open) + len(layout.rows(pair.input)) + len(layout.input_to_output)
+        output = len(written) - before
         at += len(written)
         learn[at - output : at] = k >= first_learned
     learn[len(ids) - len(end[-1]) :] = True
@@ -246,6 +250,7 @@ CHAT16 = Layout(
     input_open=(14, 11, 10),
     input_to_output=(15, 14, 12, 10),
     output_close=(15,),
+    context_close=(15,),
     query_open=(14, 11, 10),
     query_to_answer=(15, 14, 12, 10),
     answer_close=(15,),
@@ -283,6 +288,7 @@ def architects(encode: Encode, bos: int, eos: int, pad: int) -> Layout:
         input_open=one("I"),
         input_to_output=between,
         output_close=close,
+        context_close=close,
         query_open=one("I"),
         query_to_answer=between,
         answer_close=close,
@@ -326,7 +332,8 @@ def numpy_layout(encode: Encode, pad: int) -> Layout:
     if len(cut) != 6 * 4 + 1 or len(set(cells)) != 10:
         raise ValueError("this tokenizer does not write each cell of a numpy grid as one token")
     bracket = len(encode("[[0")) - 1
-    between = cut[8]
+    between, before_query = cut[8], cut[16]
+    eot = before_query.index(encode("<|eot_id|>")[0])
     return Layout(
         name="numpy",
         cells=cells,
@@ -336,21 +343,27 @@ def numpy_layout(encode: Encode, pad: int) -> Layout:
         input_open=cut[0][-bracket:],
         input_to_output=cut[4],
         output_close=between[:-bracket],
-        query_open=cut[16],
+        context_close=before_query[:eot],
+        query_open=before_query[eot:],
         query_to_answer=cut[20],
         answer_close=cut[24],
         pad=pad,
     )
 
 
-def _demonstration(layout: Layout, pair: Pair) -> Ids:
+def _context(layout: Layout, pairs: Sequence[Pair]) -> list[Ids]:
+    closes = [layout.output_close] * (len(pairs) - 1) + [layout.context_close]
+    return [_demonstration(layout, pair, close) for pair, close in zip(pairs, closes, strict=False)]
+
+
+def _demonstration(layout: Layout, pair: Pair, close: tuple[int, ...]) -> Ids:
     return np.concatenate(
         [
             _ids(layout.input_open),
             layout.rows(pair.input),
             _ids(layout.input_to_output),
             layout.rows(pair.output),
-            _ids(layout.output_close),
+            _ids(close),
         ]
     )
 

@@ -85,6 +85,8 @@ def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
         bar = tqdm(total=len(tasks), initial=len(records), unit="task", disable=not sys.stderr.isatty())
         interrupted = False
         try:
+            if waiting:
+                worker.start()
             with logging_redirect_tqdm():
                 while waiting and not until.passed():
                     name = waiting.pop(0)
@@ -166,6 +168,10 @@ class Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._line: Connection | None = None
 
+    def start(self) -> None:
+        """Start the process and load the model; BadInput where the model cannot be loaded."""
+        self._line = self._ready()
+
     def attempt(self, task: Task, seconds: float) -> dict[str, Any]:
         """The record of a task: from a first try, from a second one with half the rows and views, or an empty one."""
         reasons: list[str] = []
@@ -196,7 +202,10 @@ class Worker:
 
     def _try(self, task: Task, settings: Settings, seconds: float) -> dict[str, Any] | str:
         """A record, or why there is none."""
-        line = self._ready()
+        try:
+            line = self._ready()
+        except (BadInput, RuntimeError) as error:
+            return f"the model could not be loaded again: {error}"
         try:
             line.send((task, settings, seconds))
             if not line.poll(seconds + settings.time.grace):

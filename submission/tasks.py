@@ -69,8 +69,10 @@ def read_challenges(path: Path) -> dict[str, Task]:
     """
     tasks = {}
     for task_id, body in _read_object(path).items():
+        plain = task_id.isascii() and task_id.replace("-", "").replace("_", "").isalnum()
+        _require(plain, f"{path.name}: task {task_id!r}: an id must be of letters, digits, '-' and '_'")
         at = f"{path.name}: task {task_id}"
-        _require(isinstance(body, dict), f"{at}: expected an object with 'train' and 'test'")
+        _require(_is_object(body, at), f"{at}: expected an object with 'train' and 'test'")
         for part in ("train", "test"):
             _require(part in body, f"{at}: '{part}' is missing")
             _require(isinstance(body[part], list) and body[part], f"{at}: '{part}' must be a non-empty list")
@@ -135,7 +137,7 @@ def digest(tasks: Tasks, solutions: Solutions | None = None) -> str:
     whole = hashlib.sha256()
     for task_id in sorted(tasks):
         task = tasks[task_id]
-        whole.update(task_id.encode() + b"\0")
+        whole.update(f"{task_id} {len(task.demonstrations)} {len(task.tests)}\0".encode())
         grids = [side for pair in task.demonstrations for side in (pair.input, pair.output)] + list(task.tests)
         for each in [*grids, *(solutions[task_id] if solutions is not None else ())]:
             whole.update(grid_key(each))
@@ -155,33 +157,40 @@ def _read_object(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: there is no such file") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
-    except _DuplicateKey as error:
-        raise BadInput(f"{path.name}: the key {error} appears twice in one object") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of ValueError: broken JSON, text, or endless digits
         raise BadInput(f"{path.name}: not a complete JSON file ({str(error).splitlines()[0]})") from None
     _require(
-        isinstance(content, dict),
+        _is_object(content, path.name),
         f"{path.name}: expected an object of tasks, found a {type(content).__name__}",
     )
     whole: dict[str, Any] = content
     return whole
 
 
-class _DuplicateKey(Exception):
-    pass
+@dataclass(frozen=True)
+class _Ambiguous:
+    """Stands for an object in which a key appears twice; refused where an object is expected."""
+
+    key: str
 
 
-def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any] | _Ambiguous:
     made: dict[str, Any] = {}
     for key, value in pairs:
         if key in made:
-            raise _DuplicateKey(repr(key))
+            return _Ambiguous(key)
         made[key] = value
     return made
 
 
+def _is_object(value: Any, at: str) -> bool:
+    if isinstance(value, _Ambiguous):
+        raise BadInput(f"{at}: the key {value.key!r} appears twice in one object")
+    return isinstance(value, dict)
+
+
 def _side(entry: Any, name: str, at: str) -> Grid:
-    _require(isinstance(entry, dict), f"{at}: expected an object with '{name}'")
+    _require(_is_object(entry, at), f"{at}: expected an object with '{name}'")
     _require(name in entry, f"{at}: '{name}' is missing")
     return _grid(entry[name], f"{at} {name}")
 

@@ -76,11 +76,12 @@ def _hierarchical(candidates: Sequence[Candidate], symmetries: Sequence[int]) ->
     """The TTT paper's two votes (arXiv 2411.07279, appendix E.2); each view's most probable answer is its prediction.
 
     First the three most frequent predictions of each symmetry, filled up with the row-wise and then the
-    column-wise majority grid; then a vote among all of these, ties going to what the identity predicts most.
+    column-wise majority grid, so that a unanimous symmetry has three votes for its one grid; then a vote among
+    all of these, ties going to what the identity predicts most.
     Candidates that no symmetry put forward follow, by total.
     """
     best: dict[int, Candidate] = {}
-    for candidate in candidates:
+    for candidate in sorted(candidates, key=lambda c: (-c.total(), grid_key(c.answer))):
         for view, log_p in candidate.found.items():
             if view not in best or log_p > best[view].found[view]:
                 best[view] = candidate
@@ -101,10 +102,9 @@ def _top_three(group: Sequence[Grid]) -> list[Grid]:
     grids = {grid_key(each): each for each in group}
     chosen = sorted(counts, key=lambda key: (-counts[key], key))[:3]
     for filler in (_row_majority(group), _row_majority([each.T for each in group]).T):
-        if len(chosen) < 3 and grid_key(filler) not in chosen:
-            grids[grid_key(filler)] = grid(filler)
-            chosen.append(grid_key(filler))
-    return [grids[key] for key in chosen]
+        grids[grid_key(filler)] = grid(filler)
+        chosen.append(grid_key(filler))
+    return [grids[key] for key in chosen[:3]]
 
 
 def _row_majority(group: Sequence[Grid]) -> Grid:

@@ -60,7 +60,9 @@ def test_shape_counts_not_only_cells() -> None:
 
 
 def test_coverage_counts_candidates_chosen_or_not() -> None:
-    records = {"b": {"tests": [{"candidates": [{"grid": [[1]]}, {"grid": [[6]]}]}, {"candidates": []}, {"candidates": []}]}}
+    records = {
+        "b": {"tests": [{"candidates": [{"grid": [[1]]}, {"grid": [[6]]}]}, {"candidates": []}, {"candidates": []}]}
+    }
     assert answers.coverage(records, SOLUTIONS) == 1 / 4
 
 

@@ -39,7 +39,9 @@ def test_bad_input_is_refused_in_one_sentence(
     assert not (tmp_path / "out").exists(), "nothing was written"
 
 
-@pytest.mark.parametrize("wrong", [["--minutes", "0"], ["--minutes", "nan"], ["--tasks", "-1"], ["--data", "x"], ["--x"]])
+@pytest.mark.parametrize(
+    "wrong", [["--minutes", "0"], ["--minutes", "nan"], ["--tasks", "-1"], ["--data", "x"], ["--x"]]
+)
 def test_bad_arguments_exit_with_status_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*RUN, *wrong])
@@ -52,9 +54,7 @@ def test_a_submission_is_scored_against_a_solutions_file_and_against_a_public_se
 ) -> None:
     _, truth = public_set("arc1-eval")
     names = sorted(truth)[:4]
-    right = {
-        name: [{"attempt_1": [[0]], "attempt_2": answer.tolist()} for answer in truth[name]] for name in names[:2]
-    }
+    right = {name: [{"attempt_1": [[0]], "attempt_2": answer.tolist()} for answer in truth[name]] for name in names[:2]}
     blank = {name: [{"attempt_1": [[0]], "attempt_2": [[0]]} for _ in truth[name]] for name in names[2:]}
     path = tmp_path / "submission.json"
     path.write_text(json.dumps(right | blank))
@@ -84,4 +84,6 @@ def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixt
     for rule, solved in (("poe", 0), ("flat", 1), ("kgmon", 1)):
         assert main(["score", str(tmp_path), "--solutions", str(solutions), "--revote", rule]) == 0
         assert f"solved by {rule}: {solved} of 1" in capsys.readouterr().out
-    assert "no rule is called" in refused(capsys, "score", str(tmp_path), "--solutions", str(solutions), "--revote", "x")
+    assert "no rule is called" in refused(
+        capsys, "score", str(tmp_path), "--solutions", str(solutions), "--revote", "x"
+    )

@@ -163,9 +163,8 @@ def chat16_ids(pairs: Sequence[Pair], query: Grid, answer: Grid | None) -> list[
 
 def architects_text(pairs: Sequence[Pair], query: Grid, answer: Grid | None) -> str:
     """`<bos>`, the letters without I, O, i and o, then `I` input `+/-=O` output `<eos>` for each pair."""
-    text = "<bos>" + "".join(
-        letter for letter in string.ascii_uppercase + string.ascii_lowercase if letter not in "IOio"
-    )
+    text = "<bos>" + "".join(letter for letter in string.ascii_uppercase if letter not in "IO")
+    text += "".join(letter for letter in string.ascii_lowercase if letter not in "io")
     for pair in pairs:
         text += f"I{written_rows(pair.input)}\n+/-=O{written_rows(pair.output)}\n<eos>"
     text += f"I{written_rows(query)}\n+/-=O"
@@ -221,11 +220,17 @@ def test_a_tokenizer_that_does_not_write_each_character_as_one_token_is_refused(
         architects(lambda text: [ord(letter) for letter in text for _ in range(2)], 0, 1, 2)
 
 
-def test_a_tokenizer_that_merges_cells_is_refused() -> None:
-    merged = Tokenizer(BPE(vocab={"": 0}, merges=[]))
-    assert merged.get_vocab_size() == 1
+def test_a_tokenizer_that_joins_a_cell_to_the_gap_before_it_is_refused() -> None:
+    joining = llama3_tokenizer([("Ġ", "0")])
+    joining.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
     with pytest.raises(ValueError, match="cell"):
-        numpy_layout(lambda text: [len(piece) for piece in text.split()], pad=0)
+        numpy_layout(encoder(joining), pad=0)
+
+
+def test_a_tokenizer_that_does_not_tell_the_colours_apart_is_refused() -> None:
+    encode = LLAMA3["bytes"]
+    with pytest.raises(ValueError, match="cell"):
+        numpy_layout(lambda text: encode(text.replace("9", "8")), pad=0)
 
 
 # -- what counts in the loss ------------------------------------------------------------------------------------

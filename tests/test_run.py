@@ -174,5 +174,25 @@ def test_a_worker_that_hangs_is_replaced(worker: run.Worker, small_task: Task) -
 def test_a_model_that_cannot_be_loaded_is_bad_input(small_task: Task, tmp_path: Path) -> None:
     lost = run.Worker(run.Run(tmp_path, tmp_path / "nothing", SETTINGS))
     with pytest.raises(BadInput, match=r"there is no config\.json"):
-        lost.attempt(small_task, 10)
+        lost.start()
+    assert "could not be loaded again" in lost.attempt(small_task, 10)["notes"][0]
     lost.close()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_ends_the_run_tidily(
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, kind: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    child = subprocess.Popen(command(files, tiny_grid_model, out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not results(out):
+        time.sleep(0.01)
+        assert child.poll() is None
+    child.send_signal(kind)
+    _, told = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert b"Traceback" not in told
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["finished"] is False
+    assert 1 <= summary["finished_tasks"] < 4
+    assert (out / "report.html").exists()

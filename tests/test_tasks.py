@@ -335,10 +335,10 @@ def test_a_solutions_file_of_another_kind_is_refused(tmp_path: Path, content: by
 # Of the files {training,evaluation}_{challenges,solutions}.json in Kaggle's layout, made from the repositories
 # fchollet/ARC-AGI (arc1) and arcprize/ARC-AGI-2 (arc2) and read by read_challenges and read_solutions.
 PINNED = {
-    "arc1-train": "dbfd7acb9252d472a0223a55ae015f4c4876e66f2d04a17ec897683fc787493b",
-    "arc1-eval": "89f67377fbee741196b81a17cc5e059ec1d2d50a94db6ed7ef62a48a0718ddeb",
-    "arc2-train": "95c9e0354bc63503d69bbe322ab2a84bd7ec8b0a15c1f2359d32dd44a30c6b8d",
-    "arc2-eval": "fc967ea9bb30c1404e3dda0881a2cc477e08dfb3c953685b5e1675297e4b30c7",
+    "arc1-train": "2ec819c6bbff2c312d3eb7e94e879190821c00514776d340c36dfe84c54e522a",
+    "arc1-eval": "c72ee8018345626d303528eb11796b6c152da145a3a335e2fa678bed25463a16",
+    "arc2-train": "bb47e1b9bf0d28da46ab37153d74a8e0d1f36da7c5ee616c18081533d57011dd",
+    "arc2-eval": "9381d758a7c0128382b5b5772fe9b2122ac8d1a203936f338aa2684a463e3ac8",
 }
 
 

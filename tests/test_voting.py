@@ -149,11 +149,11 @@ def test_a_view_predicts_only_its_most_probable_answer() -> None:
 
 
 def test_a_symmetry_puts_forward_at_most_three() -> None:
-    """The identity's fourth prediction, D, has no vote: B and C beat it, and so does what one other view predicts."""
+    """The identity's fourth prediction, D, has no vote; the one view of another symmetry, of one mind, has three."""
     e = grid([[0]])
     table = predicting([A, A, B, B, C, C, D, e], totals={"D": -1.0})
     ranking = rank(table, [0, 0, 0, 0, 0, 0, 0, 6], "hierarchical")
-    assert [NAMES.get(grid_key(each), "E") for each in ranking] == ["A", "B", "C", "E", "D"]
+    assert [NAMES.get(grid_key(each), "E") for each in ranking] == ["E", "A", "B", "C", "D"]
 
 
 def test_candidates_that_no_view_prefers_follow_by_total() -> None:

@@ -1,0 +1,53 @@
+"""The model in the repository is a real one: trained, in four bits, and it solves a task that it has never seen."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from submission.budget import NEVER
+from submission.config import EMBEDDED, PRESETS, with_changes
+from submission.journal import file_sha256
+from submission.llm import LanguageModel
+from submission.solve import solve
+from submission.tasks import Pair, Task, grid
+
+SETTINGS = with_changes(PRESETS["laptop"], ["search.views=8", "lessons.copies=10"])
+
+
+@pytest.fixture(scope="module")
+def engine() -> LanguageModel:
+    return LanguageModel(EMBEDDED, SETTINGS.model, SETTINGS.adapt, SETTINGS.search)
+
+
+def made_up(name: str, seed: int = 0) -> tuple[Task, np.ndarray]:
+    """A task of four demonstrations on 3x3 to 4x4 grids, and its answer."""
+    rng = np.random.default_rng(seed)
+
+    def some() -> np.ndarray:
+        return rng.choice([0, 0, 0, 1, 2, 8], rng.integers(3, 5, 2)).astype(np.uint8)
+
+    rules = {"recolour": lambda g: np.where(g == 2, 5, g), "mirror": lambda g: g[:, ::-1]}
+    inputs = [some() for _ in range(5)]
+    pairs = tuple(Pair(grid(g), grid(rules[name](g))) for g in inputs[:4])
+    return Task(name, pairs, (grid(inputs[4]),)), rules[name](inputs[4])
+
+
+@pytest.mark.parametrize("name", ["recolour", "mirror"])
+def test_it_solves_a_task_that_was_made_up_just_now(engine: LanguageModel, name: str) -> None:
+    task, answer = made_up(name)
+    record = solve(task, engine, SETTINGS, NEVER, seed=0)
+    assert answer.tolist() in record["attempts"][0]
+
+
+def test_its_readme_says_how_it_was_made() -> None:
+    told = (EMBEDDED / "README.md").read_text()
+    assert re.search(r"sha256.*`" + file_sha256(EMBEDDED) + "`", told), "the README is of these weights"
+    record = json.loads((EMBEDDED / "training.json").read_text())
+    for name in ("million_tokens", "held_out_loss", "steps"):
+        assert str(record[name]) in told, f"{name} is not what training.json says"
+    assert sum(path.stat().st_size for path in Path(EMBEDDED).iterdir()) < 40e6
