@@ -51,6 +51,7 @@ def load(rearc: Path | None, longest_pair: int) -> Corpus:
 
     Pairs of more than `longest_pair` tokens are left out, then families of fewer than 3 pairs (2 to show, 1 to ask).
     """
+    generated = _rearc(rearc, longest_pair) if rearc is not None else {}
     forbidden = {
         fingerprint(pair) for name in EVALUATION_SETS for pairs in solved(*public_set(name)).values() for pair in pairs
     }
@@ -61,9 +62,8 @@ def load(rearc: Path | None, longest_pair: int) -> Corpus:
 
     families = [Family(name, tuple(pairs), 0.35) for name, pairs in arc1.items() if name not in leaking]
     families += [Family(name, tuple(pairs), 1.0) for name, pairs in arc2.items() if name not in leaking | repeated]
-    if rearc is not None:
-        bad = leaking | WRONG_GENERATORS
-        families += [Family(name, pairs, 1.0) for name, pairs in _rearc(rearc, longest_pair).items() if name not in bad]
+    bad = leaking | WRONG_GENERATORS
+    families += [Family(name, pairs, 1.0) for name, pairs in generated.items() if name not in bad]
     short = [
         Family(each.name, tuple(pair for pair in each.pairs if length(pair) <= longest_pair), each.weight)
         for each in families

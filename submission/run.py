@@ -72,6 +72,8 @@ def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
         }
         _same_run(job, journal.fingerprint(settings, weights, job.seed))
         records, doubts = journal.read_records(job.out / "journal", stamps) if job.resume else ({}, [])
+        # A task that both tries failed on has no fit: it is tried again.
+        records = {name: record for name, record in records.items() if record["fit"] is not None}
         for doubt in doubts:
             logger.warning(doubt)
         for name, record in records.items():

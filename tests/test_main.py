@@ -36,6 +36,9 @@ def test_bad_input_is_refused_in_one_sentence(
     assert "--set" in refused(capsys, "run", *model, "--set", "search.nothing=1")
     assert "--solutions needs" in refused(capsys, *RUN, *model, "--solutions", "x.json")
     assert "no run to resume" in refused(capsys, *RUN, *model, "--resume")
+    pretrain = ["pretrain", "--minutes", "1", "--out", str(tmp_path / "out"), "--rearc"]
+    assert "nothing.npz" in refused(capsys, *pretrain, str(tmp_path / "nothing.npz"))
+    assert "bad.json" in refused(capsys, *pretrain, str(tmp_path / "bad.json"))
     assert not (tmp_path / "out").exists(), "nothing was written"
 
 
