@@ -4,6 +4,7 @@ python -m submission run                                   # public tasks, the e
 python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
 python -m submission score OUT --solutions FILE --revote kgmon
 python -m submission report OUT
+python -m submission bench ttt --tasks 10 --try adapt.rate=0.006
 python -m submission pretrain --minutes 60 --rearc re_arc.npz --out DIR
 """
 
@@ -119,6 +120,20 @@ def _pretrain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from submission import bench
+    from submission.journal import write_json
+
+    settings = with_changes(preset(options.preset), options.set)
+    outcomes = bench.ttt(options.model, settings, ["", *options.attempt], options.tasks, options.seed)
+    print(bench.table(outcomes))
+    if options.json is not None:
+        write_json(options.json, [asdict(each) for each in outcomes], indent=1)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m submission", description="An ARC Prize solver.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -151,6 +166,17 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
     report.add_argument("out", type=Path, help="a run's folder")
     _source(report)
+
+    bench = commands.add_parser("bench", help="measure settings on held-out training tasks")
+    bench.set_defaults(command=_bench)
+    bench.add_argument("name", choices=["ttt"], help="ttt: how likely the true answers are after test-time training")
+    bench.add_argument("--tasks", type=_count, default=10, help="held-out tasks, the shortest (default: 10)")
+    bench.add_argument("--try", action="append", default=[], dest="attempt", metavar="SECTION.FIELD=VALUE,...")
+    bench.add_argument("--model", type=Path, default=EMBEDDED)
+    bench.add_argument("--preset", default="laptop")
+    bench.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE")
+    bench.add_argument("--seed", type=int, default=0)
+    bench.add_argument("--json", type=Path, help="write the figures here as well")
 
     train = commands.add_parser("pretrain", help="train the embedded model from scratch")
     train.set_defaults(command=_pretrain)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from zipfile import BadZipFile
@@ -17,7 +18,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from submission.prompts import GRID16, Row, row
-from submission.tasks import BadInput, Grid, Pair, Solutions, Tasks, grid, public_set
+from submission.tasks import BadInput, Grid, Pair, Solutions, Task, Tasks, grid, public_set
 from submission.views import SYMMETRIES, Background, View, recolouring
 
 EVALUATION_SETS = ("arc1-eval", "arc2-eval")
@@ -52,17 +53,10 @@ def load(rearc: Path | None, longest_pair: int) -> Corpus:
     Pairs of more than `longest_pair` tokens are left out, then families of fewer than 3 pairs (2 to show, 1 to ask).
     """
     generated = _rearc(rearc, longest_pair) if rearc is not None else {}
-    forbidden = {
-        fingerprint(pair) for name in EVALUATION_SETS for pairs in solved(*public_set(name)).values() for pair in pairs
-    }
-    arc1, arc2 = solved(*public_set("arc1-train")), solved(*public_set("arc2-train"))
-    leaking = {name for name, pairs in {**arc2, **arc1}.items() if any(fingerprint(p) in forbidden for p in pairs)}
-    known = {fingerprint(pair) for pairs in arc1.values() for pair in pairs}
-    repeated = {name for name, pairs in arc2.items() if name in arc1 or any(fingerprint(p) in known for p in pairs)}
-
-    families = [Family(name, tuple(pairs), 0.35) for name, pairs in arc1.items() if name not in leaking]
-    families += [Family(name, tuple(pairs), 1.0) for name, pairs in arc2.items() if name not in leaking | repeated]
-    bad = leaking | WRONG_GENERATORS
+    clean = clean_tasks()
+    families = [Family(name, tuple(pairs), 0.35) for name, pairs in solved(*clean.arc1).items()]
+    families += [Family(name, tuple(pairs), 1.0) for name, pairs in solved(*clean.arc2).items()]
+    bad = clean.leaking | WRONG_GENERATORS
     families += [Family(name, pairs, 1.0) for name, pairs in generated.items() if name not in bad]
     short = [
         Family(each.name, tuple(pair for pair in each.pairs if length(pair) <= longest_pair), each.weight)
@@ -72,8 +66,50 @@ def load(rearc: Path | None, longest_pair: int) -> Corpus:
     return Corpus(
         train=tuple(each for each in usable if not held_out(each.name)),
         held_out=tuple(each for each in usable if held_out(each.name)),
-        leaks=len(leaking),
+        leaks=len(clean.leaking),
     )
+
+
+@dataclass(frozen=True)
+class Clean:
+    """The public training tasks that may be learned from, each set with its solutions."""
+
+    arc1: tuple[Tasks, Solutions]
+    """ARC-AGI-1's."""
+    arc2: tuple[Tasks, Solutions]
+    """Those of ARC-AGI-2 that share no pair and no id with ARC-AGI-1's."""
+    leaking: frozenset[str]
+    """The ids that were refused."""
+
+
+@cache
+def clean_tasks() -> Clean:
+    """The public training tasks without those that share a pair with an evaluation set, up to `fingerprint`."""
+
+    def prints(tasks: Tasks, solutions: Solutions) -> dict[str, set[bytes]]:
+        return {name: {fingerprint(pair) for pair in pairs} for name, pairs in solved(tasks, solutions).items()}
+
+    forbidden = set().union(*(seen for name in EVALUATION_SETS for seen in prints(*public_set(name)).values()))
+    sets = {name: public_set(name) for name in ("arc1-train", "arc2-train")}
+    arc1, arc2 = (prints(*each) for each in sets.values())
+    leaking = {name for known in (arc2, arc1) for name, seen in known.items() if seen & forbidden}
+    known = set().union(*arc1.values())
+    repeated = {name for name, seen in arc2.items() if name in arc1 or seen & known}
+
+    def without(which: str, refused: set[str]) -> tuple[Tasks, Solutions]:
+        tasks, solutions = sets[which]
+        kept = {name: task for name, task in tasks.items() if name not in refused}
+        return kept, {name: solutions[name] for name in kept}
+
+    return Clean(without("arc1-train", leaking), without("arc2-train", leaking | repeated), frozenset(leaking))
+
+
+def held_out_tasks() -> tuple[dict[str, Task], dict[str, tuple[Grid, ...]]]:
+    """The whole tasks behind the held-out families, with their solutions: for choosing settings."""
+    clean = clean_tasks()
+    tasks = {name: task for each, _ in (clean.arc1, clean.arc2) for name, task in each.items() if held_out(name)}
+    solutions = {**clean.arc1[1], **clean.arc2[1]}
+    return tasks, {name: solutions[name] for name in tasks}
 
 
 def held_out(name: str) -> bool:

@@ -67,6 +67,7 @@ LAW = {
     "report": room("tasks solve voting answers journal"),
     "corpus": room("tasks views prompts"),
     "pretrain": room(ALL, "torch transformers peft bitsandbytes safetensors"),
+    "bench": room(ALL),
     # entry: arguments, then one import of what the command needs
     "__main__": room("tasks config", later=f"{ALL} torch"),
 }

@@ -1,0 +1,98 @@
+"""Benchmarks that settings are chosen by, on training-side tasks that the embedded model has never seen.
+
+python -m submission bench ttt --tasks 10 --try adapt.rate=0.006 --try lessons.copies=12,adapt.batch=2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from submission.budget import NEVER
+from submission.config import Settings, with_changes
+from submission.corpus import held_out_tasks
+from submission.lessons import lessons
+from submission.llm import LanguageModel
+from submission.prompts import GRID16, task_length
+from submission.solve import ask
+from submission.tasks import Grid, Task, generator
+from submission.views import stream
+
+SHORTEST = 130
+"""Tokens of the shortest prompt taken: shorter tasks are mostly single cells."""
+
+VIEWS = 8
+"""Views under which the true answer is scored."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How likely the true answers are after test-time training with one choice of settings."""
+
+    changes: str
+    """What was changed against the preset, "" for nothing."""
+    nats: float
+    """Mean over tasks of -log p of the true answer, itself the mean over views."""
+    median_nats: float
+    nats_a_token: float
+    likely: float
+    """Share of (task, view) in which the true answer has p > 1/e."""
+    seconds: float
+    """Of training, per task."""
+    tasks: int
+
+
+def ttt(model: Path, settings: Settings, tries: Sequence[str], number: int, seed: int) -> list[Outcome]:
+    """Adapt to each of the `number` shortest held-out tasks and score its first true answer; no search, no vote."""
+    tasks, solutions = held_out_tasks()
+    lengths = {name: task_length(GRID16, task.demonstrations, task.tests[0]) for name, task in tasks.items()}
+    names = [name for name in sorted(tasks, key=lambda name: (lengths[name], name)) if lengths[name] >= SHORTEST]
+    outcomes = []
+    for changes in tries:
+        tried = with_changes(settings, [change for change in changes.split(",") if change])
+        engine = LanguageModel(model, tried.model, tried.adapt, tried.search, seed)
+        measured = [_truth(engine, tasks[name], solutions[name][0], tried, seed) for name in names[:number]]
+        log_p = np.array([scores for scores, _, _ in measured])
+        tokens = np.array([size for _, size, _ in measured])
+        outcomes.append(
+            Outcome(
+                changes,
+                nats=float(-log_p.mean()),
+                median_nats=float(np.median(-log_p.mean(axis=1))),
+                nats_a_token=float((-log_p.mean(axis=1) / tokens).mean()),
+                likely=float((log_p > -1).mean()),
+                seconds=float(np.mean([seconds for _, _, seconds in measured])),
+                tasks=len(measured),
+            )
+        )
+    return outcomes
+
+
+def _truth(
+    engine: LanguageModel, task: Task, answer: Grid, settings: Settings, seed: int
+) -> tuple[list[float], int, float]:
+    """log p of the true answer in each view after training, its tokens, and the seconds of training."""
+    engine.forget()
+    limit = settings.model.context
+    rows = lessons(task, engine.layout, settings.lessons, limit, generator(seed, task.id, "lessons"))
+    fit = engine.adapt(rows, NEVER, seed)
+    ways = stream(len(task.demonstrations), generator(seed, task.id, "views", "0"), settings.lessons.background)
+    views = list(islice(ways, VIEWS))
+    prompts = [ask(task, view, task.tests[0], engine, limit) for view in views]
+    scores = engine.score(prompts, [[view.see(answer)] for view in views], NEVER)
+    return scores[:, 0].tolist(), len(engine.layout.answer(answer)), fit.seconds
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """The outcomes as lines of text, the first of them the heads."""
+    lines = [f"{'changes':40} {'nats':>7} {'median':>7} {'a token':>7} {'likely':>7} {'s/task':>7}"]
+    lines += [
+        f"{each.changes or '(preset)':40} {each.nats:7.2f} {each.median_nats:7.2f} {each.nats_a_token:7.3f}"
+        f" {each.likely:7.3f} {each.seconds:7.1f}"
+        for each in outcomes
+    ]
+    return "\n".join(lines)
