@@ -184,7 +184,11 @@ def test_an_interrupt_ends_the_run_tidily(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, kind: signal.Signals
 ) -> None:
     out = tmp_path / "out"
-    child = subprocess.Popen(command(files, tiny_grid_model, out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        command(files, tiny_grid_model, out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        # A shell that starts the tests in the background lets all its children ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     while not results(out):
         time.sleep(0.01)
         assert child.poll() is None
