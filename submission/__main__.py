@@ -6,6 +6,7 @@ python -m submission score OUT --solutions FILE --revote kgmon
 python -m submission report OUT
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006
 python -m submission pretrain --minutes 60 --rearc re_arc.npz --out DIR
+python -m submission pretrain --base DIR --minutes 600 --rearc re_arc.npz --out DIR --device cuda
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from submission.config import EMBEDDED, PRESETS, preset, with_changes
 from submission.tasks import (
@@ -29,6 +30,11 @@ from submission.tasks import (
     read_challenges,
     read_solutions,
 )
+
+if TYPE_CHECKING:
+    from submission import corpus
+
+T = TypeVar("T")
 
 PANEL = 24
 """Tasks of a public set that are run by default: the cheapest, by prompt length."""
@@ -111,13 +117,44 @@ def _pretrain(options: argparse.Namespace) -> int:
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    given = {name: getattr(options, name) for name in Pretraining.__dataclass_fields__}
-    settings = Pretraining(**{name: value for name, value in given.items() if value is not None})
-    data = corpus.load(options.rearc, longest_pair=settings.limit * 2 // 5)
-    logging.info("%d families to train on, %d held out", len(data.train), len(data.held_out))
-    logging.info("%d tasks refused for sharing a pair with an evaluation set", data.leaks)
-    pretrain(settings, data, options.out, options.resume)
+    sources = corpus.Sources(
+        tuple(options.train_on.split(",")), options.rearc, options.generated, tuple(options.against.split(","))
+    )
+    if options.base:
+        from submission.initial import Initial, initial
+
+        if options.resume:
+            raise BadInput("--resume: an initial fine-tuning of a base cannot be resumed yet")
+        tuning = _chosen(Initial, options, {**_OF_BASE, **_OF_ALL})
+        initial(tuning, _corpus(sources, tuning.limit, options.select), options.base, options.out)
+    else:
+        settings = _chosen(Pretraining, options, {**_OF_SCRATCH, **_OF_ALL})
+        pretrain(settings, _corpus(sources, settings.limit, options.select), options.out, options.resume)
     return 0
+
+
+def _chosen(kind: type[T], options: argparse.Namespace, allowed: Iterable[str]) -> T:
+    """Training settings with what the command line names; what is not for this kind of training is refused."""
+    given = {n: value for n in {**_OF_SCRATCH, **_OF_BASE, **_OF_ALL} if (value := vars(options)[n]) is not None}
+    if foreign := sorted(set(given) - set(allowed)):
+        raise BadInput(f"--{foreign[0].replace('_', '-')} is {'not ' * bool(options.base)}for --base")
+    return kind(**given)
+
+
+def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.Corpus:
+    """What to train on, and what was refused, in the log."""
+    from submission import corpus
+
+    data = corpus.load(sources, longest_pair=limit * 2 // 5)
+    logging.info("%d families to train on, %d held out", len(data.train), len(data.held_out))
+    against = " and ".join(sources.against)
+    logging.info("%d of %d tasks refused: they share a pair with %s", data.leaks, data.looked_at, against)
+    if select is not None:
+        from submission import selection
+
+        data = selection.narrowed(data, select, limit)
+        logging.info("%d families selected", len(data.train))
+    return data
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -178,22 +215,24 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--seed", type=int, default=0)
     bench.add_argument("--json", type=Path, help="write the figures here as well")
 
-    train = commands.add_parser("pretrain", help="train the embedded model from scratch")
+    train = commands.add_parser("pretrain", help="train the embedded model, or fine-tune a large base, on many tasks")
     train.set_defaults(command=_pretrain)
     train.add_argument("--out", type=Path, required=True)
-    train.add_argument("--rearc", type=Path, help="RE-ARC packed as .npz; without it, the public training tasks alone")
+    train.add_argument("--base", type=Path, help="fine-tune this causal language model instead, by a LoRA on 4 bits")
     train.add_argument("--resume", action="store_true", help="go on from OUT/trunk")
+    train.add_argument("--rearc", type=Path, help="RE-ARC packed as .npz; without it, the public training tasks alone")
+    train.add_argument("--generated", type=_count, default=100, help="pairs of each made-up family (default: 100)")
+    named = "public sets, or files CHALLENGES[:SOLUTIONS], separated by commas"
+    train.add_argument("--train-on", default="arc1-train,arc2-train", help=f"{named} (default: %(default)s)")
+    train.add_argument("--against", default="arc1-eval,arc2-eval", help=f"never train on a pair of these {named}")
+    train.add_argument("--select", type=Path, metavar="MODEL", help="draw what this model finds hard, see selection")
     train.add_argument("--threads", type=_count, default=0)
-    kinds: dict[str, Callable[[str], Any]] = {
-        "minutes": _positive,
-        "seed": int,
-        "device": str,
-        "decay": float,
-    }
-    kinds |= dict.fromkeys(("hidden", "layers", "tokens", "limit", "warmup"), _count)
-    kinds |= dict.fromkeys(("rate", "other_rate", "anneal"), _positive)
-    for name, kind in kinds.items():
-        train.add_argument(f"--{name.replace('_', '-')}", type=kind, required=name == "minutes")
+    for name, kind in {**_OF_ALL, **_OF_SCRATCH, **_OF_BASE}.items():
+        option = f"--{name.replace('_', '-')}"
+        if kind is bool:
+            train.add_argument(option, action=argparse.BooleanOptionalAction)
+        else:
+            train.add_argument(option, type=kind)
     return parser
 
 
@@ -282,6 +321,15 @@ def _tell(summary: dict[str, Any]) -> None:
             print(f"{name:18} {summary[name]:.4g}")
 
 
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def chosen(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(f"expected {' or '.join(choices)}")
+        return text
+
+    return chosen
+
+
 def _count(text: str) -> int:
     value = int(text)
     if value < 0:
@@ -294,6 +342,20 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be above 0")
     return value
+
+
+# The settings of a training that the command line can name, see `training.Training`, `pretrain` and `initial`.
+_OF_ALL: dict[str, Callable[[str], Any]] = {
+    "minutes": _positive, "steps": _count, "tokens": _count, "limit": _count, "first_learned": int,
+    "new_rules": float, "warmup": _count, "anneal": _positive, "seed": int, "device": _one_of("cpu", "cuda"),
+    "workers": _count, "rate": _positive, "other_rate": _positive,
+}  # fmt: skip
+_OF_SCRATCH: dict[str, Callable[[str], Any]] = {
+    "hidden": _count, "layers": _count, "positions": _one_of("grid", "line"), "decay": float, "compiled": bool,
+}  # fmt: skip
+_OF_BASE: dict[str, Callable[[str], Any]] = {
+    "rank": _count, "alpha": _positive, "four_bit": bool, "checkpointing": bool,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

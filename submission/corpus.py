@@ -1,8 +1,7 @@
 """What the embedded model is trained on: families of pairs that share a rule, and the rows made from them.
 
-Sources: RE-ARC (1000 generated pairs for each ARC-AGI-1 training task), the ARC-AGI-1 training tasks, and the
-ARC-AGI-2 training tasks that share nothing with ARC-AGI-1. A family that shares a pair with a public evaluation
-set, up to symmetry and recolouring, is refused.
+Sources: RE-ARC (1000 generated pairs for each ARC-AGI-1 training task), the public training tasks, and the rules of
+`generators`. A family that shares a pair with an evaluation set, up to symmetry and recolouring, is refused.
 """
 
 from __future__ import annotations
@@ -17,16 +16,36 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from submission.prompts import GRID16, Row, row
-from submission.tasks import BadInput, Grid, Pair, Solutions, Task, Tasks, grid, public_set
+from submission import generators
+from submission.leaks import Guard, fingerprint
+from submission.prompts import GRID16, Layout, Row, row
+from submission.rules import varied
+from submission.tasks import (
+    PUBLIC_SETS,
+    BadInput,
+    Grid,
+    Pair,
+    Solutions,
+    Task,
+    Tasks,
+    generator,
+    grid,
+    public_set,
+    read_challenges,
+    read_solutions,
+)  # fmt: skip
 from submission.views import SYMMETRIES, Background, View, recolouring
 
+TRAINING_SETS = ("arc1-train", "arc2-train")
 EVALUATION_SETS = ("arc1-eval", "arc2-eval")
 WRONG_GENERATORS = frozenset({"6cf79266", "7e0986d6", "97a05b5b", "a64e4611", "a8d7556c", "e5062a87"})
 """RE-ARC's generators that are known to disagree with the original task (RE-ARC issue 13)."""
 
 HELD_OUT_SHARE = 12
 """One task id in so many is held out of training, with its RE-ARC family, to choose settings by."""
+
+INSTANCES = 6
+"""Choices of hidden parameters for each rule of `generators`: each is a family of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,26 +57,49 @@ class Family:
     weight: float
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Where families come from, and what they are guarded against."""
+
+    sets: tuple[str, ...] = TRAINING_SETS
+    """Training tasks: public sets or CHALLENGES[:SOLUTIONS] files; what repeats an earlier set is left out."""
+    rearc: Path | None = None
+    """RE-ARC packed as .npz (names, task, shapes, cells)."""
+    generated: int = 0
+    """Pairs of each family made by the rules of `generators`; 0 for none."""
+    against: tuple[str, ...] = EVALUATION_SETS
+    """Evaluation sets, named as `sets` are, of which no pair may be trained on."""
+
+
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Families to train on, families held out, and how many were refused as leaks."""
+    """Families to train on, families held out, and how many tasks were looked at and refused as leaks."""
 
     train: tuple[Family, ...]
     held_out: tuple[Family, ...]
     leaks: int
+    looked_at: int
 
 
-def load(rearc: Path | None, longest_pair: int) -> Corpus:
-    """All families from the installed public sets and, if given, RE-ARC packed as .npz (names, task, shapes, cells).
+def load(sources: Sources, longest_pair: int) -> Corpus:
+    """All families of the sources that no evaluation set knows, named by their task's id.
 
     Pairs of more than `longest_pair` tokens are left out, then families of fewer than 3 pairs (2 to show, 1 to ask).
     """
-    generated = _rearc(rearc, longest_pair) if rearc is not None else {}
-    clean = clean_tasks()
-    families = [Family(name, tuple(pairs), 0.35) for name, pairs in solved(*clean.arc1).items()]
-    families += [Family(name, tuple(pairs), 1.0) for name, pairs in solved(*clean.arc2).items()]
-    bad = clean.leaking | WRONG_GENERATORS
-    families += [Family(name, pairs, 1.0) for name, pairs in generated.items() if name not in bad]
+    clean = clean_sets(sources.sets, sources.against)
+    guard = guard_against(sources.against)
+    refused = set(clean.leaking)
+    families = [
+        Family(name, tuple(pairs), 0.35 if which == "arc1-train" and sources.rearc else 1.0)
+        for which, each in zip(sources.sets, clean.sets, strict=True)
+        for name, pairs in solved(*each).items()
+    ]
+    made = {**(_rearc(sources.rearc, longest_pair) if sources.rearc else {}), **_generated(sources.generated)}
+    for name, pairs in made.items():
+        if name in refused or guard.refuses(pairs):
+            refused.add(name)
+        elif name not in WRONG_GENERATORS:
+            families.append(Family(name, pairs, 0.5 if ":" in name else 1.0))
     short = [
         Family(each.name, tuple(pair for pair in each.pairs if length(pair) <= longest_pair), each.weight)
         for each in families
@@ -65,51 +107,65 @@ def load(rearc: Path | None, longest_pair: int) -> Corpus:
     usable = [each for each in short if len(each.pairs) >= 3]
     return Corpus(
         train=tuple(each for each in usable if not held_out(each.name)),
-        held_out=tuple(each for each in usable if held_out(each.name)),
-        leaks=len(clean.leaking),
+        held_out=tuple(each for each in usable if held_out(each.name) and ":" not in each.name),
+        leaks=len(refused),
+        looked_at=clean.looked_at + len(made),
     )
 
 
 @dataclass(frozen=True)
 class Clean:
-    """The public training tasks that may be learned from, each set with its solutions."""
+    """Training tasks that may be learned from: one (tasks, solutions) for each set that was named."""
 
-    arc1: tuple[Tasks, Solutions]
-    """ARC-AGI-1's."""
-    arc2: tuple[Tasks, Solutions]
-    """Those of ARC-AGI-2 that share no pair and no id with ARC-AGI-1's."""
+    sets: tuple[tuple[Tasks, Solutions], ...]
     leaking: frozenset[str]
     """The ids that were refused."""
+    looked_at: int
+    """Tasks in all sets together."""
 
 
 @cache
-def clean_tasks() -> Clean:
-    """The public training tasks without those that share a pair with an evaluation set, up to `fingerprint`."""
+def clean_sets(sets: tuple[str, ...] = TRAINING_SETS, against: tuple[str, ...] = EVALUATION_SETS) -> Clean:
+    """The sets without the tasks that share a pair with an evaluation set, or an id or a pair with an earlier set."""
+    guard = guard_against(against)
+    ids: set[str] = set()
+    known: set[bytes] = set()
+    leaking: set[str] = set()
+    kept: list[tuple[Tasks, Solutions]] = []
+    looked_at = 0
+    for name in sets:
+        tasks, solutions = read_set(name)
+        pairs = solved(tasks, solutions)
+        prints = {each: {fingerprint(pair) for pair in of_task} for each, of_task in pairs.items()}
+        leaking |= {each for each, of_task in pairs.items() if guard.refuses(of_task)}
+        fresh = {n: t for n, t in tasks.items() if n not in leaking and n not in ids and not prints[n] & known}
+        kept.append((fresh, {each: solutions[each] for each in fresh if each in solutions}))
+        ids.update(tasks)
+        known.update(*prints.values())
+        looked_at += len(tasks)
+    return Clean(tuple(kept), frozenset(leaking), looked_at)
 
-    def prints(tasks: Tasks, solutions: Solutions) -> dict[str, set[bytes]]:
-        return {name: {fingerprint(pair) for pair in pairs} for name, pairs in solved(tasks, solutions).items()}
 
-    forbidden = set().union(*(seen for name in EVALUATION_SETS for seen in prints(*public_set(name)).values()))
-    sets = {name: public_set(name) for name in ("arc1-train", "arc2-train")}
-    arc1, arc2 = (prints(*each) for each in sets.values())
-    leaking = {name for known in (arc2, arc1) for name, seen in known.items() if seen & forbidden}
-    known = set().union(*arc1.values())
-    repeated = {name for name, seen in arc2.items() if name in arc1 or seen & known}
+@cache
+def guard_against(sets: tuple[str, ...]) -> Guard:
+    """A guard that knows every pair of these sets."""
+    return Guard(pair for name in sets for pairs in solved(*read_set(name)).values() for pair in pairs)
 
-    def without(which: str, refused: set[str]) -> tuple[Tasks, Solutions]:
-        tasks, solutions = sets[which]
-        kept = {name: task for name, task in tasks.items() if name not in refused}
-        return kept, {name: solutions[name] for name in kept}
 
-    return Clean(without("arc1-train", leaking), without("arc2-train", leaking | repeated), frozenset(leaking))
+def read_set(name: str) -> tuple[Tasks, Solutions]:
+    """A public set by its name, or a challenges file, with its solutions file after a colon if there is one."""
+    if name in PUBLIC_SETS:
+        return public_set(name)
+    challenges, _, answers = name.partition(":")
+    tasks = read_challenges(Path(challenges))
+    return tasks, read_solutions(Path(answers), tasks) if answers else {}
 
 
 def held_out_tasks() -> tuple[dict[str, Task], dict[str, tuple[Grid, ...]]]:
     """The whole tasks behind the held-out families, with their solutions: for choosing settings."""
-    clean = clean_tasks()
-    tasks = {name: task for each, _ in (clean.arc1, clean.arc2) for name, task in each.items() if held_out(name)}
-    solutions = {**clean.arc1[1], **clean.arc2[1]}
-    return tasks, {name: solutions[name] for name in tasks}
+    sets = clean_sets().sets
+    tasks = {name: task for each, _ in sets for name, task in each.items() if held_out(name)}
+    return tasks, {name: answers for _, each in sets for name, answers in each.items() if name in tasks}
 
 
 def held_out(name: str) -> bool:
@@ -120,22 +176,9 @@ def held_out(name: str) -> bool:
 def solved(tasks: Tasks, solutions: Solutions) -> dict[str, list[Pair]]:
     """Every known pair of each task, the tests' with their answers; for training tasks and leak checks only."""
     return {
-        name: [*task.demonstrations, *(Pair(i, o) for i, o in zip(task.tests, solutions[name], strict=True))]
+        name: [*task.demonstrations, *(Pair(i, o) for i, o in zip(task.tests, solutions.get(name, ()), strict=False))]
         for name, task in tasks.items()
     }
-
-
-def fingerprint(pair: Pair) -> bytes:
-    """The same bytes for all symmetric and recoloured forms of a pair, and for no other pair."""
-    forms = []
-    for symmetry in range(SYMMETRIES):
-        view = View(symmetry, tuple(range(10)), ())
-        seen_in, seen_out = view.see(pair.input), view.see(pair.output)
-        cells = np.concatenate([seen_in.reshape(-1), seen_out.reshape(-1)])
-        _, first, which = np.unique(cells, return_index=True, return_inverse=True)
-        renamed = np.argsort(np.argsort(first)).astype(np.uint8)[which]
-        forms.append(bytes(seen_in.shape + seen_out.shape) + renamed.tobytes())
-    return min(forms)
 
 
 def length(pair: Pair) -> int:
@@ -143,25 +186,33 @@ def length(pair: Pair) -> int:
     return int(sum(g.shape[0] * (g.shape[1] + 1) for g in (pair.input, pair.output))) + 6
 
 
-def rows(families: Sequence[Family], limit: int, rng: np.random.Generator) -> Iterator[Row]:
+def rows(
+    families: Sequence[Family],
+    limit: int,
+    rng: np.random.Generator,
+    layout: Layout = GRID16,
+    first_learned: int = 1,
+    new_rules: float = 0.3,
+) -> Iterator[Row]:
     """Endless training rows of at most `limit` tokens: 2 to 7 pairs of one family, seen through one random view.
 
-    One row in five changes the rule as well: all its inputs, or all its outputs, are turned once more, which makes
-    a related rule that no source contains (after the TTT paper's initial fine-tuning data, appendix B.1).
+    A share `new_rules` of them follows a new rule besides, see `rules.varied`. Outputs count in the loss from pair
+    `first_learned` on. The layout must be one of 16 ids.
     """
     weights = np.array([each.weight for each in families])
     weights /= weights.sum()
     while True:
         family = families[rng.choice(len(families), p=weights)]
         drawn = [family.pairs[k] for k in rng.permutation(len(family.pairs))[: rng.integers(3, 8)]]
+        pairs = varied(drawn, rng) if rng.random() < new_rules else drawn
         chosen: list[Pair] = []
         room = limit
-        for pair in _augmented(drawn, rng):
+        for pair in _seen(pairs, rng):
             if length(pair) <= room:
                 room -= length(pair)
                 chosen.append(pair)
         if len(chosen) >= 2:
-            yield row(GRID16, chosen, limit, first_learned=1)
+            yield row(layout, chosen, limit, first_learned)
 
 
 def batches(source: Iterator[Row], tokens: int, rng: np.random.Generator, pool: int = 256) -> Iterator[list[Row]]:
@@ -179,17 +230,18 @@ def batches(source: Iterator[Row], tokens: int, rng: np.random.Generator, pool: 
         yield from (groups[k] for k in rng.permutation(len(groups)))
 
 
-def _augmented(pairs: Sequence[Pair], rng: np.random.Generator) -> list[Pair]:
+def _seen(pairs: Sequence[Pair], rng: np.random.Generator) -> list[Pair]:
     background: Background = "permute" if rng.random() < 0.2 else "keep"
-    view = View(int(rng.integers(SYMMETRIES)), recolouring(rng, background), tuple(range(len(pairs))))
-    seen = [Pair(view.see(pair.input), view.see(pair.output)) for pair in pairs]
-    draw = rng.random()
-    if draw < 0.2:
-        turn = View(int(rng.integers(1, SYMMETRIES)), tuple(range(10)), ())
-        if draw < 0.1:
-            return [Pair(turn.see(pair.input), pair.output) for pair in seen]
-        return [Pair(pair.input, turn.see(pair.output)) for pair in seen]
-    return seen
+    view = View(int(rng.integers(SYMMETRIES)), recolouring(rng, background), ())
+    return [Pair(view.see(pair.input), view.see(pair.output)) for pair in pairs]
+
+
+def _generated(number: int) -> dict[str, tuple[Pair, ...]]:
+    """Families of the rules of `generators`, named rule:instance."""
+    if not number:
+        return {}
+    names = [(name, k) for name in generators.RULES for k in range(INSTANCES)]
+    return {f"{n}:{k}": generators.family(n, number, generator(k, "generators", n)) for n, k in names}
 
 
 def _rearc(path: Path, longest_pair: int) -> Mapping[str, tuple[Pair, ...]]:

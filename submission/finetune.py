@@ -80,12 +80,17 @@ def batches(rows: Sequence[Row], size: int, rng: np.random.Generator) -> list[li
 
 def batch_loss(model: nn.Module, layout: Layout, batch: Sequence[Row]) -> Tensor:
     """Mean cross-entropy, in nats, of the learned tokens of a batch."""
+    return F.cross_entropy(*predictions(model, *(torch.from_numpy(each) for each in padded(layout, batch))))
+
+
+def predictions(model: nn.Module, ids: Tensor, learn: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [n, vocabulary] in float32 and targets [n] of the learned tokens of a batch; see `prompts.padded`."""
     device = next(model.parameters()).device
-    ids, learn, where = (torch.from_numpy(each).to(device) for each in padded(layout, batch))
+    ids, learn, where = (each.to(device, non_blocking=True) for each in (ids, learn, where))
     # Right padding needs no mask: a causal model never looks at what comes later.
     logits = model(input_ids=ids, position_ids=position_ids(where), use_cache=False).logits
     learned = learn[:, 1:]
-    return F.cross_entropy(logits[:, :-1][learned].float(), ids[:, 1:][learned])
+    return logits[:, :-1][learned].float(), ids[:, 1:][learned]
 
 
 def position_ids(where: Tensor) -> Any:

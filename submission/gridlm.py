@@ -15,14 +15,14 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLTextConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLPreTrainedModel, Qwen3VLTextModel
 
-from submission.prompts import GRID16
+from submission.prompts import GRID16, Layout
 
 HEAD = 64
 """Channels of one attention head."""
 
 
 class GridLM(Qwen3VLPreTrainedModel):
-    """The decoder and its head; called like any causal language model, with position_ids [3, batch, length]."""
+    """The decoder and its head: a causal language model; position_ids are [3, batch, length] or [batch, length]."""
 
     config_class = Qwen3VLTextConfig
     base_model_prefix = "model"
@@ -45,7 +45,7 @@ class GridLM(Qwen3VLPreTrainedModel):
         **rest: Any,
     ) -> CausalLMOutputWithPast:
         """Logits [batch, length, vocabulary]; of the last `logits_to_keep` positions only, where that is not 0."""
-        if position_ids is not None and position_ids.shape[0] == 3:
+        if position_ids is not None and position_ids.ndim == 3 and len(position_ids) == 3:
             # A leading row of running numbers: without it transformers 5.0 takes the segments for the positions of
             # packed sequences and masks them from each other.
             past = past_key_values.get_seq_length() if past_key_values is not None else 0
@@ -63,11 +63,13 @@ class GridLM(Qwen3VLPreTrainedModel):
         return CausalLMOutputWithPast(logits=self.lm_head(hidden), past_key_values=seen.past_key_values)
 
 
-def configuration(hidden: int, layers: int, theta: float = 1000.0) -> Qwen3VLTextConfig:
+def configuration(hidden: int, layers: int, layout: Layout = GRID16) -> Qwen3VLTextConfig:
     """The configuration of a GridLM: `hidden` a multiple of 64; weights fit 4-bit blocks of 64.
 
-    theta is the rotary base: 1000 leaves every axis fast and slow frequencies for differences of 1 to 30 cells.
+    The rotary base 1000 leaves every axis fast and slow frequencies for differences of 1 to 30 cells; running numbers
+    (layouts with positions "line") span more.
     """
+    theta = 1000.0 if layout.positions == "grid" else 10000.0
     return Qwen3VLTextConfig(
         hidden_size=hidden,
         intermediate_size=-(-hidden * 11 // 4 // 64) * 64,
@@ -81,12 +83,12 @@ def configuration(hidden: int, layers: int, theta: float = 1000.0) -> Qwen3VLTex
         eos_token_id=GRID16.answer_close[-1],
         max_position_embeddings=16384,
         rope_parameters={"rope_type": "default", "rope_theta": theta, "mrope_section": [12, 10, 10]},
-        arc_layout=GRID16.name,
+        arc_layout=layout.name,
     )
 
 
-def fresh(hidden: int, layers: int, seed: int) -> GridLM:
+def fresh(hidden: int, layers: int, seed: int, layout: Layout = GRID16) -> GridLM:
     """A GridLM with random weights, the same for the same seed; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return GridLM(configuration(hidden, layers))
+        return GridLM(configuration(hidden, layers, layout))

@@ -49,7 +49,7 @@ class LanguageModel:
         self.search_settings = budget
         base = load_base(path, settings, self.device)
         self.layout: Layout = layout_of(path)
-        self.model: nn.Module = _with_adapter(base, adapt, seed) if adapt.rank else base
+        self.model: nn.Module = with_adapter(base, adapt, seed) if adapt.rank else base
         self.model.eval()
         self._adapter = [p for p in self.model.parameters() if p.requires_grad]
         self._first = [p.detach().clone() for p in self._adapter]
@@ -131,6 +131,7 @@ def load_base(path: Path, settings: Model, where: str) -> Any:
     family: Any = GridLM if config.model_type == "qwen3_vl_text" else AutoModelForCausalLM
     model = family.from_pretrained(path, **options)
     without_cpu_packing(model)
+    computing_in(model, dtype)
     return model.requires_grad_(False)
 
 
@@ -144,6 +145,20 @@ def without_cpu_packing(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):
             module.support_avx512bf16_for_cpu = False
+
+
+def computing_in(model: nn.Module, dtype: torch.dtype) -> None:
+    """Compute in this type, whatever a checkpoint that was saved in 4 bits says it was made with.
+
+    Such a checkpoint brings its own: bfloat16 mostly, which a T4 has no arithmetic for.
+    """
+    for module in model.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            module.compute_dtype = dtype
+            module.weight.quant_state.dtype = dtype
+    for weight in model.parameters():
+        if weight.is_floating_point():
+            weight.data = weight.data.to(dtype)
 
 
 def device(wish: str) -> str:
@@ -182,7 +197,7 @@ def layout_of(path: Path) -> Layout:
         raise BadInput(f"{path}: none of the known layouts fits this checkpoint ({error})") from error
 
 
-def _with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
+def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
     """The base with a LoRA on all seven projections of each block; its first weights depend on the seed alone."""
     if settings.checkpointing:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

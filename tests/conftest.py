@@ -10,6 +10,7 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+from submission.corpus import Corpus, Family  # noqa: E402
 from submission.tasks import Pair, Task, grid  # noqa: E402
 
 
@@ -48,6 +49,18 @@ def tiny_line_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
     folder = tmp_path_factory.mktemp(request.param)
     model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def copying() -> Corpus:
+    """Four families and a held-out one whose outputs are their inputs: the easiest rule there is."""
+
+    def family(name: str, seed: int) -> Family:
+        rng = np.random.default_rng(seed)
+        inputs = [grid(rng.integers(0, 3, (2, 2))) for _ in range(8)]
+        return Family(name, tuple(Pair(each, each) for each in inputs), 1.0)
+
+    return Corpus(tuple(family(f"train{k}", k) for k in range(4)), (family("held out", 9),), 0, 5)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from submission import bench
 from submission.config import PRESETS, with_changes
-from submission.corpus import clean_tasks, held_out, held_out_tasks
+from submission.corpus import clean_sets, held_out, held_out_tasks
 
 QUICK = with_changes(PRESETS["laptop"], ["lessons.copies=1", "adapt.rank=2", "adapt.rate=0.01"])
 
@@ -25,9 +25,9 @@ def test_settings_are_compared_on_the_same_held_out_tasks(tiny_grid_model: Path)
 
 def test_held_out_tasks_are_clean_training_tasks() -> None:
     tasks, solutions = held_out_tasks()
-    clean = clean_tasks()
+    clean = clean_sets()
     assert tasks.keys() == solutions.keys()
     assert len(tasks) > 20
     assert all(held_out(name) for name in tasks)
     assert not tasks.keys() & clean.leaking
-    assert tasks.keys() <= clean.arc1[0].keys() | clean.arc2[0].keys()
+    assert tasks.keys() <= clean.sets[0][0].keys() | clean.sets[1][0].keys()

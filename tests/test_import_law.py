@@ -65,11 +65,18 @@ LAW = {
     "run": room(f"{LEVEL_0} prompts voting answers solve report", "tqdm", later="llm torch"),
     # tools: as they need
     "report": room("tasks solve voting answers journal"),
-    "corpus": room("tasks views prompts"),
-    "pretrain": room(ALL, "torch transformers peft bitsandbytes safetensors"),
+    "leaks": room("tasks views"),
+    "rules": room("tasks views lessons"),
+    "generators": room("tasks views canvas"),
+    "canvas": room("tasks"),
+    "corpus": room("tasks views prompts leaks rules generators"),
+    "training": room("tasks prompts corpus finetune", "torch"),
+    "selection": room("tasks prompts corpus training gridlm", "torch"),
+    "pretrain": room("tasks prompts corpus training gridlm", "torch"),
+    "initial": room("tasks config prompts corpus training llm", "torch transformers"),
     "bench": room(ALL),
     # entry: arguments, then one import of what the command needs
-    "__main__": room("tasks config", later=f"{ALL} torch"),
+    "__main__": room("tasks config corpus", later=f"{ALL} torch"),
 }
 
 

@@ -39,6 +39,10 @@ def test_bad_input_is_refused_in_one_sentence(
     pretrain = ["pretrain", "--minutes", "1", "--out", str(tmp_path / "out"), "--rearc"]
     assert "nothing.npz" in refused(capsys, *pretrain, str(tmp_path / "nothing.npz"))
     assert "bad.json" in refused(capsys, *pretrain, str(tmp_path / "bad.json"))
+    assert "needs an end" in refused(capsys, *pretrain[:1], *pretrain[3:5])
+    assert "--rank is for --base" in refused(capsys, *pretrain[:5], "--rank", "8")
+    assert "--hidden is not for --base" in refused(capsys, *pretrain[:5], "--base", "x", "--hidden", "64")
+    assert "no-such.json" in refused(capsys, *pretrain[:5], "--train-on", "no-such.json")
     assert not (tmp_path / "out").exists(), "nothing was written"
 
 

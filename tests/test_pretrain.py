@@ -1,83 +1,84 @@
-"""Pretraining from scratch: it learns, it can be resumed exactly, and it leaves a model that runs."""
+"""Training from scratch: it learns, it can be resumed, and it leaves a model that runs."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from submission.config import Adapt, Model, Search
-from submission.corpus import Corpus, Family
-from submission.gridlm import configuration, fresh
+from submission.corpus import Corpus
+from submission.gridlm import GridLM, configuration, fresh
 from submission.llm import LanguageModel
-from submission.pretrain import Pretraining, _keep, _optimizers, _restore, examination, examine, pretrain
-from submission.tasks import BadInput, Pair, grid
+from submission.pretrain import Pretraining, _keep, _restore, pretrain
+from submission.prompts import CHAT16
+from submission.tasks import BadInput
+from submission.training import Progress, examination, examine
+
+SMALL = Pretraining(minutes=5, steps=60, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0)
 
 
-def family(name: str, seed: int) -> Family:
-    """Pairs that copy their input: the easiest rule there is."""
-    rng = np.random.default_rng(seed)
-    inputs = [grid(rng.integers(0, 3, (2, 2))) for _ in range(8)]
-    return Family(name, tuple(Pair(each, each) for each in inputs), 1.0)
-
-
-CORPUS = Corpus(tuple(family(f"train{k}", k) for k in range(4)), (family("held out", 9),), 0)
-SMALL = Pretraining(minutes=0.06, hidden=64, layers=1, tokens=512, limit=100, warmup=5)
-
-
-def test_training_lowers_the_held_out_loss_and_leaves_a_model_that_runs(tmp_path: Path) -> None:
-    untrained, *_ = examine(fresh(64, 1, 0), examination(CORPUS.held_out, 100), "cpu")
-    loss = pretrain(SMALL, CORPUS, tmp_path)
+@pytest.mark.parametrize("positions", ["grid", "line"])
+def test_training_lowers_the_held_out_loss_and_leaves_a_model_that_runs(
+    tmp_path: Path, copying: Corpus, positions: str
+) -> None:
+    settings = replace(SMALL, positions=positions)
+    exam = examination(copying.held_out, 100, settings.layout)
+    untrained = examine(fresh(64, 1, 0, settings.layout), exam, settings.layout).nats
+    loss = pretrain(settings, copying, tmp_path)
     assert loss < 0.8 * untrained
     record = json.loads((tmp_path / "model" / "training.json").read_text())
-    assert record["steps"] > 0
+    assert record["total_steps"] == 60
     assert record["held_out_loss"] == pytest.approx(loss, abs=1e-4)
-    assert LanguageModel(tmp_path / "model", Model(device="cpu"), Adapt(rank=0), Search()).layout.name == "grid16"
-
-    steps = json.loads((tmp_path / "trunk" / "progress.json").read_text())["step"]
-    assert 0 < steps <= record["steps"], "the trunk is from before the anneal"
-    pretrain(SMALL, CORPUS, tmp_path, resume=True)
-    assert json.loads((tmp_path / "model" / "training.json").read_text())["steps"] > steps
+    engine = LanguageModel(tmp_path / "model", Model(device="cpu"), Adapt(rank=0), Search())
+    assert engine.layout.name == {"grid": "grid16", "line": "chat16"}[positions]
 
 
-def test_weights_and_optimizers_are_restored_exactly(tmp_path: Path) -> None:
-    def trained() -> tuple:
-        model = fresh(64, 1, 0)
-        return model, _optimizers(model, SMALL)
+def test_a_training_goes_on_from_the_weights_before_the_anneal(tmp_path: Path, copying: Corpus) -> None:
+    settings = replace(SMALL, anneal=0.5)
+    pretrain(settings, copying, tmp_path)
+    with pytest.raises(BadInput, match="--resume goes on"):
+        pretrain(settings, copying, tmp_path)
+    assert json.loads((tmp_path / "trunk" / "progress.json").read_text())["step"] == 30
+    pretrain(settings, copying, tmp_path, resume=True)
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["total_steps"] == 30 + 60
 
-    def steps(model, optimizers, number: int) -> None:  # noqa: ANN001
-        for k in range(number):
-            ids = torch.arange(12)[None] % (7 + k)
-            model(input_ids=ids, position_ids=ids.expand(3, 1, 12)).logits.square().mean().backward()
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
 
-    one = trained()
-    steps(*one, 3)
-    _keep(*one, tmp_path / "trunk", 3, 100, SMALL)
-    _keep(*one, tmp_path / "trunk", 3, 100, SMALL)
+def test_one_seed_gives_one_model(tmp_path: Path, copying: Corpus) -> None:
+    def trained(name: str, seed: int) -> dict[str, torch.Tensor]:
+        settings = replace(SMALL, steps=3, seed=seed)
+        pretrain(settings, copying, tmp_path / name)
+        return dict(GridLM.from_pretrained(tmp_path / name / "model").state_dict())
+
+    one, again, other = trained("one", 0), trained("again", 0), trained("other", 1)
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not torch.equal(one["lm_head.weight"], other["lm_head.weight"])
+
+
+def test_what_is_kept_is_restored_and_fits_small_files(tmp_path: Path) -> None:
+    model = fresh(64, 1, 0)
+    for _ in range(2):
+        _keep(model, tmp_path / "trunk", Progress(3, 100))
     assert not list(tmp_path.glob("trunk.*")), "nothing half written is left"
-    other = trained()
-    assert _restore(*other, tmp_path / "trunk") == (3, 100)
-    steps(*one, 3)
-    steps(*other, 3)
-    for a, b in zip(one[0].parameters(), other[0].parameters(), strict=True):
-        assert torch.equal(a, b)
+    other = fresh(64, 1, 1)
+    assert _restore(other, tmp_path / "trunk") == Progress(3, 100)
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a.half(), b.half())
+    assert all(weight.dtype == torch.float32 for weight in model.parameters()), "the model in memory stays as it is"
+    _keep(fresh(512, 4, 0), tmp_path / "large", Progress())
+    assert max(path.stat().st_size for path in (tmp_path / "large").iterdir()) <= 15e6
 
 
 def test_nothing_to_resume_and_another_shape_are_refused(tmp_path: Path) -> None:
     model = fresh(64, 1, 0)
-    optimizers = _optimizers(model, SMALL)
     with pytest.raises(BadInput, match="nothing to resume"):
-        _restore(model, optimizers, tmp_path)
-    _keep(model, optimizers, tmp_path / "trunk", 1, 1, SMALL)
-    other = fresh(64, 2, 0)
+        _restore(model, tmp_path)
+    _keep(model, tmp_path / "trunk", Progress(1, 1))
     with pytest.raises(BadInput, match="another shape"):
-        _restore(other, _optimizers(other, SMALL), tmp_path / "trunk")
+        _restore(fresh(64, 2, 0), tmp_path / "trunk")
 
 
 def test_the_first_weights_depend_on_the_seed_alone() -> None:
@@ -102,7 +103,18 @@ def test_every_axis_of_the_position_matters_and_all_matrices_fit_four_bit_blocks
         assert configuration(hidden, 1).intermediate_size % 64 == 0
 
 
-def test_segments_do_not_hide_each_other(tmp_path: Path) -> None:
+def test_running_numbers_are_positions_too_in_a_batch_of_any_size() -> None:
+    """Three rows of running numbers are not taken for one row of three axes."""
+    model = fresh(64, 1, 0, CHAT16).eval()
+    ids = torch.arange(30).reshape(3, 10) % 10
+    where = torch.arange(10).expand(3, 10)
+    with torch.no_grad():
+        together = model(input_ids=ids, position_ids=where, use_cache=False).logits
+        alone = model(input_ids=ids[:1], position_ids=where[:1], use_cache=False).logits
+    torch.testing.assert_close(together[:1], alone)
+
+
+def test_segments_do_not_hide_each_other() -> None:
     """Positions that begin anew are not taken for packed sequences: the first token still reaches the last."""
     model = fresh(64, 2, 0).eval()
     where = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [0, 0, 0, 0, 0, 0]])[:, None]

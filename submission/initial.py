@@ -1,0 +1,161 @@
+"""Initial fine-tuning of a large base: any causal language model becomes one that reads and writes grids.
+
+    python -m submission pretrain --base DIR --minutes 600 --rearc re_arc.npz --out OUT --device cuda
+
+The vocabulary is cut to the 16 tokens of layout chat16; the blocks stay frozen, in NF4, and are adapted by a LoRA;
+embeddings and head, being small now, are trained whole (the Architects' recipe, ARC Prize 2024). What is learned is
+merged into the base in its own precision, not into the 4-bit weights: OUT/merged in bfloat16, OUT/nf4 ready for
+`run --model OUT/nf4`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from submission import corpus
+from submission.config import Adapt, Model
+from submission.llm import load_base, with_adapter
+from submission.prompts import CHAT16
+from submission.tasks import BadInput
+from submission.training import Progress, Training, examination, examine, loader, tell, train
+
+logger = logging.getLogger(__name__)
+
+SPOKEN: tuple[tuple[str, ...], ...] = (
+    *((str(colour),) for colour in range(10)),
+    ("\n", "Ċ"),
+    ("user", "Ġuser"),
+    ("assistant", "Ġassistant"),
+    ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>"),
+    ("<|im_start|>", "<|start_header_id|>", "[INST]", "<s>"),
+    ("<|im_end|>", "<|eot_id|>", "[/INST]", "</s>"),
+)
+"""The tokens of a large vocabulary that the 16 ids of chat16 take their first embeddings from: the first known one."""
+
+
+@dataclass(frozen=True)
+class Initial(Training):
+    """Settings of an initial fine-tuning."""
+
+    rank: int = 256
+    """LoRA rank on all seven projections of each block."""
+    alpha: float = 32.0
+    """The LoRA product is scaled by alpha / sqrt(rank)."""
+    rate: float = 1e-4
+    """AdamW's learning rate for the LoRA."""
+    other_rate: float = 1e-5
+    """AdamW's learning rate for embeddings and head."""
+    four_bit: bool = True
+    """The frozen blocks in NF4 (QLoRA), or in 16 bits."""
+    checkpointing: bool = True
+    """Recompute activations in the backward pass: less memory, a third more time."""
+
+
+def initial(settings: Initial, data: corpus.Corpus, base: Path, out: Path) -> float:
+    """Fine-tune, save merged and in NF4, and return the held-out loss (nats a token of the last pair's answer)."""
+    if not (base / "config.json").is_file():
+        raise BadInput(f"{base}: there is no config.json, so this is not a model folder")
+    if out.exists() and any(out.iterdir()):
+        raise BadInput(f"{out}: is not empty; nothing is overwritten")
+    small = out / "base16"
+    cut_vocabulary(base, small)
+    frozen = load_base(small, Model(four_bit=settings.four_bit), settings.device)
+    model = with_adapter(
+        frozen, Adapt(rank=settings.rank, alpha=settings.alpha, checkpointing=settings.checkpointing), settings.seed
+    )
+    ends = [frozen.get_input_embeddings(), frozen.get_output_embeddings()]
+    for each in ends:
+        each.to(torch.float32).requires_grad_(True)
+    lora = [weight for name, weight in model.named_parameters() if ".lora_" in name]
+    optimizer = torch.optim.AdamW(
+        [{"params": lora, "lr": settings.rate}, {"params": [e.weight for e in ends], "lr": settings.other_rate}],
+        weight_decay=0.0, fused=True,
+    )  # fmt: skip
+    exam = examination(data.held_out, settings.limit, CHAT16)
+    tell(examine(model, exam, CHAT16))
+    source = loader(data.train, settings, 0)
+    done = train(model, [optimizer], source, settings, Progress(), lambda _: tell(examine(model, exam, CHAT16)))
+    result = examine(model, exam, CHAT16)
+    tell(result)
+    if settings.device == "cuda":
+        logger.info("peak memory of the GPU: %.1f GB", torch.cuda.max_memory_allocated() / 1e9)
+
+    merge(small, learned(model, ends), out / "merged")
+    shutil.rmtree(small)
+    record = asdict(settings) | {
+        "base": base.name, "steps": done.step, "million_tokens": round(done.seen / 1e6, 2),
+        "train_loss": round(done.loss, 4), "held_out_loss": round(result.nats, 4),
+    }  # fmt: skip
+    (out / "merged" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
+    load_base(out / "merged", Model(dtype="bfloat16"), settings.device).save_pretrained(out / "nf4")
+    return result.nats
+
+
+def cut_vocabulary(base: Path, into: Path) -> None:
+    """Write a checkpoint with the 16 tokens of chat16 only, in bfloat16; one that has just these is copied."""
+    config: Any = AutoConfig.from_pretrained(base, local_files_only=True)
+    if "quantization_config" in config.to_dict():
+        raise BadInput(f"{base}: is quantized already; initial fine-tuning starts from 16-bit weights")
+    kept = list(range(16)) if config.vocab_size == 16 else sixteen(base)
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16, local_files_only=True)
+    index = torch.tensor(kept)
+    rows_in, rows_out = (
+        end.weight.detach()[index].clone() for end in (model.get_input_embeddings(), model.get_output_embeddings())
+    )
+    model.config.tie_word_embeddings = False
+    model.set_input_embeddings(nn.Embedding(16, rows_in.shape[1], CHAT16.pad, _weight=rows_in))
+    head = nn.Linear(rows_out.shape[1], 16, bias=False, dtype=rows_out.dtype)
+    head.weight = nn.Parameter(rows_out)
+    model.set_output_embeddings(head)
+    ids = {"pad_token_id": CHAT16.pad, "bos_token_id": CHAT16.input_open[0], "eos_token_id": CHAT16.answer_close[-1]}
+    model.config.update({"vocab_size": 16, "arc_layout": CHAT16.name, **ids})
+    model.generation_config = GenerationConfig(**ids)
+    model.save_pretrained(into)
+
+
+def sixteen(base: Path) -> list[int]:
+    """The ids, in a checkpoint's own vocabulary, of the 16 tokens of chat16."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    kept = []
+    for names in SPOKEN:
+        known = [vocabulary[name] for name in names if name in vocabulary]
+        if not known:
+            raise BadInput(f"{base}: its vocabulary has none of {', '.join(map(repr, names))}")
+        kept.append(known[0])
+    return kept
+
+
+def learned(model: Any, ends: Sequence[Any]) -> dict[str, Tensor]:
+    """What training changed: the product of each LoRA, by the name of its matrix, and embeddings and head."""
+    deltas: dict[str, Tensor] = {}
+    for name, module in model.named_modules():
+        if hasattr(module, "lora_A") and "default" in module.lora_A:
+            a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
+            scale: float = module.scaling["default"]
+            deltas[name.removeprefix("base_model.model.")] = (scale * (b @ a)).detach().cpu()
+    return deltas | {f"end {k}": end.weight.detach().cpu() for k, end in enumerate(ends)}
+
+
+def merge(base16: Path, changes: dict[str, Tensor], into: Path) -> None:
+    """Add the LoRA products to the base's own matrices, put in the trained embeddings and head, and save."""
+    model: Any = AutoModelForCausalLM.from_pretrained(base16, dtype=torch.bfloat16, local_files_only=True)
+    with torch.no_grad():
+        for name, change in changes.items():
+            if name.startswith("end "):
+                ends: tuple[Any, Any] = (model.get_input_embeddings(), model.get_output_embeddings())
+                ends[int(name[4:])].weight.copy_(change)
+            else:
+                weight = model.get_parameter(f"{name}.weight")
+                weight.copy_(weight.float() + change)
+    model.save_pretrained(into)

@@ -1,0 +1,90 @@
+"""Which families to train on: quality, then difficulty, then diversity, after s1K (arXiv 2501.19393, section 2.2).
+
+Quality: families that contradict themselves, or whose answer never changes, go. Difficulty: families that a first
+model already answers go, the others are drawn in proportion to its loss. Diversity: families are grouped by what
+their rule does to sizes and colours, and no group is drawn more than the square root of its number allows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from submission.corpus import Corpus, Family, rows
+from submission.gridlm import GridLM
+from submission.prompts import CHAT16, GRID16, Layout
+from submission.tasks import BadInput, generator, grid_key
+from submission.training import examine
+
+ROWS_EACH = 2
+"""Rows of each family that a first model is measured on."""
+
+SOLVED = 0.01
+"""Nats a token: below, a family has nothing left to teach."""
+
+HARDEST = 1.0
+"""Nats a token that count at most: beyond, a family may be beyond reach, not only hard."""
+
+
+def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
+    """The corpus with the families that are worth training on, by what the GridLM in the folder `first` finds hard."""
+    if not (first / "config.json").is_file():
+        raise BadInput(f"{first}: there is no config.json, so this is not a model folder")
+    model = GridLM.from_pretrained(first, dtype=torch.float32)
+    layout = {each.name: each for each in (GRID16, CHAT16)}[model.config.arc_layout]
+    return replace(data, train=selected(data.train, losses(model, layout, data.train, limit)))
+
+
+def losses(model: nn.Module, layout: Layout, families: Sequence[Family], limit: int) -> dict[str, float]:
+    """Nats a token of the model on each family, on all outputs but the first of a few rows."""
+    measured = {}
+    for family in families:
+        rng = generator(0, "selection", family.name)
+        some = list(islice(rows([family], limit, rng, layout, new_rules=0.0), ROWS_EACH))
+        measured[family.name] = examine(model, some, layout).nats
+    return measured
+
+
+def selected(families: Sequence[Family], measured: Mapping[str, float]) -> tuple[Family, ...]:
+    """The families worth training on, with new weights that sum to their number."""
+    kept = [each for each in families if is_sound(each) and measured[each.name] > SOLVED]
+    groups: dict[tuple[str, ...], list[Family]] = defaultdict(list)
+    for each in kept:
+        groups[domain(each)].append(each)
+    weights: dict[str, float] = {}
+    for members in groups.values():
+        hardness = [each.weight * min(measured[each.name], HARDEST) for each in members]
+        share = np.sqrt(len(members)) / sum(hardness)
+        weights |= {each.name: share * hard for each, hard in zip(members, hardness, strict=True)}
+    scale = len(kept) / sum(weights.values())
+    return tuple(replace(each, weight=scale * weights[each.name]) for each in kept)
+
+
+def is_sound(family: Family) -> bool:
+    """Whether equal inputs have equal outputs, and not all outputs are the same grid."""
+    outputs: dict[bytes, bytes] = {}
+    for pair in family.pairs:
+        if outputs.setdefault(grid_key(pair.input), grid_key(pair.output)) != grid_key(pair.output):
+            return False
+    return len(set(outputs.values())) > 1
+
+
+def domain(family: Family) -> tuple[str, ...]:
+    """What the rule does to sizes and colours, and how large its grids are, by its first pairs."""
+    kinds = Counter(
+        (
+            "same size" if pair.input.shape == pair.output.shape
+            else "larger" if pair.output.size > pair.input.size else "smaller",
+            "new colours" if set(np.unique(pair.output)) - set(np.unique(pair.input)) else "its colours",
+            "small" if pair.input.size + pair.output.size <= 100 else "large",
+        )
+        for pair in family.pairs[:8]
+    )  # fmt: skip
+    return kinds.most_common(1)[0][0]
