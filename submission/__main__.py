@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+HELD_OUT = "held-out"
+"""The set, beside the public ones, by which settings are chosen: training tasks that no training has seen."""
+
 PANEL = 24
 """Tasks of a public set that are run by default: the cheapest, by prompt length."""
 
@@ -239,7 +242,10 @@ def _parser() -> argparse.ArgumentParser:
 def _source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--challenges", type=Path, help="a challenges file, as on Kaggle")
     parser.add_argument("--solutions", type=Path, help="its solutions, for scoring only")
-    parser.add_argument("--data", choices=PUBLIC_SETS, default="arc1-eval", help="a public set (default: arc1-eval)")
+    parser.add_argument(
+        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval",
+        help="a public set, or the training tasks that the embedded model has not seen (default: arc1-eval)",
+    )  # fmt: skip
 
 
 def _tasks(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | None]:
@@ -251,6 +257,10 @@ def _tasks(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | No
         solutions: Solutions | None = read_solutions(options.solutions, tasks) if options.solutions else None
     elif options.solutions is not None:
         raise BadInput("--solutions needs --challenges: a public set brings its own")
+    elif options.data == HELD_OUT:
+        from submission.corpus import held_out_tasks
+
+        tasks, solutions = held_out_tasks()
     else:
         tasks, solutions = public_set(options.data)
     if options.only is not None:

@@ -46,6 +46,13 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
     assert 0 < (merged - quantized).abs().mean() < 0.5 * merged.std()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_learns_as_the_cpu_does(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
+    on_gpu = Initial(**{**SMALL.__dict__, "device": "cuda", "checkpointing": True})
+    assert initial(on_gpu, copying, tiny_line_model, tmp_path) < 0.3
+
+
 def test_the_merged_model_is_the_adapted_one(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
     """Its held-out loss, read from disk in 16 bits, is what training ended with in 16 bits."""
     from submission.training import examination, examine

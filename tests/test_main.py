@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from submission.__main__ import main
+from submission.corpus import held_out_tasks
 from submission.tasks import public_set
 
 RUN = ["run", "--set", "search.views=1"]
@@ -73,6 +74,14 @@ def test_a_submission_is_scored_against_a_solutions_file_and_against_a_public_se
     assert "solved 2 of 8" in capsys.readouterr().out, "tasks that the submission lacks are wrong"
     path.write_text("[1]")
     assert "not a submission" in refused(capsys, "score", str(path))
+
+
+def test_held_out_tasks_are_a_set_like_the_public_ones(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    tasks, _ = held_out_tasks()
+    path = tmp_path / "submission.json"
+    path.write_text(json.dumps({name: [{}] * len(task.tests) for name, task in list(tasks.items())[:3]}))
+    assert main(["score", str(path), "--data", "held-out"]) == 0
+    assert "solved 0 of 3" in capsys.readouterr().out
 
 
 def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -58,6 +58,13 @@ def test_one_seed_gives_one_model(tmp_path: Path, copying: Corpus) -> None:
     assert not torch.equal(one["lm_head.weight"], other["lm_head.weight"])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_trains_as_the_cpu_does(tmp_path: Path, copying: Corpus) -> None:
+    settings = replace(SMALL, device="cuda", workers=2, compiled=True)
+    assert pretrain(settings, copying, tmp_path) == pytest.approx(pretrain(SMALL, copying, tmp_path / "cpu"), abs=0.3)
+
+
 def test_what_is_kept_is_restored_and_fits_small_files(tmp_path: Path) -> None:
     model = fresh(64, 1, 0)
     for _ in range(2):
