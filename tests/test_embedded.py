@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from submission.budget import NEVER
 from submission.config import EMBEDDED, PRESETS, with_changes
+from submission.gridlm import GridLM
 from submission.journal import file_sha256
 from submission.llm import LanguageModel
 from submission.solve import solve
 from submission.tasks import Pair, Task, grid
+
+TRUNK = EMBEDDED.parent / "trunk"
+"""The weights before the last anneal."""
 
 SETTINGS = with_changes(PRESETS["laptop"], ["search.views=8", "lessons.copies=10"])
 
@@ -48,6 +52,17 @@ def test_its_readme_says_how_it_was_made() -> None:
     told = (EMBEDDED / "README.md").read_text()
     assert re.search(r"sha256.*`" + file_sha256(EMBEDDED) + "`", told), "the README is of these weights"
     record = json.loads((EMBEDDED / "training.json").read_text())
-    for name in ("million_tokens", "held_out_loss", "steps"):
+    for name in ("million_tokens", "held_out_loss"):
         assert str(record[name]) in told, f"{name} is not what training.json says"
-    assert sum(path.stat().st_size for path in Path(EMBEDDED).iterdir()) < 40e6
+    weights = [*EMBEDDED.iterdir(), *TRUNK.iterdir()]
+    assert sum(path.stat().st_size for path in weights) < 40e6, "each version stays in the history for ever"
+
+
+def test_training_can_go_on_from_the_trunk() -> None:
+    """It has the shape of the model, other weights, and says how far it is."""
+    annealed, trunk = GridLM.from_pretrained(EMBEDDED), GridLM.from_pretrained(TRUNK)
+    assert annealed.config.num_hidden_layers == trunk.config.num_hidden_layers
+    assert annealed.lm_head.weight.shape == trunk.lm_head.weight.shape
+    assert not torch.equal(annealed.lm_head.weight, trunk.lm_head.weight)
+    record = json.loads((EMBEDDED / "training.json").read_text())
+    assert 0 < json.loads((TRUNK / "progress.json").read_text())["step"] < record["total_steps"]
