@@ -16,11 +16,11 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
-from submission.config import EMBEDDED, PRESETS, preset, with_changes
+from submission.config import EMBEDDED, PRESETS, Initial, Pretraining, preset, with_changes
 from submission.tasks import (
     PUBLIC_SETS,
     BadInput,
@@ -116,7 +116,7 @@ def _pretrain(options: argparse.Namespace) -> int:
     import torch
 
     from submission import corpus
-    from submission.pretrain import Pretraining, pretrain
+    from submission.pretrain import pretrain
 
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -124,24 +124,29 @@ def _pretrain(options: argparse.Namespace) -> int:
         tuple(options.train_on.split(",")), options.rearc, options.generated, tuple(options.against.split(","))
     )
     if options.base:
-        from submission.initial import Initial, initial
+        from submission.initial import initial
 
         if options.resume:
             raise BadInput("--resume: an initial fine-tuning of a base cannot be resumed yet")
-        tuning = _chosen(Initial, options, {**_OF_BASE, **_OF_ALL})
+        tuning = _chosen(Initial, options)
         initial(tuning, _corpus(sources, tuning.limit, options.select), options.base, options.out)
     else:
-        settings = _chosen(Pretraining, options, {**_OF_SCRATCH, **_OF_ALL})
+        settings = _chosen(Pretraining, options)
         pretrain(settings, _corpus(sources, settings.limit, options.select), options.out, options.resume)
     return 0
 
 
-def _chosen(kind: type[T], options: argparse.Namespace, allowed: Iterable[str]) -> T:
+def _chosen(kind: type[T], options: argparse.Namespace) -> T:
     """Training settings with what the command line names; what is not for this kind of training is refused."""
-    given = {n: value for n in {**_OF_SCRATCH, **_OF_BASE, **_OF_ALL} if (value := vars(options)[n]) is not None}
-    if foreign := sorted(set(given) - set(allowed)):
+    given = {name: value for name in _training_fields() if (value := vars(options)[name]) is not None}
+    if foreign := sorted(set(given) - set(get_type_hints(kind))):
         raise BadInput(f"--{foreign[0].replace('_', '-')} is {'not ' * bool(options.base)}for --base")
     return kind(**given)
+
+
+def _training_fields() -> dict[str, Any]:
+    """The settings of both kinds of training, with their types."""
+    return {**get_type_hints(Pretraining), **get_type_hints(Initial)}
 
 
 def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.Corpus:
@@ -230,12 +235,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--against", default="arc1-eval,arc2-eval", help=f"never train on a pair of these {named}")
     train.add_argument("--select", type=Path, metavar="MODEL", help="draw what this model finds hard, see selection")
     train.add_argument("--threads", type=_count, default=0)
-    for name, kind in {**_OF_ALL, **_OF_SCRATCH, **_OF_BASE}.items():
+    for name, kind in _training_fields().items():
         option = f"--{name.replace('_', '-')}"
         if kind is bool:
             train.add_argument(option, action=argparse.BooleanOptionalAction)
         else:
-            train.add_argument(option, type=kind)
+            train.add_argument(option, type=str if get_args(kind) else kind, choices=get_args(kind) or None)
     return parser
 
 
@@ -331,15 +336,6 @@ def _tell(summary: dict[str, Any]) -> None:
             print(f"{name:18} {summary[name]:.4g}")
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def chosen(text: str) -> str:
-        if text not in choices:
-            raise argparse.ArgumentTypeError(f"expected {' or '.join(choices)}")
-        return text
-
-    return chosen
-
-
 def _count(text: str) -> int:
     value = int(text)
     if value < 0:
@@ -352,20 +348,6 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be above 0")
     return value
-
-
-# The settings of a training that the command line can name, see `training.Training`, `pretrain` and `initial`.
-_OF_ALL: dict[str, Callable[[str], Any]] = {
-    "minutes": _positive, "steps": _count, "tokens": _count, "limit": _count, "first_learned": int,
-    "new_rules": float, "warmup": _count, "anneal": _positive, "seed": int, "device": _one_of("cpu", "cuda"),
-    "workers": _count, "rate": _positive, "other_rate": _positive,
-}  # fmt: skip
-_OF_SCRATCH: dict[str, Callable[[str], Any]] = {
-    "hidden": _count, "layers": _count, "positions": _one_of("grid", "line"), "decay": float, "compiled": bool,
-}  # fmt: skip
-_OF_BASE: dict[str, Callable[[str], Any]] = {
-    "rank": _count, "alpha": _positive, "four_bit": bool, "checkpointing": bool,
-}  # fmt: skip
 
 
 if __name__ == "__main__":

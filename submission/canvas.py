@@ -94,6 +94,7 @@ def patched(rng: Generator, cells: Grid, patch: int) -> Grid:
 
 
 def scattered(rng: Generator, shape: tuple[int, ...], colours: Sequence[int], share: float) -> Grid:
+    """A grid with a share of its cells in random ones of the colours."""
     ink = np.array(colours, np.uint8)[rng.integers(len(colours), size=shape)]
     return ink * (rng.random(shape) < share)
 
@@ -106,11 +107,13 @@ def palette(rng: Generator, colours: Colours, without: Sequence[int] = ()) -> Se
 
 
 def sides(rng: Generator, within: Limits) -> Cell:
+    """A random height and width, both within the limits."""
     height, width = rng.integers(within[0], within[1] + 1, size=2).tolist()
     return height, width
 
 
 def blank(rng: Generator, within: Limits) -> Grid:
+    """A black grid with sides within the limits."""
     return np.zeros(sides(rng, within), np.uint8)
 
 
@@ -193,10 +196,12 @@ def ends(length: int) -> Mask:
 
 
 def at_edge(part: Mask) -> bool:
+    """Whether a part touches the edge of the grid."""
     return bool(part[[0, -1]].any() or part[:, [0, -1]].any())
 
 
 def holes_in(part: Mask) -> int:
+    """How many separate places a part encloses."""
     return len(components(np.pad(~part, 1, constant_values=True), diagonal=False)) - 1
 
 
@@ -228,6 +233,7 @@ def moved(cells: Grid, down: int, right: int | Places, wraps: bool) -> Grid:
 
 
 def enlarged(cells: Grid, down: int, right: int) -> Grid:
+    """Each cell `down` times as high and `right` times as wide."""
     return cells.repeat(down, axis=0).repeat(right, axis=1)
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -88,29 +88,31 @@ def load(sources: Sources, longest_pair: int) -> Corpus:
     """
     clean = clean_sets(sources.sets, sources.against)
     guard = guard_against(sources.against)
-    refused = set(clean.leaking)
-    families = [
-        Family(name, tuple(pairs), 0.35 if which == "arc1-train" and sources.rearc else 1.0)
+    rearc = _rearc(sources.rearc, longest_pair) if sources.rearc else {}
+    ours = _generated(sources.generated)
+    leaking = set(clean.leaking)
+    leaking |= {name for name, pairs in chain(rearc.items(), ours.items()) if guard.refuses(pairs)}
+    # With RE-ARC an ARC-AGI-1 task is there twice, and its few own pairs are the lesser part of it.
+    tasks = [
+        Family(name, tuple(pairs), 0.35 if which == "arc1-train" and rearc else 1.0)
         for which, each in zip(sources.sets, clean.sets, strict=True)
         for name, pairs in solved(*each).items()
     ]
-    made = {**(_rearc(sources.rearc, longest_pair) if sources.rearc else {}), **_generated(sources.generated)}
-    for name, pairs in made.items():
-        if name in refused or guard.refuses(pairs):
-            refused.add(name)
-        elif name not in WRONG_GENERATORS:
-            families.append(Family(name, pairs, 0.5 if ":" in name else 1.0))
-    short = [
-        Family(each.name, tuple(pair for pair in each.pairs if length(pair) <= longest_pair), each.weight)
-        for each in families
-    ]
-    usable = [each for each in short if len(each.pairs) >= 3]
+    tasks += [Family(n, pairs, 1.0) for n, pairs in rearc.items() if n not in leaking | WRONG_GENERATORS]
+    made_up = [Family(n, pairs, 0.5) for n, pairs in ours.items() if n not in leaking]
+    tasks, made_up = _usable(tasks, longest_pair), _usable(made_up, longest_pair)
     return Corpus(
-        train=tuple(each for each in usable if not held_out(each.name)),
-        held_out=tuple(each for each in usable if held_out(each.name) and ":" not in each.name),
-        leaks=len(refused),
-        looked_at=clean.looked_at + len(made),
+        train=(*(each for each in tasks if not held_out(each.name)), *made_up),
+        held_out=tuple(each for each in tasks if held_out(each.name)),
+        leaks=len(leaking),
+        looked_at=clean.looked_at + len(rearc) + len(ours),
     )
+
+
+def _usable(families: Sequence[Family], longest_pair: int) -> list[Family]:
+    """The families of which 3 pairs are short enough, with these pairs."""
+    short = [replace(each, pairs=tuple(p for p in each.pairs if length(p) <= longest_pair)) for each in families]
+    return [each for each in short if len(each.pairs) >= 3]
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ def rule(**hidden: Hidden) -> Callable[[Callable[..., Instance]], Callable[..., 
 
 
 def one_of(*values: Any) -> Hidden:
+    """One of the values."""
     return lambda rng: values[int(rng.integers(len(values)))]
 
 

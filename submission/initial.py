@@ -14,7 +14,7 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from submission import corpus
-from submission.config import Adapt, Model
+from submission.config import Adapt, Initial, Model
 from submission.llm import load_base, with_adapter
 from submission.prompts import CHAT16
 from submission.tasks import BadInput
-from submission.training import Progress, Training, examination, examine, loader, tell, train
+from submission.training import Progress, examination, examine, loader, require, tell, train
 
 logger = logging.getLogger(__name__)
 
@@ -43,26 +43,9 @@ SPOKEN: tuple[tuple[str, ...], ...] = (
 """The tokens of a large vocabulary that the 16 ids of chat16 take their first embeddings from: the first known one."""
 
 
-@dataclass(frozen=True)
-class Initial(Training):
-    """Settings of an initial fine-tuning."""
-
-    rank: int = 256
-    """LoRA rank on all seven projections of each block."""
-    alpha: float = 32.0
-    """The LoRA product is scaled by alpha / sqrt(rank)."""
-    rate: float = 1e-4
-    """AdamW's learning rate for the LoRA."""
-    other_rate: float = 1e-5
-    """AdamW's learning rate for embeddings and head."""
-    four_bit: bool = True
-    """The frozen blocks in NF4 (QLoRA), or in 16 bits."""
-    checkpointing: bool = True
-    """Recompute activations in the backward pass: less memory, a third more time."""
-
-
 def initial(settings: Initial, data: corpus.Corpus, base: Path, out: Path) -> float:
     """Fine-tune, save merged and in NF4, and return the held-out loss (nats a token of the last pair's answer)."""
+    require(settings.device)
     if not (base / "config.json").is_file():
         raise BadInput(f"{base}: there is no config.json, so this is not a model folder")
     if out.exists() and any(out.iterdir()):
@@ -90,7 +73,7 @@ def initial(settings: Initial, data: corpus.Corpus, base: Path, out: Path) -> fl
     if settings.device == "cuda":
         logger.info("peak memory of the GPU: %.1f GB", torch.cuda.max_memory_allocated() / 1e9)
 
-    merge(small, learned(model, ends), out / "merged")
+    merge(small, products(model), [end.weight.detach().cpu() for end in ends], out / "merged")
     shutil.rmtree(small)
     record = asdict(settings) | {
         "base": base.name, "steps": done.step, "million_tokens": round(done.seen / 1e6, 2),
@@ -136,26 +119,24 @@ def sixteen(base: Path) -> list[int]:
     return kept
 
 
-def learned(model: Any, ends: Sequence[Any]) -> dict[str, Tensor]:
-    """What training changed: the product of each LoRA, by the name of its matrix, and embeddings and head."""
+def products(model: Any) -> dict[str, Tensor]:
+    """What the LoRA adds to each matrix, by the matrix's name in the base."""
     deltas: dict[str, Tensor] = {}
     for name, module in model.named_modules():
         if hasattr(module, "lora_A") and "default" in module.lora_A:
             a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
             scale: float = module.scaling["default"]
             deltas[name.removeprefix("base_model.model.")] = (scale * (b @ a)).detach().cpu()
-    return deltas | {f"end {k}": end.weight.detach().cpu() for k, end in enumerate(ends)}
+    return deltas
 
 
-def merge(base16: Path, changes: dict[str, Tensor], into: Path) -> None:
+def merge(base16: Path, added: dict[str, Tensor], ends: Sequence[Tensor], into: Path) -> None:
     """Add the LoRA products to the base's own matrices, put in the trained embeddings and head, and save."""
     model: Any = AutoModelForCausalLM.from_pretrained(base16, dtype=torch.bfloat16, local_files_only=True)
     with torch.no_grad():
-        for name, change in changes.items():
-            if name.startswith("end "):
-                ends: tuple[Any, Any] = (model.get_input_embeddings(), model.get_output_embeddings())
-                ends[int(name[4:])].weight.copy_(change)
-            else:
-                weight = model.get_parameter(f"{name}.weight")
-                weight.copy_(weight.float() + change)
+        for name, product in added.items():
+            weight = model.get_parameter(f"{name}.weight")
+            weight.copy_(weight.float() + product)
+        for end, trained in zip((model.get_input_embeddings(), model.get_output_embeddings()), ends, strict=True):
+            end.weight.copy_(trained)
     model.save_pretrained(into)

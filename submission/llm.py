@@ -26,7 +26,7 @@ from submission.budget import Deadline
 from submission.config import Adapt, Model, Search
 from submission.engine import Fit, Found
 from submission.gridlm import GridLM
-from submission.prompts import CHAT16, GRID16, Layout, Prompt, Row, architects, numpy_layout
+from submission.prompts import CHAT16, NAMED, Layout, Prompt, Row, architects, numpy_layout
 from submission.tasks import BadInput, Grid, generator
 
 logger = logging.getLogger(__name__)
@@ -181,9 +181,8 @@ def compute_dtype(wish: str, where: str) -> torch.dtype:
 def layout_of(path: Path) -> Layout:
     """The layout that a checkpoint was trained with, told by its files."""
     config = json.loads((path / "config.json").read_text())
-    named = {layout.name: layout for layout in (CHAT16, GRID16)}
-    if config.get("arc_layout") in named:
-        return named[config["arc_layout"]]
+    if config.get("arc_layout") in NAMED:
+        return NAMED[config["arc_layout"]]
     if config.get("vocab_size") == 16:
         return CHAT16
     tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)

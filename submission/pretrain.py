@@ -13,68 +13,41 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from submission import corpus
+from submission.config import Pretraining
 from submission.gridlm import GridLM, fresh
-from submission.prompts import CHAT16, GRID16, Layout
+from submission.prompts import NAMED
 from submission.tasks import BadInput
-from submission.training import Progress, Training, examination, examine, loader, tell, train
-
-
-@dataclass(frozen=True)
-class Pretraining(Training):
-    """Settings of a training from scratch."""
-
-    hidden: int = 256
-    """Channels; a multiple of 64."""
-    layers: int = 6
-    """Blocks."""
-    positions: Literal["grid", "line"] = "grid"
-    """Rotary positions: (segment, row, column), or one running number."""
-    rate: float = 0.02
-    """Muon's learning rate, for the matrices of the blocks."""
-    other_rate: float = 0.003
-    """AdamW's learning rate, for embeddings, head and norms."""
-    decay: float = 0.01
-    """Weight decay of the matrices."""
-    compiled: bool = False
-    """Whether the blocks go through torch.compile; no gain on a CPU."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.hidden % 64:
-            raise BadInput(f"--hidden {self.hidden}: the channels must be a multiple of 64")
-
-    @property
-    def layout(self) -> Layout:
-        """How rows are written."""
-        return GRID16 if self.positions == "grid" else CHAT16
+from submission.training import Progress, examination, examine, loader, require, tell, train
 
 
 def pretrain(settings: Pretraining, data: corpus.Corpus, out: Path, resume: bool = False) -> float:
     """Train, save, and return the held-out loss (nats a token of the last pair's answer)."""
+    require(settings.device)
     if not resume and any((out / name).exists() for name in ("trunk", "model")):
         raise BadInput(f"{out}: holds a training already; --resume goes on with it")
-    model = fresh(settings.hidden, settings.layers, settings.seed, settings.layout)
+    layout = NAMED[settings.layout]
+    model = fresh(settings.hidden, settings.layers, settings.seed, layout)
     began = _restore(model, out / "trunk") if resume else Progress()
     model.to(settings.device)
     if settings.compiled:
         for block in model.model.layers:
             block.compile(dynamic=True)
-    exam = examination(data.held_out, settings.limit, settings.layout)
+    exam = examination(data.held_out, settings.limit, layout)
 
     def keep(progress: Progress) -> None:
         _keep(model, out / "trunk", progress)
-        tell(examine(model, exam, settings.layout))
+        tell(examine(model, exam, layout))
 
     source = loader(data.train, settings, began.step)
     done = train(model, _optimizers(model, settings), source, settings, began, keep)
-    result = examine(model, exam, settings.layout)
+    result = examine(model, exam, layout)
     tell(result)
     save(model, out / "model")
     record = asdict(settings) | {

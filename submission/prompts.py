@@ -261,6 +261,9 @@ CHAT16 = Layout(
 GRID16 = replace(CHAT16, name="grid16", positions="grid")
 """chat16 with (segment, row, column) positions: the embedded model's layout."""
 
+NAMED = {layout.name: layout for layout in (CHAT16, GRID16)}
+"""The layouts that a checkpoint's config may name as its `arc_layout`."""
+
 PRE_PROMPT = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjklmnpqrstuvwxyz"
 """The letters, without I, O, i and o, that the Architects' models read before each task."""
 

@@ -8,15 +8,18 @@ pairs share a rule: each demonstration still tells the same about the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
-from submission.lessons import augmenters
-from submission.tasks import LARGEST_SIDE, Grid, Pair, grid
+from submission.lessons import Augmenter, augmenters
+from submission.tasks import LARGEST_SIDE, Pair, grid
 from submission.views import COLOURS, SYMMETRIES, View, recolouring
 
 Change = Callable[[Pair], Pair | None]
 """What is done to each pair of a row; None where it cannot be done."""
+Sides = Literal["input", "output", "both"]
+SIDES: tuple[Sides, ...] = get_args(Sides)
 
 
 def varied(pairs: Sequence[Pair], rng: np.random.Generator) -> list[Pair]:
@@ -29,50 +32,38 @@ def varied(pairs: Sequence[Pair], rng: np.random.Generator) -> list[Pair]:
 
 def turned_inputs(rng: np.random.Generator) -> Change:
     """Inputs are turned or mirrored, outputs stay."""
-    view = View(int(rng.integers(1, SYMMETRIES)), COLOURS, ())
-    return lambda pair: Pair(view.see(pair.input), pair.output)
+    return _on("input", _turn(rng))
 
 
 def turned_outputs(rng: np.random.Generator) -> Change:
     """Outputs are turned or mirrored, inputs stay."""
-    view = View(int(rng.integers(1, SYMMETRIES)), COLOURS, ())
-    return lambda pair: Pair(pair.input, view.see(pair.output))
+    return _on("output", _turn(rng))
 
 
 def recoloured_outputs(rng: np.random.Generator) -> Change:
     """The colours of the outputs are permuted, but for the background."""
-    view = View(0, recolouring(rng, "keep"), ())
-    return lambda pair: Pair(pair.input, view.see(pair.output))
+    return _on("output", View(0, recolouring(rng, "keep"), ()).see)
 
 
 def changed_both(rng: np.random.Generator) -> Change:
     """Inputs and outputs are doubled, mirrored, repeated or shifted alike."""
-    alter = _augmenter(rng)
-    return lambda pair: Pair(alter(pair.input), alter(pair.output))
+    return _on("both", _augmenter(rng))
 
 
 def changed_outputs(rng: np.random.Generator) -> Change:
     """Outputs are doubled, mirrored, repeated or shifted, inputs stay."""
-    alter = _augmenter(rng)
-    return lambda pair: Pair(pair.input, alter(pair.output))
+    return _on("output", _augmenter(rng))
 
 
 def changed_inputs(rng: np.random.Generator) -> Change:
     """Inputs are doubled, mirrored, repeated or shifted, outputs stay."""
-    alter = _augmenter(rng)
-    return lambda pair: Pair(alter(pair.input), pair.output)
+    return _on("input", _augmenter(rng))
 
 
 def framed(rng: np.random.Generator) -> Change:
     """A frame of one colour is drawn around the inputs, the outputs, or both."""
-    colour, sides = int(rng.integers(1, 10)), int(rng.integers(1, 4))
-
-    def around(cells: Grid) -> Grid:
-        return grid(np.pad(cells, 1, constant_values=colour))
-
-    return lambda pair: Pair(
-        around(pair.input) if sides & 1 else pair.input, around(pair.output) if sides & 2 else pair.output
-    )
+    colour, sides = int(rng.integers(1, 10)), SIDES[rng.integers(len(SIDES))]
+    return _on(sides, lambda cells: grid(np.pad(cells, 1, constant_values=colour)))
 
 
 def joined(rng: np.random.Generator) -> Change:
@@ -92,18 +83,29 @@ CHANGES: tuple[Callable[[np.random.Generator], Change], ...] = (
 )  # fmt: skip
 
 
-def _augmenter(rng: np.random.Generator) -> Callable[[Grid], Grid]:
-    """One of the changes of a grid that no view undoes."""
+def _on(sides: Sides, alter: Augmenter) -> Change:
+    """The same change of a grid to the inputs, the outputs or both of all pairs."""
+    return lambda pair: Pair(
+        pair.input if sides == "output" else alter(pair.input), pair.output if sides == "input" else alter(pair.output)
+    )
+
+
+def _turn(rng: np.random.Generator) -> Augmenter:
+    return View(int(rng.integers(1, SYMMETRIES)), COLOURS, ()).see
+
+
+def _augmenter(rng: np.random.Generator) -> Augmenter:
     down, right = (int(k) for k in rng.integers(0, 4, size=2))
     known = augmenters((down, right))
-    name = SIZE_CHANGES[rng.integers(len(SIZE_CHANGES))]
+    name = NO_SYMMETRIES[rng.integers(len(NO_SYMMETRIES))]
     return lambda cells: grid(known[name](cells))
 
 
-SIZE_CHANGES = (
+NO_SYMMETRIES = (
     "double", "double height", "double width", "mirror below", "mirror above", "mirror right", "mirror left",
     "repeat below", "repeat right", "repeat both", "shift",
 )  # fmt: skip
+"""The augmenters that no view undoes."""
 
 
 def _is_legal(pair: Pair) -> bool:

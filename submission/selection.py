@@ -19,7 +19,7 @@ from torch import nn
 
 from submission.corpus import Corpus, Family, rows
 from submission.gridlm import GridLM
-from submission.prompts import CHAT16, GRID16, Layout
+from submission.prompts import NAMED, Layout
 from submission.tasks import BadInput, generator, grid_key
 from submission.training import examine
 
@@ -38,7 +38,7 @@ def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
     if not (first / "config.json").is_file():
         raise BadInput(f"{first}: there is no config.json, so this is not a model folder")
     model = GridLM.from_pretrained(first, dtype=torch.float32)
-    layout = {each.name: each for each in (GRID16, CHAT16)}[model.config.arc_layout]
+    layout = NAMED[model.config.arc_layout]
     return replace(data, train=selected(data.train, losses(model, layout, data.train, limit)))
 
 

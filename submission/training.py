@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from submission import corpus
+from submission.config import Training
 from submission.finetune import predictions
-from submission.prompts import CHAT16, Layout, Row, padded, row
+from submission.prompts import NAMED, Layout, Row, padded, row
 from submission.tasks import BadInput, generator
 
 logger = logging.getLogger(__name__)
@@ -31,45 +32,6 @@ Batch = tuple[Tensor, Tensor, Tensor, int]
 
 TOLD_EVERY, KEPT_EVERY = 60, 600
 """Seconds between progress lines, and between what is kept on disk."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """Settings that every training has."""
-
-    minutes: float = math.inf
-    """Wall time of this call, the anneal included."""
-    steps: int = 0
-    """Steps of this call, the anneal included; 0 for as many as the minutes allow."""
-    tokens: int = 6144
-    """Tokens a step, padding included."""
-    limit: int = 768
-    """Tokens a row."""
-    first_learned: int = 1
-    """The first pair of a row whose output counts in the loss: 0 or 1."""
-    new_rules: float = 0.3
-    """Share of the rows that follow a rule made from a known one, see `rules`."""
-    warmup: int = 60
-    """Steps of linear warm-up."""
-    anneal: float = 0.3
-    """Last share of the call, in which the rates fall linearly to zero."""
-    seed: int = 0
-    """Of the first weights and of the rows."""
-    device: str = "cpu"
-    """cpu or cuda; on cuda the forward pass runs in bf16, on the CPU in float32 (faster there without AMX)."""
-    workers: int = 0
-    """Processes that make rows; with 0 they are made between the steps, which a CPU does not notice."""
-
-    def __post_init__(self) -> None:
-        if math.isinf(self.minutes) and not self.steps:
-            raise BadInput("a training needs an end: --minutes or --steps")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise BadInput("--device cuda, but torch sees no GPU here")
-
-    @property
-    def layout(self) -> Layout:
-        """How rows are written."""
-        return CHAT16
 
 
 @dataclass
@@ -147,6 +109,12 @@ def _share_left(settings: Training, step: int, seconds: float) -> float:
     return min(by_steps, 1 - seconds / (60 * settings.minutes))
 
 
+def require(device: str) -> None:
+    """BadInput unless this machine has the device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BadInput("--device cuda, but torch sees no GPU here")
+
+
 def loader(families: Sequence[corpus.Family], settings: Training, step: int) -> Iterator[Batch]:
     """Endless batches, made by `settings.workers` processes ahead of their use."""
     return iter(
@@ -165,14 +133,15 @@ class _Stream(IterableDataset[Batch]):
 
     def __init__(self, families: Sequence[corpus.Family], settings: Training, step: int) -> None:
         self.families, self.settings, self.step = families, settings, step
+        self.layout = NAMED[settings.layout]
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         s = self.settings
         rng = generator(s.seed, "training", str(self.step), str(worker.id if worker else 0))
-        rows = corpus.rows(self.families, s.limit, rng, s.layout, s.first_learned, s.new_rules)
+        rows = corpus.rows(self.families, s.limit, rng, self.layout, s.first_learned, s.new_rules)
         for group in corpus.batches(rows, s.tokens, rng):
-            ids, learn, where = (torch.from_numpy(each) for each in padded(s.layout, group))
+            ids, learn, where = (torch.from_numpy(each) for each in padded(self.layout, group))
             yield ids, learn, where, sum(len(each.ids) for each in group)
 
 

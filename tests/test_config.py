@@ -5,12 +5,23 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import math
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from submission import config
-from submission.config import PRESETS, Adapt, Search, Settings, preset, with_changes
+from submission.config import (
+    PRESETS,
+    Adapt,
+    Initial,
+    Pretraining,
+    Search,
+    Settings,
+    Training,
+    preset,
+    with_changes,
+)
 from submission.tasks import BadInput
 
 SECTIONS: dict[str, Any] = get_type_hints(Settings)
@@ -208,3 +219,18 @@ def test_every_setting_is_documented_by_the_string_below_it() -> None:
             if isinstance(field, ast.AnnAssign):
                 documented = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
                 assert documented, f"{kind.__name__}.{ast.unparse(field.target)} has no string below it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (Training, {}), (Training, {"minutes": 0}), (Training, {"minutes": math.nan}), (Training, {"anneal": 0}),
+        (Training, {"anneal": 1.5}), (Training, {"first_learned": 2}), (Training, {"new_rules": 1.1}),
+        (Training, {"rate": 0}), (Training, {"other_rate": math.inf}), (Training, {"warmup": 0}),
+        (Training, {"tokens": 0}), (Pretraining, {"hidden": 96}), (Pretraining, {"hidden": 0}),
+        (Pretraining, {"layers": 0}), (Pretraining, {"decay": -1}), (Initial, {"rank": 0}), (Initial, {"alpha": 0}),
+    ],
+)  # fmt: skip
+def test_a_training_that_cannot_be_is_refused(kind: type[Training], wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadInput):
+        kind(**({"steps": 1} | wrong if wrong else {}))

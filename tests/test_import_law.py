@@ -70,9 +70,9 @@ LAW = {
     "generators": room("tasks views canvas"),
     "canvas": room("tasks"),
     "corpus": room("tasks views prompts leaks rules generators"),
-    "training": room("tasks prompts corpus finetune", "torch"),
+    "training": room("tasks config prompts corpus finetune", "torch"),
     "selection": room("tasks prompts corpus training gridlm", "torch"),
-    "pretrain": room("tasks prompts corpus training gridlm", "torch"),
+    "pretrain": room("tasks config prompts corpus training gridlm", "torch"),
     "initial": room("tasks config prompts corpus training llm", "torch transformers"),
     "bench": room(ALL),
     # entry: arguments, then one import of what the command needs

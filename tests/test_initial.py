@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from submission.config import Adapt, Model, Search
+from submission.config import Adapt, Initial, Model, Search
 from submission.corpus import Corpus
-from submission.initial import SPOKEN, Initial, cut_vocabulary, initial, sixteen
+from submission.initial import SPOKEN, cut_vocabulary, initial, sixteen
 from submission.llm import LanguageModel, layout_of
 from submission.prompts import CHAT16
 from submission.tasks import BadInput
@@ -35,7 +36,7 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
     tiny_line_model: Path, tmp_path: Path, copying: Corpus, four_bit: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    loss = initial(Initial(**{**SMALL.__dict__, "four_bit": four_bit}), copying, tiny_line_model, tmp_path)
+    loss = initial(replace(SMALL, four_bit=four_bit), copying, tiny_line_model, tmp_path)
     assert loss < 0.3, "it has learned to copy; a random model is near ln 16 = 2.77"
     assert json.loads((tmp_path / "merged" / "training.json").read_text())["steps"] == 120
     assert layout_of(tmp_path / "merged") == layout_of(tmp_path / "nf4") == CHAT16
@@ -49,7 +50,7 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_learns_as_the_cpu_does(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
-    on_gpu = Initial(**{**SMALL.__dict__, "device": "cuda", "checkpointing": True})
+    on_gpu = replace(SMALL, device="cuda", checkpointing=True)
     assert initial(on_gpu, copying, tiny_line_model, tmp_path) < 0.3
 
 
@@ -57,7 +58,7 @@ def test_the_merged_model_is_the_adapted_one(tiny_line_model: Path, tmp_path: Pa
     """Its held-out loss, read from disk in 16 bits, is what training ended with in 16 bits."""
     from submission.training import examination, examine
 
-    loss = initial(Initial(**{**SMALL.__dict__, "four_bit": False}), copying, tiny_line_model, tmp_path)
+    loss = initial(replace(SMALL, four_bit=False), copying, tiny_line_model, tmp_path)
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.float32)
     assert examine(merged, examination(copying.held_out, 100, CHAT16), CHAT16).nats == pytest.approx(loss, rel=0.03)
 
@@ -99,7 +100,7 @@ def test_a_vocabulary_without_what_is_needed_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_base_that_is_quantized_already_is_refused(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
-    initial(Initial(**{**SMALL.__dict__, "steps": 1}), copying, tiny_line_model, tmp_path)
+    initial(replace(SMALL, steps=1), copying, tiny_line_model, tmp_path)
     with pytest.raises(BadInput, match="quantized already"):
         cut_vocabulary(tmp_path / "nf4", tmp_path / "again")
     with pytest.raises(BadInput, match="nothing is overwritten"):

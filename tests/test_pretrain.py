@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from submission.config import Adapt, Model, Search
+from submission.config import Adapt, Model, Pretraining, Search
 from submission.corpus import Corpus
 from submission.gridlm import GridLM, configuration, fresh
 from submission.llm import LanguageModel
-from submission.pretrain import Pretraining, _keep, _restore, pretrain
-from submission.prompts import CHAT16
+from submission.pretrain import _keep, _restore, pretrain
+from submission.prompts import CHAT16, NAMED
 from submission.tasks import BadInput
 from submission.training import Progress, examination, examine
 
@@ -26,8 +26,8 @@ def test_training_lowers_the_held_out_loss_and_leaves_a_model_that_runs(
     tmp_path: Path, copying: Corpus, positions: str
 ) -> None:
     settings = replace(SMALL, positions=positions)
-    exam = examination(copying.held_out, 100, settings.layout)
-    untrained = examine(fresh(64, 1, 0, settings.layout), exam, settings.layout).nats
+    layout = NAMED[settings.layout]
+    untrained = examine(fresh(64, 1, 0, layout), examination(copying.held_out, 100, layout), layout).nats
     loss = pretrain(settings, copying, tmp_path)
     assert loss < 0.8 * untrained
     record = json.loads((tmp_path / "model" / "training.json").read_text())

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from submission.config import Training
 from submission.corpus import Family
 from submission.gridlm import fresh
 from submission.prompts import CHAT16, GRID16, padded, row
@@ -17,13 +18,13 @@ from submission.tasks import BadInput, Pair, grid
 from submission.training import (
     Batch,
     Progress,
-    Training,
     _share_left,
     examination,
     examine,
     flops_a_token,
     loader,
     peak_flops,
+    require,
     train,
 )  # fmt: skip
 
@@ -76,7 +77,7 @@ def test_a_training_without_an_end_or_a_gpu_that_is_not_there_is_refused() -> No
         Training()
     if not torch.cuda.is_available():
         with pytest.raises(BadInput, match="no GPU"):
-            Training(steps=1, device="cuda")
+            require("cuda")
 
 
 def drawn(settings: Training, step: int, number: int = 6) -> list[bytes]:
