@@ -80,6 +80,7 @@ def _run(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> int:
     from submission import answers
     from submission.run import by_rule
+    from submission.voting import NAMES
 
     submission = _submission(options.out)
     if options.solutions is not None:
@@ -90,8 +91,10 @@ def _score(options: argparse.Namespace) -> int:
         raise BadInput("there is nothing to score against: name a solutions file by --solutions")
     if options.revote:
         rules = by_rule(_records(options.out, solutions), solutions)
+        if options.revote not in NAMES:
+            raise BadInput(f"no rule is called {options.revote!r}; there are {', '.join(NAMES)}")
         if options.revote not in rules:
-            raise BadInput(f"no rule is called {options.revote!r}; there are {', '.join(rules)}")
+            raise BadInput(f"{options.out}: only what poe needs was scored; --set search.whole=True scores everything")
         print(f"solved by {options.revote}: {rules[options.revote]} of {len(solutions)}")
     else:
         _tell({"tasks": len(solutions), **answers.score(submission, solutions)})
@@ -168,14 +171,36 @@ def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.
 def _bench(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from submission import bench
+    from submission import bench, race
     from submission.journal import write_json
 
     settings = with_changes(preset(options.preset), options.set)
-    outcomes = bench.ttt(options.model, settings, ["", *options.attempt], options.tasks, options.seed)
-    print(bench.table(outcomes))
+    if options.name == "ttt":
+        outcomes = bench.ttt(options.model, settings, ["", *options.attempt], options.tasks, options.seed)
+        print(bench.table(outcomes))
+        rows = [asdict(each) for each in outcomes]
+    elif options.shape is not None:
+        from submission import shaped
+        from submission.llm import device
+
+        measured, text = shaped.report(
+            options.shape, device(settings.model.device), shaped.VIEWS, settings.search.threshold,
+            settings.search.megabytes,
+        )  # fmt: skip
+        print(text)
+        rows = [asdict(each) for each in measured]
+    else:
+        options.challenges, options.solutions, options.only = None, None, None
+        tasks, _ = _tasks(options)
+        scoring = options.name == "scoring"
+        print(race.HEAD)
+        run = race.races(
+            options.model, settings, tasks, options.seed, lambda each: print(race.line(each, scoring), flush=True)
+        )
+        print(race.totals(run, scoring))
+        rows = [asdict(each) for each in run]
     if options.json is not None:
-        write_json(options.json, [asdict(each) for each in outcomes], indent=1)
+        write_json(options.json, rows, indent=1)
     return 0
 
 
@@ -212,10 +237,15 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("out", type=Path, help="a run's folder")
     _source(report)
 
-    bench = commands.add_parser("bench", help="measure settings on held-out training tasks")
+    bench = commands.add_parser("bench", help="measure settings, and the search against others")
     bench.set_defaults(command=_bench)
-    bench.add_argument("name", choices=["ttt"], help="ttt: how likely the true answers are after test-time training")
-    bench.add_argument("--tasks", type=_count, default=10, help="held-out tasks, the shortest (default: 10)")
+    bench.add_argument(
+        "name", choices=["ttt", "search", "scoring"],
+        help="ttt: how likely true answers are after training; search, scoring: ours against the field's",
+    )  # fmt: skip
+    bench.add_argument("--tasks", type=_count, default=10, help="the N shortest (default: 10)")
+    bench.add_argument("--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval", help="not for ttt: held-out")
+    bench.add_argument("--shape", choices=["8b", "tiny"], help="search: random weights of this shape, scripted answers")
     bench.add_argument("--try", action="append", default=[], dest="attempt", metavar="SECTION.FIELD=VALUE,...")
     bench.add_argument("--model", type=Path, default=EMBEDDED)
     bench.add_argument("--preset", default="laptop")

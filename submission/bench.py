@@ -82,9 +82,9 @@ def _truth(
     fit = engine.adapt(rows, NEVER, seed)
     ways = stream(len(task.demonstrations), generator(seed, task.id, "views", "0"), settings.lessons.background)
     views = list(islice(ways, VIEWS))
-    prompts = [ask(task, view, task.tests[0], engine, limit) for view in views]
-    scores = engine.score(prompts, [[view.see(answer)] for view in views], NEVER)
-    return scores[:, 0].tolist(), len(engine.layout.answer(answer)), fit.seconds
+    questions = [ask(task, view, task.tests[0], engine, limit) for view in views]
+    scores = engine.score(questions, [answer], 1, NEVER)
+    return scores.log_p[:, 0].tolist(), len(engine.layout.answer(answer)), fit.seconds
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

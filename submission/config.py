@@ -25,6 +25,8 @@ class Model:
     """Weights of the blocks in NF4; a checkpoint that is already quantized stays as it is."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """What is computed in. auto: bfloat16 on GPUs that have it, float16 on older ones, float32 on the CPU."""
+    dense_megabytes: float = 256.0
+    """A 4-bit model is searched through dense matrices, the LoRA added to them, if they take no more; 0 for never."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: the GPU, if there is one."""
     threads: int = 0
@@ -77,8 +79,18 @@ class Search:
     """Views of each test input, used for proposing and for scoring."""
     threshold: float = 0.09
     """Every answer at least this probable in a view is found; 1 is the greedy limit: the one best path."""
-    tokens: int = 49152
-    """Prompt tokens held at once; more views than fit are searched in groups."""
+    megabytes: float = 2048.0
+    """Memory for what the model keeps of the prompts and answers it has read; views that do not fit take turns."""
+    method: Literal["threshold", "sample", "beam", "rebase"] = "threshold"
+    """threshold: all answers above it, exactly; sample: `width` draws; beam: `width` beams; rebase: a tree of rows."""
+    width: int = 16
+    """Samples, beams, or the budget of answers that REBASE has, for each view (REBASE: for each symmetry)."""
+    temperature: float = 1.0
+    """Of the samples."""
+    balance: float = 0.1
+    """REBASE's temperature: how much of the budget goes to the likeliest rows."""
+    whole: bool = False
+    """Search every view and score every candidate in all of them, even where the vote cannot change any more."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         _require(0 < self.search.threshold <= 1, "search.threshold must lie above 0 and at most at 1")
+        for name in ("temperature", "balance", "megabytes"):
+            _require(0 < asdict(self.search)[name] < math.inf, f"search.{name} must be above 0 and finite")
         _require(self.time.seconds > 0 and self.time.grace > 0, "time.seconds and time.grace must be above 0")
         _require(0 < self.adapt.share < 1, "adapt.share must lie between 0 and 1")
         for name in ("rate", "alpha", "clip"):
@@ -120,7 +134,7 @@ class Settings:
         _require(self.model.context >= 1024, "model.context must be at least 1024: a 30x30 answer takes 930 tokens")
         for name, least in {
             "search.views": 1, "lessons.copies": 1, "lessons.most": 1, "adapt.batch": 1, "adapt.rank": 0,
-            "search.tokens": 1, "model.threads": 0,
+            "search.width": 1, "model.threads": 0,
         }.items():  # fmt: skip
             section, key = name.split(".")
             _require(asdict(self)[section][key] >= least, f"{name} must be at least {least}")
@@ -272,7 +286,7 @@ PRESETS = {
         adapt=Adapt(rank=32, rate=2e-3, batch=4, warmup=0.1, converged=0.01),
         time=Time(seconds=120.0),
     ),
-    "t4x2": Settings(adapt=Adapt(checkpointing=True)),
-    "l4x4": Settings(adapt=Adapt(checkpointing=True)),
+    "t4x2": Settings(adapt=Adapt(checkpointing=True), search=Search(megabytes=6000.0)),
+    "l4x4": Settings(adapt=Adapt(checkpointing=True), search=Search(megabytes=12000.0)),
 }
 """laptop: the embedded model on two CPU cores. t4x2, l4x4: an 8B on Kaggle's machines, PoE's published recipe."""

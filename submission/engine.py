@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from submission.budget import Deadline
 from submission.prompts import Layout, Prompt, Row
 from submission.tasks import Grid
+from submission.views import View
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,14 @@ class Fit:
     seconds: float
     stopped: str
     """Why it ended: "done", "converged", "deadline", "not finite" (the adapter was then reset) or "off"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A test input as one view shows it."""
+
+    view: View
+    prompt: Prompt
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +55,16 @@ class Found:
     """Every answer above the threshold is there: the deadline did not cut the search."""
 
 
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How likely given answers are behind each prompt."""
+
+    log_p: NDArray[np.float64]
+    """[prompt, candidate]; NaN where it was not needed, or not reached in time."""
+    at_most: NDArray[np.float64]
+    """An upper bound of each candidate's sum over the prompts, where not all of it is known."""
+
+
 class Engine(Protocol):
     """A language model that can be adapted to one task, asked about it, and reset."""
 
@@ -55,14 +74,22 @@ class Engine(Protocol):
         """Train the adapter on the rows, until done, converged, or out of time."""
         ...
 
-    def propose(self, prompts: Sequence[Prompt], threshold: float, until: Deadline) -> list[Found]:
-        """For each prompt every answer of at least this probability, or the best path where there is none."""
+    def propose(
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int
+    ) -> list[Found]:
+        """Answers to the questions in `which`, by the method in the settings.
+
+        By default every answer of at least the threshold's probability, or the best path where there is none.
+        `known` are answers, in the task's own frame, that may be likely here too: they save time and change nothing
+        of what is found.
+        """
         ...
 
-    def score(
-        self, prompts: Sequence[Prompt], answers: Sequence[Sequence[Grid]], until: Deadline
-    ) -> NDArray[np.float64]:
-        """log p [prompt, candidate] of answers[prompt][candidate]; rows not reached in time are NaN."""
+    def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
+        """log p of each answer, in the task's own frame, to each question; see `Scores`.
+
+        What is not needed to know the `best` by their sums over all questions may be left out.
+        """
         ...
 
     def forget(self) -> None:

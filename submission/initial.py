@@ -25,6 +25,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from submission import corpus
 from submission.config import Adapt, Initial, Model
 from submission.llm import load_base, with_adapter
+from submission.merging import products
 from submission.prompts import CHAT16
 from submission.tasks import BadInput
 from submission.training import Progress, examination, examine, loader, require, tell, train
@@ -119,24 +120,13 @@ def sixteen(base: Path) -> list[int]:
     return kept
 
 
-def products(model: Any) -> dict[str, Tensor]:
-    """What the LoRA adds to each matrix, by the matrix's name in the base."""
-    deltas: dict[str, Tensor] = {}
-    for name, module in model.named_modules():
-        if hasattr(module, "lora_A") and "default" in module.lora_A:
-            a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
-            scale: float = module.scaling["default"]
-            deltas[name.removeprefix("base_model.model.")] = (scale * (b @ a)).detach().cpu()
-    return deltas
-
-
 def merge(base16: Path, added: dict[str, Tensor], ends: Sequence[Tensor], into: Path) -> None:
     """Add the LoRA products to the base's own matrices, put in the trained embeddings and head, and save."""
     model: Any = AutoModelForCausalLM.from_pretrained(base16, dtype=torch.bfloat16, local_files_only=True)
     with torch.no_grad():
         for name, product in added.items():
             weight = model.get_parameter(f"{name}.weight")
-            weight.copy_(weight.float() + product)
+            weight.copy_(weight.float() + product.cpu())
         for end, trained in zip((model.get_input_embeddings(), model.get_output_embeddings()), ends, strict=True):
             end.weight.copy_(trained)
     model.save_pretrained(into)

@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import bitsandbytes
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils.logging import disable_progress_bar
 
-from submission import finetune, search
+from submission import decoding, finetune, search
 from submission.budget import Deadline
 from submission.config import Adapt, Model, Search
-from submission.engine import Fit, Found
+from submission.engine import Fit, Found, Question, Scores
 from submission.gridlm import GridLM
-from submission.prompts import CHAT16, NAMED, Layout, Prompt, Row, architects, numpy_layout
+from submission.merging import Twin, dense_bytes
+from submission.prompts import CHAT16, NAMED, Layout, Row, architects, numpy_layout
 from submission.tasks import BadInput, Grid, generator
+from submission.trie import Forest
 
 logger = logging.getLogger(__name__)
 
@@ -49,15 +49,16 @@ class LanguageModel:
         self.search_settings = budget
         base = load_base(path, settings, self.device)
         self.layout: Layout = layout_of(path)
+        self._twin = Twin(base) if 0 < dense_bytes(base) <= settings.dense_megabytes * 1e6 else None
         self.model: nn.Module = with_adapter(base, adapt, seed) if adapt.rank else base
         self.model.eval()
         self._adapter = [p for p in self.model.parameters() if p.requires_grad]
         self._first = [p.detach().clone() for p in self._adapter]
-        self._read: tuple[Sequence[Prompt], list[search.Prefilled]] | None = None
+        self._forest: tuple[Sequence[Question], Forest] | None = None
 
     def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
         """Train the adapter on the rows; a training that leaves the finite numbers is undone."""
-        self._read = None
+        self._forest = None
         if not self._adapter or not rows:
             return Fit(0, (), 0.0, "off")
         rng = generator(seed, "finetune")
@@ -66,44 +67,45 @@ class LanguageModel:
             self.forget()
         return fit
 
-    def propose(self, prompts: Sequence[Prompt], threshold: float, until: Deadline) -> list[Found]:
-        """Search each prompt for every answer of at least this probability; see `search.search`."""
-        found: list[Found] = []
-        for group in self._prefilled(prompts, until):
-            found += search.search(self.model, self.layout, group, threshold, until)
-        return found + [Found((), exhaustive=False)] * (len(prompts) - len(found))
+    def propose(
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int
+    ) -> list[Found]:
+        """Search these questions by the method in the settings; see `search` and `decoding`."""
+        forest, how = self.forest(questions), self.search_settings
+        drafts = {k: [questions[k].view.see(each) for each in known] for k in which}
+        rng = generator(seed, "decoding", *map(str, which))
+        match how.method:
+            case "threshold":
+                return search.search(forest, which, drafts, how.threshold, until)
+            case "sample":
+                return decoding.sample(forest, which, drafts, how.width, how.temperature, until, rng)
+            case "beam":
+                return decoding.beam(forest, which, drafts, how.width, until)
+            case "rebase":
+                views = [each.view for each in questions]
+                return decoding.rebase_all(forest, views, which, how.width, how.balance, until, rng)
 
-    def score(
-        self, prompts: Sequence[Prompt], answers: Sequence[Sequence[Grid]], until: Deadline
-    ) -> NDArray[np.float64]:
-        """log p [prompt, candidate]; the prompts just searched are not read again. NaN where time ran out."""
-        scores = np.full((len(prompts), len(answers[0])), np.nan)
-        at = 0
-        for group in self._prefilled(prompts, until):
-            end = at + len(group.prompts)
-            scores[at:end] = search.score(self.model, self.layout, group, answers[at:end], until)
-            at = end
-        return scores
+    def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
+        """log p of the answers; what a search has read is not read again."""
+        seen = [[question.view.see(each) for each in answers] for question in questions]
+        return search.score(self.forest(questions), seen, best, until)
+
+    def forest(self, questions: Sequence[Question]) -> Forest:
+        """The tries behind these questions, kept until other ones come."""
+        if self._forest is None or self._forest[0] is not questions:
+            self._forest = None
+            prompts = [each.prompt for each in questions]
+            reader = self._twin.follow(self.model) if self._twin else self.model
+            self._forest = questions, Forest(reader, self.layout, prompts, self.search_settings.megabytes)
+        return self._forest[1]
 
     def forget(self) -> None:
         """Reset the adapter in place to its first weights: the base model, bit for bit."""
-        self._read = None
+        self._forest = None
         with torch.no_grad():
             for weight, first in zip(self._adapter, self._first, strict=True):
                 weight.copy_(first)
         self.model.eval()
-
-    def _prefilled(self, prompts: Sequence[Prompt], until: Deadline) -> list[search.Prefilled]:
-        """The prompts, read in groups that fit `search.tokens`; kept until other prompts come."""
-        if self._read is None or self._read[0] is not prompts:
-            self._read = None
-            groups: list[search.Prefilled] = []
-            for group in _groups(prompts, self.search_settings.tokens):
-                if groups and until.passed():
-                    break
-                groups.append(search.prefill(self.model, self.layout, group))
-            self._read = (prompts, groups)
-        return self._read[1]
 
 
 def load_base(path: Path, settings: Model, where: str) -> Any:
@@ -214,15 +216,3 @@ def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         adapted: nn.Module = get_peft_model(base, lora)
     return adapted
-
-
-def _groups(prompts: Sequence[Prompt], tokens: int) -> list[Sequence[Prompt]]:
-    """Consecutive prompts whose padded batch stays within so many tokens; a single one may exceed it."""
-    groups: list[list[Prompt]] = []
-    for prompt in prompts:
-        joined = [*groups[-1], prompt] if groups else [prompt]
-        if groups and len(joined) * max(len(each.ids) for each in joined) <= tokens:
-            groups[-1] = joined
-        else:
-            groups.append([prompt])
-    return list(groups)

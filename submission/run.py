@@ -28,10 +28,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from submission import answers, journal, voting
 from submission.budget import NEVER, Deadline, task_deadline, within
+from submission.candidates import candidates_of, is_whole
 from submission.config import Settings
 from submission.prompts import CHAT16, task_length
 from submission.report import write_report
-from submission.solve import candidates_of, solve
+from submission.solve import solve
 from submission.tasks import BadInput, Solutions, Task, Tasks, digest
 
 logger = logging.getLogger(__name__)
@@ -148,9 +149,10 @@ def summarize(
 
 
 def by_rule(records: Mapping[str, dict[str, Any]], solutions: Solutions) -> dict[str, int]:
-    """Solved tasks, had each voting rule chosen the attempts."""
+    """Solved tasks, had each voting rule chosen the attempts; poe alone, if nothing was scored but what it needs."""
+    whole = all(is_whole(test) for record in records.values() for test in record["tests"])
     solved = {}
-    for rule in (*voting.RULES, "hierarchical"):
+    for rule in voting.NAMES if whole else ("poe",):
         submission: answers.Submission = {}
         for name, record in records.items():
             rankings = [voting.rank(*candidates_of(test), rule) for test in record["tests"]]

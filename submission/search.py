@@ -1,293 +1,262 @@
 """All answers above a probability threshold, exactly, and the log-probability of given answers.
 
-The search goes through the answers token by token, all views and all their live prefixes in one batch. A prefix
-lives while its probability is at least the threshold; since probabilities only fall along an answer, what is found
-is every answer above it, the set that a depth-first search finds (Architects 2024). Only legal continuations are
-followed; their probabilities are those of the full vocabulary, never renormalised. The greedy answer is the limit
-of threshold 1.
+A prefix of an answer lives while its probability is at least the threshold; since probabilities only fall along an
+answer, the live prefixes lead to every answer above it, and to nothing else: the set that a depth-first search finds
+(the Architects, 2024). Only legal continuations are followed; their probabilities are those of the full vocabulary.
+The greedy answer is the limit of threshold 1.
+
+What is read is guessed ahead. A *draft* is a whole continuation: an answer that is likely elsewhere, or what the
+model expected after a token that was not the right one. One pass tells the probability of every next token along a
+draft, and so every branch that is still above the threshold. Drafts change how many passes it takes (see `trie`),
+never what is found.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from transformers.cache_utils import Cache, DynamicLayer
 
 from submission.budget import Deadline
-from submission.engine import Found, Proposal
-from submission.finetune import position_ids
-from submission.prompts import AnswerState, Ids, Layout, Prompt, successors
-from submission.tasks import Grid
+from submission.engine import Found, Proposal, Scores
+from submission.prompts import successors
+from submission.tasks import Grid, grid_key
+from submission.trie import Forest, Node, Tokens
 
-ROOM = 64
-"""Tokens by which a cache buffer is larger than needed when it has to grow."""
+FIRST_REACH, LEAST_REACH = 16, 8
+"""Tokens that a draft which is not an answer goes ahead, at first and at least."""
 
-SCORED_AT_ONCE = 1024
-"""Answer tokens a view that one scoring pass takes, unless a single answer is longer."""
-
-
-@dataclass(eq=False)
-class Prefilled:
-    """Prompts that a model has read: their keys and values, and what it expects next."""
-
-    prompts: Sequence[Prompt]
-    cache: Cache
-    kept: Tensor
-    """Which cache slots hold a token, not padding: bool [prompts, slots]."""
-    next_log_p: NDArray[np.float32]
-    """log p of each token as the first of the answer: [prompts, vocabulary]."""
-    last: Ids
-    """Position of each prompt's last token: [axes, prompts]."""
+SCORED_TOGETHER = 4
+"""Candidates, and prompts for each, that are read before those that have fallen behind are dropped."""
 
 
-@torch.no_grad()
-def prefill(model: nn.Module, layout: Layout, prompts: Sequence[Prompt]) -> Prefilled:
-    """Read the prompts in one padded batch; padding is on the left, so that all answers begin at one slot."""
-    device = next(model.parameters()).device
-    longest = max(len(prompt.ids) for prompt in prompts)
-    ids = np.full((len(prompts), longest), layout.pad, np.int64)
-    where = np.zeros((layout.axes, len(prompts), longest), np.int64)
-    kept = np.zeros((len(prompts), longest), bool)
-    for k, prompt in enumerate(prompts):
-        at = longest - len(prompt.ids)
-        ids[k, at:], where[:, k, at:], kept[k, at:] = prompt.ids, layout.where(prompt.ids), True
-    keep = torch.from_numpy(kept).to(device)
-    mask = None
-    if not kept.all():
-        causal = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
-        # A padding token looks at itself: a row of nothing but masked keys would be NaN.
-        itself = torch.eye(longest, dtype=torch.bool, device=device)
-        mask = (causal & keep[:, None, None, :]) | itself
-    cache = Cache(layers=[_Layer() for _ in range(_layers(model))])
-    logits = model(
-        input_ids=torch.from_numpy(ids).to(device),
-        position_ids=position_ids(torch.from_numpy(where).to(device)),
-        attention_mask=mask,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    ).logits
-    return Prefilled(prompts, cache, keep, _log_p(logits[:, -1]), where[:, :, -1])
-
-
-@dataclass(frozen=True, eq=False)
-class _Prefix:
-    """A live beginning of an answer."""
+class Hunt(Protocol):
+    """A way to look for answers behind one prompt: which nodes have to be read next, and what was found."""
 
     prompt: int
-    state: AnswerState
-    tokens: tuple[int, ...]
-    cost: float
-    """-log p."""
+    found: list[Proposal]
+    open: list[Node]
+    """Nodes to be read before it can go on; none when it is done."""
+
+    def go_on(self) -> None:
+        """Go as far as what has been read allows."""
+        ...
 
 
-@torch.no_grad()
-def search(model: nn.Module, layout: Layout, prefilled: Prefilled, threshold: float, until: Deadline) -> list[Found]:
-    """For each prompt every legal answer with p >= threshold, or the best path followed where there is none."""
-    bound = -math.log(threshold)
-    number = len(prefilled.prompts)
-    found: list[list[Proposal]] = [[] for _ in range(number)]
-    live = [_Prefix(k, AnswerState(), (), 0.0) for k in range(number)]
-    log_p = prefilled.next_log_p
-    where = prefilled.last
-    cache = None
-    while live:
-        parents, children = _expand(layout, live, log_p, bound, found)
-        live = children
-        if not live or until.passed():
-            break
-        owners = [prefix.prompt for prefix in live]
-        if cache is None:
-            cache = _selected(prefilled.cache, parents)
-        elif parents != list(range(cache.layers[0].keys.shape[0])):
-            cache = _selected(cache, parents)
-        tokens = np.array([prefix.tokens[-1] for prefix in live])
-        where = layout.step(where[:, parents], tokens)
-        log_p = _step(model, cache, prefilled.kept[owners], tokens, where)
-    cut = {prefix.prompt for prefix in live}
-    return [
-        Found(tuple(sorted(each, key=lambda p: -p.log_probability)), exhaustive=k not in cut)
-        for k, each in enumerate(found)
-    ]
+def pursue(forest: Forest, hunts: Sequence[Hunt], known: Mapping[int, Sequence[Grid]], until: Deadline) -> set[int]:
+    """Follow all hunts to their ends, each pass reading for all of them; returns the prompts that time cut short.
 
-
-def _expand(
-    layout: Layout,
-    live: Sequence[_Prefix],
-    log_p: NDArray[np.float32],
-    bound: float,
-    found: list[list[Proposal]],
-) -> tuple[list[int], list[_Prefix]]:
-    """One token further: complete answers go to `found`; returns the index of each child's parent, and the children.
-
-    A prompt with neither an answer nor a child above the threshold keeps its one best child: its best path.
+    `known` are answers, as each prompt shows them, that are likely enough to be read whole.
     """
-    kept: list[tuple[int, _Prefix]] = []
-    below: dict[int, tuple[float, int, int]] = {}
-    alive: set[int] = set()
-    for at, prefix in enumerate(live):
-        for token, state in successors(layout, prefix.state).items():
-            cost = prefix.cost - float(log_p[at, token])
-            if cost <= bound:
-                alive.add(prefix.prompt)
-                _follow(layout, prefix, at, token, state, cost, True, found, kept)
-            elif not math.isnan(cost):
-                below[prefix.prompt] = min(below.get(prefix.prompt, (math.inf, 0, 0)), (cost, at, token))
-    for prompt, (cost, at, token) in below.items():
-        if prompt not in alive and not found[prompt]:
-            state = successors(layout, live[at].state)[token]
-            _follow(layout, live[at], at, token, state, cost, False, found, kept)
-    return [at for at, _ in kept], [child for _, child in kept]
+    cut: set[int] = set()
+    for first in range(0, len(hunts), forest.together):
+        waiting = {
+            hunt: _Drafts(forest, hunt.prompt, known.get(hunt.prompt, ())) for hunt in hunts[first:][: forest.together]
+        }
+        while waiting := {hunt: drafts for hunt, drafts in waiting.items() if hunt.open}:
+            if not forest.read({hunt.prompt: drafts.of(hunt.open) for hunt, drafts in waiting.items()}, until):
+                cut.update(hunt.prompt for hunt in waiting)
+                break
+            for hunt in waiting:
+                hunt.go_on()
+    return cut
 
 
-def _follow(
-    layout: Layout, prefix: _Prefix, at: int, token: int, state: AnswerState | None, cost: float, above: bool,
-    found: list[list[Proposal]], kept: list[tuple[int, _Prefix]],
-) -> None:  # fmt: skip
-    tokens = (*prefix.tokens, token)
-    if state is not None:
-        kept.append((at, _Prefix(prefix.prompt, state, tokens, cost)))
-        return
-    answer = layout.parse(tokens)
-    assert answer is not None, "the search follows legal answers only"
-    found[prefix.prompt].append(Proposal(answer, -cost, above))
+def search(
+    forest: Forest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], threshold: float, until: Deadline
+) -> list[Found]:
+    """For each prompt in `which` every legal answer with p >= threshold, or the best path where there is none."""
+    hunts = [AboveThreshold(forest, k, -math.log(threshold)) for k in which]
+    cut = pursue(forest, hunts, known, until)
+    return [Found(found_of(hunt.found), exhaustive=hunt.prompt not in cut) for hunt in hunts]
 
 
-@torch.no_grad()
-def score(
-    model: nn.Module, layout: Layout, prefilled: Prefilled, answers: Sequence[Sequence[Grid]], until: Deadline
-) -> NDArray[np.float64]:
-    """log p [prompt, candidate] of answers[prompt][candidate], against the prompts as they were read.
+def found_of(proposals: Sequence[Proposal]) -> tuple[Proposal, ...]:
+    """Distinct answers, the likeliest first."""
+    distinct = {grid_key(each.answer): each for each in proposals}
+    return tuple(sorted(distinct.values(), key=lambda each: -each.log_probability))
 
-    Candidates stand side by side in one row behind each prompt and do not see each other; no prompt token is
-    computed again. What is not reached before the deadline is NaN.
+
+class AboveThreshold:
+    """Every answer of at least the probability exp(-bound), or the best path where there is none."""
+
+    def __init__(self, forest: Forest, prompt: int, bound: float) -> None:
+        self.forest, self.prompt, self.bound = forest, prompt, bound
+        self.found: list[Proposal] = []
+        self.open = [forest.roots[prompt]]
+        self.below = False
+        """Whether nothing is above the threshold, and the best path is followed instead."""
+        self._best_below: tuple[float, Node, int] | None = None
+        """Of what is below the threshold the likeliest: its cost, its parent, its token."""
+
+    def go_on(self) -> None:
+        """Follow the open nodes that have been read, and all live ones after them that have."""
+        stack, self.open = self.open, []
+        while stack:
+            node = stack.pop()
+            if node.log_p is None:
+                self.open.append(node)
+            else:
+                stack += self._live_children(node)
+            if not stack and not self.open and not self.found and self._best_below is not None:
+                self.below = True
+                _, parent, token = self._best_below
+                self._best_below = None
+                stack += self._taken(parent, token)
+
+    def _live_children(self, node: Node) -> list[Node]:
+        live: list[Node] = []
+        for token in successors(self.forest.layout, node.state):
+            cost = node.cost - self.forest.log_p(node, token)
+            if cost <= self.bound and not self.below:
+                live += self._taken(node, token)
+            elif not math.isnan(cost) and (self._best_below is None or cost < self._best_below[0]):
+                self._best_below = (cost, node, token)
+        return live
+
+    def _taken(self, node: Node, token: int) -> list[Node]:
+        """The child to go on with; none if this token completes an answer."""
+        if successors(self.forest.layout, node.state)[token] is not None:
+            return [self.forest.child(node, token)]
+        self.found.append(completed(self.forest, node, token, above=not self.below))
+        return []
+
+
+def completed(forest: Forest, node: Node, token: int, above: bool) -> Proposal:
+    """The answer that ends with this token after this node."""
+    answer = forest.layout.parse((*node.tokens(), token))
+    assert answer is not None, "only legal answers are followed"
+    return Proposal(answer, forest.log_p(node, token) - node.cost, above)
+
+
+# -- drafts ---------------------------------------------------------------------------------------------------------
+
+
+class _Drafts:
+    """Guesses of how the open nodes of one prompt go on."""
+
+    def __init__(self, forest: Forest, prompt: int, known: Sequence[Grid]) -> None:
+        self.forest, self.prompt = forest, prompt
+        self.known = [tuple(forest.layout.answer(each).tolist()) for each in known]
+        self._reach = FIRST_REACH
+        self._end = 0
+        """How deep the last drafts went."""
+
+    def of(self, nodes: Sequence[Node]) -> list[Tokens]:
+        """Each node's path with a draft behind it."""
+        paths = [node.tokens() for node in nodes]
+        if self._end:
+            held = max(map(len, paths)) > self._end
+            self._reach = self._reach * 4 if held else max(LEAST_REACH, self._reach // 2)
+        drafted = [path + self._draft(node, path) for node, path in zip(nodes, paths, strict=True)]
+        self._end = max(map(len, drafted))
+        return drafted
+
+    def _draft(self, node: Node, path: Tokens) -> Tokens:
+        for answer in self.known:
+            if answer[: len(path)] == path:
+                return answer[len(path) : -1]
+        guess = self._rejoined(node) or self._aligned(node, len(path)) or self._repeated(node, path)
+        return guess[: self._reach]
+
+    def _rejoined(self, node: Node) -> Tokens:
+        """What the model expected after the sibling that was read instead of this node: mostly what comes here too."""
+        cursor = _read_child(node.parent, node.token) if node.parent else None
+        state, guess = node.state, list[int]()
+        while cursor is not None and cursor.log_p is not None and len(guess) < self._reach:
+            options = successors(self.forest.layout, state)
+            _, token = max((self.forest.log_p(cursor, each), each) for each in options)
+            then = options[token]
+            if then is None:
+                break
+            state = then
+            guess.append(token)
+            cursor = _read_child(cursor, token)
+        return tuple(guess)
+
+    def _aligned(self, node: Node, depth: int) -> Tokens:
+        """The rest of a known answer from the same place on, as far as it is legal here."""
+        state, guess = node.state, list[int]()
+        for token in self.known[0][depth:-1] if self.known else ():
+            then = successors(self.forest.layout, state).get(token)
+            if then is None:
+                break
+            state = then
+            guess.append(token)
+        return tuple(guess)
+
+    def _repeated(self, node: Node, path: Tokens) -> Tokens:
+        """The row above again, or the last cell until there is one."""
+        layout, state, guess = self.forest.layout, node.state, list(path)
+        while len(guess) - len(path) < self._reach:
+            cell = 1 + len(layout.cell_gap)
+            period = state.width * cell + len(layout.row_gap) - len(layout.cell_gap) if state.width else cell
+            then = successors(layout, state).get(guess[-period]) if period <= len(guess) else None
+            if then is None:
+                break
+            state = then
+            guess.append(guess[-period])
+        return tuple(guess[len(path) :])
+
+
+def _read_child(node: Node, token: int) -> Node | None:
+    """The child after this token if it was read, else any other that was: its place in the answer is the same."""
+    wished = node.children.get(token)
+    if wished is not None and wished.log_p is not None:
+        return wished
+    return next((each for each in node.children.values() if each.log_p is not None), None)
+
+
+# -- scoring --------------------------------------------------------------------------------------------------------
+
+
+def score(forest: Forest, answers: Sequence[Sequence[Grid]], best: int, until: Deadline) -> Scores:
+    """log p of answers[prompt][candidate], as far as it takes to know the `best` by their sums over all prompts.
+
+    What a trie already tells bounds every answer from above, for log p only falls along it: an answer that leaves the
+    read paths at an unlikely token needs no further pass to be known as unlikely. Those with the highest bounds are
+    read on, a few prompts at a time, until the `best` are known and no bound reaches them; with `best` 0 nothing is.
     """
-    written = [[layout.answer(each) for each in candidates] for candidates in answers]
-    number = len(written[0]) if written else 0
-    scores = np.full((len(written), number), np.nan)
-    at = 0
-    while at < number and not until.passed():
-        end, size = at, 0
-        while end < number and (end == at or size + max(len(w[end]) for w in written) <= SCORED_AT_ONCE):
-            size += max(len(w[end]) for w in written)
-            end += 1
-        scores[:, at:end] = _score_pass(model, layout, prefilled, [w[at:end] for w in written])
-        at = end
-    return scores
+    written = [[tuple(forest.layout.answer(each).tolist()) for each in row] for row in answers]
+    prompts, number = len(written), len(written[0]) if written else 0
+    at_most, whole = np.zeros((prompts, number)), np.zeros((prompts, number), bool)
+    while True:
+        for k, c in np.argwhere(~whole):
+            at_most[k, c], whole[k, c] = known(forest, k, written[k][c])
+        wanted = _next_to_score(at_most, whole, best)
+        paths = {k: [written[k][c][:-1] for c in some] for k, some in wanted.items()}
+        if not paths or not forest.read(paths, until):
+            return Scores(np.where(whole, at_most, np.nan), at_most.sum(axis=0))
 
 
-def _score_pass(
-    model: nn.Module, layout: Layout, prefilled: Prefilled, written: Sequence[Sequence[Ids]]
-) -> NDArray[np.float64]:
-    """One pass over answers `written` [prompt][candidate]; the cache is as it was before, afterwards."""
-    device = prefilled.kept.device
-    slots = prefilled.kept.shape[1]
-    width = max(sum(len(each) - 1 for each in candidates) for candidates in written)
-    ids = np.full((len(written), width), layout.pad, np.int64)
-    where = np.zeros((layout.axes, len(written), width), np.int64)
-    sees = np.zeros((len(written), width, width), bool)
-    for k, candidates in enumerate(written):
-        at = 0
-        for each in candidates:
-            # The last token is only predicted, never read.
-            end = at + len(each) - 1
-            before = prefilled.prompts[k].ids
-            ids[k, at:end] = each[:-1]
-            where[:, k, at:end] = layout.where(np.concatenate([before, each[:-1]]))[:, len(before) :]
-            sees[k, at:end, at:end] = np.tri(end - at, dtype=bool)
-            at = end
-    mask = torch.cat([prefilled.kept[:, None, :].expand(-1, width, -1), torch.from_numpy(sees).to(device)], dim=2)[
-        :, None
-    ]
-    logits = model(
-        input_ids=torch.from_numpy(ids).to(device),
-        position_ids=position_ids(torch.from_numpy(where).to(device)),
-        attention_mask=mask,
-        past_key_values=prefilled.cache,
-        use_cache=True,
-    ).logits
-    for layer in prefilled.cache.layers:
-        layer.cut(slots)
-    log_p = _log_p(logits)
-    scores = np.empty((len(written), len(written[0])))
-    for k, candidates in enumerate(written):
-        at = 0
-        for c, each in enumerate(candidates):
-            steps = np.arange(len(each) - 1)
-            rest = log_p[k, at + steps, each[1:]].astype(np.float64).sum()
-            scores[k, c] = float(prefilled.next_log_p[k, each[0]]) + rest
-            at += len(each) - 1
-    return scores
+def _next_to_score(at_most: NDArray[np.float64], whole: NDArray[np.bool_], best: int) -> dict[int, list[int]]:
+    """Which candidates to read next behind which prompts; none if the `best` are known."""
+    totals = at_most.sum(axis=0)
+    done: NDArray[np.bool_] = np.all(whole, axis=0)
+    if best == 0 or done.all():
+        return {}
+    least = sorted(totals[done])[-best] if done.sum() >= best else -math.inf
+    rising = [int(c) for c in np.argsort(-totals, kind="stable") if not done[c] and not totals[c] < least]
+    # Prompts that make much of small differences come first: there the sums of the others fall fastest.
+    strict = np.argsort(np.where(whole, at_most, 0.0).sum(axis=1) / np.maximum(whole.sum(axis=1), 1), kind="stable")
+    wanted: dict[int, list[int]] = {}
+    for c in rising[: max(best, SCORED_TOGETHER)]:
+        for k in [int(k) for k in strict if not whole[k, c]][:SCORED_TOGETHER]:
+            wanted.setdefault(k, []).append(c)
+    return wanted
 
 
-def _step(model: nn.Module, cache: Cache, kept: Tensor, tokens: Ids, where: Ids) -> NDArray[np.float32]:
-    """Feed one token to each live prefix; log p of every next token [prefixes, vocabulary]."""
-    device = kept.device
-    answered = cache.get_seq_length() + 1 - kept.shape[1]
-    mask = None
-    if not bool(kept.all()):
-        mask = torch.cat([kept, kept.new_ones(len(tokens), answered)], dim=1)[:, None, None]
-    logits = model(
-        input_ids=torch.from_numpy(tokens).to(device)[:, None],
-        position_ids=position_ids(torch.from_numpy(where).to(device)[:, :, None]),
-        attention_mask=mask,
-        past_key_values=cache,
-        use_cache=True,
-    ).logits
-    return _log_p(logits[:, -1])
-
-
-def _log_p(logits: Tensor) -> NDArray[np.float32]:
-    return torch.log_softmax(logits.float(), dim=-1).cpu().numpy()
-
-
-class _Layer(DynamicLayer):
-    """Keys and values of one block, appended in place to a buffer with room: no copy of the prompt at each token."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.keys: Tensor
-        self.values: Tensor
-        self.room: tuple[Tensor, Tensor] | None = None
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append [batch, heads, new, channels]; returns all keys and values so far."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        before = self.get_seq_length()
-        after = before + key_states.shape[-2]
-        if self.room is None or self.room[0].shape[-2] < after:
-            shape = (*key_states.shape[:-2], after + ROOM, key_states.shape[-1])
-            wider = key_states.new_empty(shape), value_states.new_empty(shape)
-            if before:
-                wider[0][..., :before, :], wider[1][..., :before, :] = self.keys, self.values
-            self.room = wider
-        self.room[0][..., before:after, :] = key_states
-        self.room[1][..., before:after, :] = value_states
-        self.keys, self.values = (each[..., :after, :] for each in self.room)
-        return self.keys, self.values
-
-    def cut(self, slots: int) -> None:
-        """Keep the first `slots` tokens only."""
-        self.keys, self.values = self.keys[..., :slots, :], self.values[..., :slots, :]
-
-
-def _selected(cache: Cache, rows: Sequence[int]) -> Cache:
-    """A new cache that holds these rows of the old one, each as often as it is named."""
-    chosen = Cache(layers=[_Layer() for _ in cache.layers])
-    for old, new in zip(cache.layers, chosen.layers, strict=True):
-        index = torch.tensor(rows, device=old.keys.device)
-        new.update(old.keys.index_select(0, index), old.values.index_select(0, index))
-    return chosen
-
-
-def _layers(model: nn.Module) -> int:
-    config: Any = model.config
-    return int(config.get_text_config().num_hidden_layers)
+def known(forest: Forest, prompt: int, tokens: Tokens) -> tuple[float, bool]:
+    """An upper bound of an answer's log p, from what has been read, and whether it is the log p itself."""
+    node = forest.roots[prompt]
+    for token in tokens[:-1]:
+        if node.log_p is None:
+            return -node.cost, False
+        child = node.children.get(token)
+        if child is None:
+            return forest.log_p(node, token) - node.cost, False
+        node = child
+    return (-node.cost, False) if node.log_p is None else (forest.log_p(node, tokens[-1]) - node.cost, True)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from submission import voting
 from submission.budget import Deadline
+from submission.candidates import ATTEMPTS, record, seek
 from submission.config import Settings
-from submission.engine import Engine, Found
+from submission.engine import Engine, Question
 from submission.lessons import lessons
-from submission.prompts import Prompt, prompt
-from submission.tasks import Grid, Task, generator, grid, grid_key
+from submission.prompts import prompt
+from submission.tasks import Grid, Task, generator
 from submission.views import View, stream
 
 
 def solve(task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int) -> dict[str, Any]:
-    """Solve a task as well as the time allows; returns its journal record (tests: see `record`).
+    """Solve a task as well as the time allows; returns its journal record (tests: see `candidates.record`).
 
     The engine is reset before and after, whatever happens in between. The same seed gives the same record, as
     long as no deadline cuts in.
@@ -43,28 +41,21 @@ def solve(task: Task, engine: Engine, settings: Settings, until: Deadline, seed:
             # 2. Look at the task in many ways.
             deadline = until.share(1 / (len(task.tests) - number))
             rng = generator(seed, task.id, "views", str(number))
-            views = list(
-                islice(stream(len(task.demonstrations), rng, settings.lessons.background), settings.search.views)
-            )
-            prompts = [ask(task, view, query, engine, limit) for view in views]
-            if most := max(each.dropped for each in prompts):
+            views = islice(stream(len(task.demonstrations), rng, settings.lessons.background), settings.search.views)
+            questions = [ask(task, view, query, engine, limit) for view in views]
+            if most := max(each.prompt.dropped for each in questions):
                 notes.append(f"test {number}: up to {most} demonstrations were dropped to fit {limit} tokens")
 
-            # 3. Find every likely answer in each view, and 4. score each under all views.
-            found = engine.propose(prompts, settings.search.threshold, deadline.share(0.75))
-            pool = pooled(views, found)
-            if pool:
-                seen = [[view.see(answer) for answer, _ in pool] for view in views]
-                scores = engine.score(prompts, seen, deadline)
-                candidates = [voting.Candidate(a, by, scores[:, k]) for k, (a, by) in enumerate(pool)]
-            else:
-                candidates = []
+            # 3. Find every likely answer, view by view, and 4. score each under all views.
+            sought = seek(engine, task, query, questions, settings, deadline, seed)
+            if not sought.candidates:
                 notes.append(f"test {number}: no answer was found in time")
 
             # 5. Vote.
-            ranking = voting.rank(candidates, [view.symmetry for view in views], settings.vote.rule)
-            attempts.append([answer.tolist() for answer in ranking[:2]])
-            tests.append(record(views, prompts, found, candidates))
+            symmetries = [each.view.symmetry for each in questions]
+            ranking = voting.rank(sought.candidates, symmetries, settings.vote.rule)
+            attempts.append([answer.tolist() for answer in ranking[:ATTEMPTS]])
+            tests.append(record(questions, sought))
     finally:
         engine.forget()
     return {
@@ -77,60 +68,7 @@ def solve(task: Task, engine: Engine, settings: Settings, until: Deadline, seed:
     }
 
 
-def ask(task: Task, view: View, query: Grid, engine: Engine, limit: int) -> Prompt:
-    """The prompt of one view, with room left in the context for the largest answer."""
+def ask(task: Task, view: View, query: Grid, engine: Engine, limit: int) -> Question:
+    """The question of one view, with room left in the context for the largest answer."""
     room = limit - engine.layout.longest_answer
-    return prompt(engine.layout, view.arrange(task.demonstrations), view.see(query), room)
-
-
-def pooled(views: Sequence[View], found: Sequence[Found]) -> list[tuple[Grid, dict[int, float]]]:
-    """Distinct answers in the task's own frame, each with the views that proposed it and their log p.
-
-    Best paths below the threshold join the pool, so that a second attempt rarely stays empty, but they count as
-    proposed by their view only where no view has anything above the threshold.
-    """
-    sure = any(proposal.above for each in found for proposal in each.proposals)
-    pool: dict[bytes, tuple[Grid, dict[int, float]]] = {}
-    for number, (view, each) in enumerate(zip(views, found, strict=True)):
-        for proposal in each.proposals:
-            answer = view.unsee(proposal.answer)
-            _, by = pool.setdefault(grid_key(answer), (answer, {}))
-            if proposal.above or not sure:
-                by[number] = proposal.log_probability
-    return list(pool.values())
-
-
-def record(
-    views: Sequence[View],
-    prompts: Sequence[Prompt],
-    found: Sequence[Found],
-    candidates: Sequence[voting.Candidate],
-) -> dict[str, Any]:
-    """What the journal keeps of one test input: enough to vote anew without a model."""
-    return {
-        "views": [
-            {**asdict(view), "dropped": asked.dropped, "exhaustive": each.exhaustive}
-            for view, asked, each in zip(views, prompts, found, strict=True)
-        ],
-        "candidates": [
-            {
-                "grid": each.answer.tolist(),
-                "found": {str(view): log_p for view, log_p in each.found.items()},
-                "scores": [None if np.isnan(s) else float(s) for s in each.scores],
-            }
-            for each in candidates
-        ],
-    }
-
-
-def candidates_of(test: dict[str, Any]) -> tuple[list[voting.Candidate], list[int]]:
-    """The candidates of a recorded test input and the symmetry of each view: the inverse of `record`."""
-    candidates = [
-        voting.Candidate(
-            grid(each["grid"]),
-            {int(view): log_p for view, log_p in each["found"].items()},
-            np.array([np.nan if s is None else s for s in each["scores"]]),
-        )
-        for each in test["candidates"]
-    ]
-    return candidates, [view["symmetry"] for view in test["views"]]
+    return Question(view, prompt(engine.layout, view.arrange(task.demonstrations), view.see(query), room))

@@ -5,6 +5,7 @@ Every rule is a function of the candidates alone, so a finished run can be voted
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,14 +24,16 @@ class Candidate:
     found: Mapping[int, float]
     """View -> log p, for the views in which the search proposed it."""
     scores: NDArray[np.float64]
-    """log p under every view [views]; NaN where the time did not suffice."""
+    """log p under every view [views]; NaN where it was not needed, or the time did not suffice."""
+    at_most: float = math.inf
+    """An upper bound of the sum over the views, where not all of it is known."""
 
     def total(self) -> float:
         """Sum of log p over the views, a missing score counted as the mean of the others; -inf without any."""
         known = self.scores[~np.isnan(self.scores)]
         if len(known) == 0:
-            return float(np.mean(list(self.found.values())) * len(self.scores)) if self.found else float("-inf")
-        return float(known.mean() * len(self.scores))
+            known = np.array(list(self.found.values()))
+        return min(self.at_most, float(known.mean() * len(self.scores))) if len(known) else -math.inf
 
 
 def rank(candidates: Sequence[Candidate], symmetries: Sequence[int], rule: str) -> list[Grid]:
@@ -70,6 +73,10 @@ RULES: Mapping[str, Callable[[Candidate], float]] = {
     "kgmon": count_and_mean,
     "flat": count,
 }
+
+
+NAMES = (*RULES, "hierarchical")
+"""All rules."""
 
 
 def _hierarchical(candidates: Sequence[Candidate], symmetries: Sequence[int]) -> list[Grid]:

@@ -70,3 +70,15 @@ def small_task() -> Task:
     inputs = [grid(rng.integers(0, 10, (2, 3))) for _ in range(5)]
     pairs = tuple(Pair(each, grid(each[::-1])) for each in inputs[:3])
     return Task("small", pairs, tuple(inputs[3:]))
+
+
+@pytest.fixture(scope="session")
+def copying_model(tmp_path_factory: pytest.TempPathFactory, copying: Corpus) -> Path:
+    """A GridLM of one block that has learned, more or less, to copy small grids: its answers end."""
+    from submission.config import Pretraining
+    from submission.pretrain import pretrain
+
+    folder = tmp_path_factory.mktemp("copying")
+    settings = Pretraining(steps=150, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0)
+    pretrain(settings, copying, folder)
+    return folder / "model"

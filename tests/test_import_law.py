@@ -50,21 +50,25 @@ LAW = {
     "voting": room(LEVEL_0),
     "answers": room(LEVEL_0),
     # level 2: what a model has to answer
-    "engine": room(f"{LEVEL_0} prompts"),
+    "engine": room(f"{LEVEL_0} prompts views"),
     # level 2t and 3t: the only modules that a run needs torch for
     "finetune": room(f"{LEVEL_0} prompts engine", "torch"),
-    "search": room(f"{LEVEL_0} prompts engine finetune", "torch transformers"),
+    "trie": room(f"{LEVEL_0} prompts finetune", "torch transformers"),
+    "search": room(f"{LEVEL_0} prompts engine trie"),
+    "decoding": room(f"{LEVEL_0} prompts views engine trie search"),
+    "merging": room("", "torch bitsandbytes"),
     "gridlm": room("prompts", "torch transformers"),
     "llm": room(
-        f"{LEVEL_0} prompts engine finetune search gridlm",
+        f"{LEVEL_0} prompts engine finetune trie search decoding merging gridlm",
         "torch transformers peft bitsandbytes safetensors",
         later="unsloth",
     ),
     # level 3 and 4: the algorithm, and the run over all tasks
-    "solve": room("tasks budget config views prompts lessons engine voting"),
-    "run": room(f"{LEVEL_0} prompts voting answers solve report", "tqdm", later="llm torch"),
+    "candidates": room("tasks budget config engine voting"),
+    "solve": room("tasks budget config views prompts lessons engine voting candidates"),
+    "run": room(f"{LEVEL_0} prompts voting answers candidates solve report", "tqdm", later="llm torch"),
     # tools: as they need
-    "report": room("tasks solve voting answers journal"),
+    "report": room("tasks candidates voting answers journal"),
     "leaks": room("tasks views"),
     "rules": room("tasks views lessons"),
     "generators": room("tasks views canvas"),
@@ -73,8 +77,11 @@ LAW = {
     "training": room("tasks config prompts corpus finetune", "torch"),
     "selection": room("tasks prompts corpus training gridlm", "torch"),
     "pretrain": room("tasks config prompts corpus training gridlm", "torch"),
-    "initial": room("tasks config prompts corpus training llm", "torch transformers"),
+    "initial": room("tasks config prompts corpus training llm merging", "torch transformers"),
     "bench": room(ALL),
+    "race": room(ALL),
+    "shaped": room(ALL, "torch transformers bitsandbytes"),
+    "baselines": room("tasks prompts finetune", "torch transformers"),
     # entry: arguments, then one import of what the command needs
     "__main__": room("tasks config corpus", later=f"{ALL} torch"),
 }
@@ -164,7 +171,10 @@ def test_nothing_of_the_package_is_imported_with_it() -> None:
 TRUTH = {"Solutions", "read_solutions", "public_set"}
 """The names by which true outputs can be had."""
 
-SOLVERS = ["views", "prompts", "lessons", "voting", "engine", "finetune", "search", "gridlm", "llm", "solve"]
+SOLVERS = [
+    "views", "prompts", "lessons", "voting", "engine", "finetune", "trie", "search", "decoding", "merging", "gridlm",
+    "llm", "candidates", "solve",
+]  # fmt: skip
 """The modules between a task and its attempts."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import bitsandbytes
 import numpy as np
@@ -12,11 +13,13 @@ import torch.nn.functional as F
 
 from submission.budget import NEVER, Deadline
 from submission.config import Adapt, Model, Search
+from submission.engine import Question
 from submission.finetune import batch_loss, batches, finetune, schedule
 from submission.gridlm import fresh
 from submission.llm import LanguageModel, layout_of
-from submission.prompts import CHAT16, GRID16, Prompt, Row, padded, prompt, row
+from submission.prompts import CHAT16, GRID16, Layout, Row, padded, prompt, row
 from submission.tasks import BadInput, Pair, Task, generator, grid
+from submission.views import identity
 
 ADAPT = Adapt(rank=4, rate=3e-3, batch=4, warmup=0.1)
 
@@ -30,8 +33,9 @@ def rows_of(task: Task, copies: int = 1) -> list[Row]:
     return [row(GRID16, task.demonstrations, 4096, first_learned=1)] * copies
 
 
-def question(task: Task) -> list[Prompt]:
-    return [prompt(GRID16, task.demonstrations, each, 4096) for each in task.tests]
+def questions(task: Task, layout: Layout = GRID16) -> list[Question]:
+    one = identity(len(task.demonstrations))
+    return [Question(one, prompt(layout, task.demonstrations, each, 4096)) for each in task.tests]
 
 
 def logits(model: LanguageModel, task: Task) -> torch.Tensor:
@@ -78,9 +82,9 @@ def test_the_gradient_is_the_same_before_and_after_inference(tiny_grid_model: Pa
         model.model.eval()
         return torch.cat([p.grad.reshape(-1) for p in model.model.parameters() if p.grad is not None])
 
-    model = engine(tiny_grid_model)
+    model = LanguageModel(tiny_grid_model, Model(device="cpu", dense_megabytes=0), ADAPT, Search())
     before = gradient(model)
-    model.propose(question(small_task), 0.5, Deadline(3.0, iter(range(1000)).__next__))
+    model.propose(questions(small_task), [0], [], Deadline(3.0, iter(range(1000)).__next__), 0)
     logits(model, small_task)
     after = gradient(model)
     assert before.abs().sum() > 0
@@ -132,24 +136,51 @@ def test_adapting_changes_the_answers_of_stock_models_too(tiny_line_model: Path,
     model = engine(tiny_line_model)
     assert model.layout is CHAT16
     lessons = [row(CHAT16, small_task.demonstrations, 4096)] * 40
-    asked = [prompt(CHAT16, small_task.demonstrations, each, 4096) for each in small_task.tests]
-    truth = [[grid(each[::-1])] for each in small_task.tests]
-    before = model.score(asked, truth, NEVER)
+    asked, answer = questions(small_task, CHAT16)[:1], grid(small_task.tests[0][::-1])
+    before = model.score(asked, [answer], 1, NEVER).log_p
     fit = model.adapt(lessons, NEVER, seed=0)
     assert fit.losses[-1] < fit.losses[0]
-    assert not np.allclose(model.score(asked, truth, NEVER), before), "the prompts are read again with the new weights"
+    changed = not np.allclose(model.score(asked, [answer], 1, NEVER).log_p, before)
+    assert changed, "the prompts are read again with the new weights"
     model.forget()
-    assert np.array_equal(model.score(asked, truth, NEVER), before)
+    assert np.array_equal(model.score(asked, [answer], 1, NEVER).log_p, before)
 
 
-def test_views_that_do_not_fit_together_are_searched_in_groups(tiny_grid_model: Path, small_task: Task) -> None:
-    asked = question(small_task) * 3
-    answers = [[grid([[1, 2]]), grid([[3]])]] * len(asked)
-    whole = engine(tiny_grid_model).score(asked, answers, NEVER)
-    narrow = LanguageModel(tiny_grid_model, Model(device="cpu"), ADAPT, Search(tokens=len(asked[0].ids) * 2))
-    assert np.allclose(narrow.score(asked, answers, NEVER), whole, atol=1e-4)
-    cut = narrow.score(asked[:], answers, Deadline(0.0, lambda: 1.0))
-    assert np.isnan(cut).all(), "no time, no scores, no crash"
+def test_dense_matrices_say_what_four_bits_and_a_lora_say(tiny_line_model: Path, small_task: Task) -> None:
+    through_twin = engine(tiny_line_model)
+    as_it_is = LanguageModel(tiny_line_model, Model(device="cpu", dense_megabytes=0), ADAPT, Search())
+    lessons = [row(CHAT16, small_task.demonstrations, 4096)] * 20
+    asked, answers = questions(small_task, CHAT16), [grid([[1, 2]]), grid([[3]])]
+    untrained = through_twin.score(asked, answers, 2, NEVER).log_p
+    for model in (through_twin, as_it_is):
+        model.adapt(lessons, NEVER, seed=0)
+    twin, plain = (model.score(asked[:], answers, 2, NEVER).log_p for model in (through_twin, as_it_is))
+    assert np.allclose(twin, plain, atol=1e-4)
+    assert not np.allclose(twin, untrained, atol=1e-2)
+    assert through_twin.forest(asked).model is not through_twin.model
+    assert as_it_is.forest(asked).model is as_it_is.model
+
+
+def test_views_that_do_not_fit_into_the_memory_take_turns(tiny_grid_model: Path, small_task: Task) -> None:
+    asked = questions(small_task) * 3
+    answers = [grid([[1, 2]]), grid([[3]])]
+    whole = engine(tiny_grid_model).score(asked, answers, 2, NEVER)
+    narrow = LanguageModel(tiny_grid_model, Model(device="cpu"), ADAPT, Search(megabytes=1e-6))
+    assert np.allclose(narrow.score(asked, answers, 2, NEVER).log_p, whole.log_p, atol=1e-4)
+    assert narrow.forest(asked).together == 1
+    cut = narrow.score(asked[:], answers, 2, Deadline(0.0, lambda: 1.0))
+    assert np.isnan(cut.log_p).all(), "no time, no scores, no crash"
+
+
+@pytest.mark.parametrize("method", ["threshold", "sample", "beam", "rebase"])
+def test_every_method_proposes_answers_through_the_engine(
+    tiny_grid_model: Path, small_task: Task, method: Literal["threshold", "sample", "beam", "rebase"]
+) -> None:
+    settings = Search(method=method, threshold=1.0, width=3)
+    model = LanguageModel(tiny_grid_model, Model(device="cpu"), ADAPT, settings)
+    found = model.propose(questions(small_task), [0, 1], [], Deadline(60.0, iter(range(1000)).__next__), 0)
+    assert len(found) == 2
+    assert all(each.exhaustive == (method == "threshold") for each in found if each.proposals)
 
 
 def test_a_folder_without_a_model_is_refused_in_a_sentence(tmp_path: Path) -> None:

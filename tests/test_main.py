@@ -89,17 +89,20 @@ def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixt
     solutions.write_text(json.dumps({"t": [[[3]]]}))
     (tmp_path / "submission.json").write_text(json.dumps({"t": [{"attempt_1": [[1]], "attempt_2": [[2]]}]}))
     (tmp_path / "journal").mkdir()
-    views = [{"symmetry": 0}, {"symmetry": 1}, {"symmetry": 2}]
+    views = [{"symmetry": k, "exhaustive": True} for k in range(3)]
     candidates = [
         {"grid": [[1]], "found": {"0": -0.1}, "scores": [-0.1, -0.1, -0.1]},
         {"grid": [[2]], "found": {"0": -0.2}, "scores": [-0.2, -0.2, -0.2]},
-        {"grid": [[3]], "found": {"0": -2.0, "1": -2.0, "2": -2.0}, "scores": [-2.0, -2.0, None]},
+        {"grid": [[3]], "found": {"0": -2.0, "1": -2.0, "2": -2.0}, "scores": [-2.0, -2.0, -2.0]},
     ]
     record = {"task": "t", "attempts": [[[[1]], [[2]]]], "tests": [{"views": views, "candidates": candidates}]}
     (tmp_path / "journal" / "t.json").write_text(json.dumps(record))
     for rule, solved in (("poe", 0), ("flat", 1), ("kgmon", 1)):
         assert main(["score", str(tmp_path), "--solutions", str(solutions), "--revote", rule]) == 0
         assert f"solved by {rule}: {solved} of 1" in capsys.readouterr().out
-    assert "no rule is called" in refused(
-        capsys, "score", str(tmp_path), "--solutions", str(solutions), "--revote", "x"
-    )
+    again = ["score", str(tmp_path), "--solutions", str(solutions), "--revote"]
+    assert "no rule is called" in refused(capsys, *again, "x")
+    views[2]["exhaustive"] = None
+    (tmp_path / "journal" / "t.json").write_text(json.dumps(record))
+    assert main([*again, "poe"]) == 0
+    assert "search.whole=True" in refused(capsys, *again, "flat")

@@ -274,3 +274,11 @@ def test_a_failed_write_leaves_the_old_report_whole(tmp_path: Path, monkeypatch:
     with pytest.raises(OSError, match="No space left"):
         write_report(tmp_path, {"a": a_task("a")}, {}, UNSCORED, None)
     assert path.read_text() == "the old one" and os.listdir(tmp_path) == ["report.html"]
+
+
+def test_a_test_that_was_settled_early_says_after_how_many_views() -> None:
+    record = a_record("t", ([TRUE, ELSE], [TRUE, ELSE]))
+    assert "settled after" not in page({"t": a_task("t", 1)}, {"t": record}, SCORED, {"t": (grid(TRUE),)})
+    view = record["tests"][0]["views"][0]
+    record["tests"][0]["views"] = [{**view, "exhaustive": each} for each in (True, True, None)]
+    assert "settled after 2 of 3 views" in page({"t": a_task("t", 1)}, {"t": record}, SCORED, {"t": (grid(TRUE),)})

@@ -10,12 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from submission import search
+from submission import baselines, search
 from submission.budget import NEVER, Deadline
 from submission.finetune import position_ids
 from submission.gridlm import GridLM
 from submission.prompts import CHAT16, GRID16, AnswerState, Layout, Prompt, prompt, successors
 from submission.tasks import Grid, Pair, grid, grid_key
+from submission.trie import Forest
 
 
 def some_prompts(layout: Layout, count: int, seed: int = 0) -> list[Prompt]:
@@ -75,10 +76,15 @@ def grid_model(tiny_grid_model: Path) -> torch.nn.Module:
     return decided(GridLM.from_pretrained(tiny_grid_model))
 
 
-def agrees(model: torch.nn.Module, layout: Layout, threshold: float, seed: int) -> int:
+def agrees(
+    model: torch.nn.Module, layout: Layout, threshold: float, seed: int, drafts: int = 0, megabytes: float = 100
+) -> int:
     """Compare with brute force on a batch of prompts; returns how many answers there were."""
     asked = some_prompts(layout, 5, seed)
-    found = search.search(model, layout, search.prefill(model, layout, asked), threshold, NEVER)
+    guesses = np.random.default_rng(seed)
+    known = {k: [grid(guesses.integers(0, 3, guesses.integers(1, 4, 2)))] for k in range(drafts)}
+    forest = Forest(model, layout, asked, megabytes)
+    found = search.search(forest, range(5), known, threshold, NEVER)
     answers = 0
     for each, got in zip(asked, found, strict=True):
         assert got.exhaustive
@@ -103,66 +109,123 @@ def test_the_search_equals_brute_force_on_stock_models(tiny_line_model: Path) ->
 
 def test_where_nothing_passes_the_threshold_the_best_path_is_kept(grid_model: torch.nn.Module) -> None:
     asked = some_prompts(GRID16, 3)
-    found = search.search(grid_model, GRID16, search.prefill(grid_model, GRID16, asked), 1.0, NEVER)
+    found = search.search(Forest(grid_model, GRID16, asked), range(3), {}, 1.0, NEVER)
     for each, got in zip(asked, found, strict=True):
         [best] = got.proposals
         assert not best.above
-        ids, state = each.ids, AnswerState()
-        total = 0.0
-        while state is not None:  # The greedy path, step by step.
+        ids, total = each.ids, 0.0
+        state: AnswerState | None = AnswerState()
+        while state is not None:
             following = log_p_of(grid_model, GRID16, ids)[-1]
-            token = max(successors(GRID16, state), key=lambda t: following[t])
-            total += following[token]
-            ids, state = np.append(ids, token), successors(GRID16, state)[token]
-        assert grid_key(best.answer) == grid_key(GRID16.parse(ids[len(each.ids) :].tolist()))
+            options = successors(GRID16, state)
+            token = max(options, key=lambda t: following[t])
+            ids, total, state = np.append(ids, token), total + following[token], options[token]
+        assert np.array_equal(GRID16.answer(best.answer), ids[len(each.ids) :])
         assert best.log_probability == pytest.approx(total, abs=1e-3)
 
 
-def test_scores_are_the_log_probabilities_of_whole_answers(grid_model: torch.nn.Module) -> None:
+def test_drafts_and_little_memory_change_nothing_that_is_found(grid_model: torch.nn.Module) -> None:
+    for seed in range(4):
+        plain = agrees(grid_model, GRID16, 0.02, seed)
+        assert agrees(grid_model, GRID16, 0.02, seed, drafts=5) == plain
+        assert agrees(grid_model, GRID16, 0.02, seed, drafts=3, megabytes=1e-6) == plain
+
+
+def test_a_draft_that_holds_takes_one_pass(grid_model: torch.nn.Module) -> None:
     asked = some_prompts(GRID16, 4)
-    rng = np.random.default_rng(3)
-    answers = [[grid(rng.integers(0, 10, rng.integers(1, 5, 2))) for _ in range(6)] for _ in asked]
-    prefilled = search.prefill(grid_model, GRID16, asked)
-    scores = search.score(grid_model, GRID16, prefilled, answers, NEVER)
+    [found] = search.search(Forest(grid_model, GRID16, asked), [0], {}, 1.0, NEVER)
+    best = found.proposals[0]
+    drafted = Forest(grid_model, GRID16, asked)
+    [again] = search.search(drafted, [0], {0: [best.answer]}, 1.0, NEVER)
+    assert grid_key(again.proposals[0].answer) == grid_key(best.answer)
+    assert drafted.passes == 2, "the prompt, and the draft"
+
+
+def true_scores(model: torch.nn.Module, asked: list[Prompt], answers: list[list[Grid]]) -> np.ndarray:
+    """log p [prompt, candidate], each computed afresh."""
+    scores = np.empty((len(asked), len(answers[0])))
     for k, each in enumerate(asked):
         for c, answer in enumerate(answers[k]):
             written = GRID16.answer(answer)
-            whole = np.concatenate([each.ids, written])
-            rows = log_p_of(grid_model, GRID16, whole)[len(each.ids) - 1 : -1]
-            assert scores[k, c] == pytest.approx(rows[np.arange(len(written)), written].sum(), abs=1e-3)
-    again = search.score(grid_model, GRID16, prefilled, answers, NEVER)
-    assert np.array_equal(scores, again), "scoring leaves the prompts as they were read"
+            rows = log_p_of(model, GRID16, np.concatenate([each.ids, written]))[len(each.ids) - 1 : -1]
+            scores[k, c] = rows[np.arange(len(written)), written].sum()
+    return scores
 
 
-def test_many_answers_are_scored_in_several_passes_with_the_same_result(
-    grid_model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = some_prompts(GRID16, 2)
-    answers = [[grid(np.full((2, 2), c)) for c in range(10)] for _ in asked]
-    prefilled = search.prefill(grid_model, GRID16, asked)
-    at_once = search.score(grid_model, GRID16, prefilled, answers, NEVER)
-    monkeypatch.setattr(search, "SCORED_AT_ONCE", 1)
-    one_by_one = search.score(grid_model, GRID16, prefilled, answers, NEVER)
-    assert np.allclose(at_once, one_by_one, atol=1e-4)
+def some_answers(prompts: int, number: int, seed: int = 3) -> list[list[Grid]]:
+    rng = np.random.default_rng(seed)
+    return [[grid(rng.integers(0, 10, rng.integers(1, 5, 2))) for _ in range(number)] for _ in range(prompts)]
 
 
-def test_a_proposal_scores_what_the_search_said(grid_model: torch.nn.Module) -> None:
-    asked = some_prompts(GRID16, 1)
-    prefilled = search.prefill(grid_model, GRID16, asked)
-    [found] = search.search(grid_model, GRID16, prefilled, 0.005, NEVER)
-    scores = search.score(grid_model, GRID16, prefilled, [[p.answer for p in found.proposals]], NEVER)
-    assert np.allclose(scores[0], [p.log_probability for p in found.proposals], atol=1e-3)
+def test_scores_are_the_log_probabilities_of_whole_answers(grid_model: torch.nn.Module) -> None:
+    asked, answers = some_prompts(GRID16, 4), some_answers(4, 6)
+    forest = Forest(grid_model, GRID16, asked)
+    scores = search.score(forest, answers, 6, NEVER)
+    assert np.allclose(scores.log_p, true_scores(grid_model, asked, answers), atol=1e-3)
+    assert np.allclose(scores.at_most, scores.log_p.sum(axis=0))
+    passes = forest.passes
+    again = search.score(forest, answers, 6, NEVER)
+    assert np.array_equal(scores.log_p, again.log_p)
+    assert forest.passes == passes, "what has been read is not read again"
+    assert forest.prompt_tokens == sum(len(each.ids) for each in asked)
+
+
+@pytest.mark.parametrize("best", [1, 2, 3])
+def test_only_what_the_best_need_is_scored_and_they_are_the_true_best(grid_model: torch.nn.Module, best: int) -> None:
+    asked = some_prompts(GRID16, 6)
+    left_out = 0
+    for seed in range(5):
+        answers = [row * 1 for row in some_answers(1, 12, seed)] * 6
+        truth = true_scores(grid_model, asked, answers).sum(axis=0)
+        scores = search.score(Forest(grid_model, GRID16, asked), answers, best, NEVER)
+        assert (scores.at_most >= truth - 1e-3).all()
+        order = np.argsort(-truth)[:best]
+        assert np.array_equal(np.argsort(-scores.at_most)[:best], order)
+        assert np.allclose(scores.log_p[:, order].sum(axis=0), truth[order], atol=1e-3)
+        left_out += int(np.isnan(scores.log_p).any(axis=0).sum())
+    assert left_out > 2, "the comparison must be about something"
+
+
+def test_a_proposal_is_scored_without_another_pass(grid_model: torch.nn.Module) -> None:
+    forest = Forest(grid_model, GRID16, some_prompts(GRID16, 1))
+    [found] = search.search(forest, [0], {}, 0.005, NEVER)
+    passes = forest.passes
+    scores = search.score(forest, [[p.answer for p in found.proposals]], len(found.proposals), NEVER)
+    assert len(found.proposals) > 1
+    assert np.allclose(scores.log_p[0], [p.log_probability for p in found.proposals], atol=1e-6)
+    assert forest.passes == passes
 
 
 def test_the_deadline_ends_the_search_and_keeps_what_was_found(grid_model: torch.nn.Module) -> None:
     asked = some_prompts(GRID16, 4)
-    prefilled = search.prefill(grid_model, GRID16, asked)
-    ticks = iter(range(1000))
-    found = search.search(grid_model, GRID16, prefilled, 0.001, Deadline(2.5, lambda: next(ticks)))
-    assert not all(each.exhaustive for each in found)
-    whole = search.search(grid_model, GRID16, prefilled, 0.001, NEVER)
-    for part, full in zip(found, whole, strict=True):
-        known = {grid_key(p.answer) for p in full.proposals}
-        assert {grid_key(p.answer) for p in part.proposals} <= known
-    late = search.score(grid_model, GRID16, prefilled, [[grid([[1]])]] * 4, Deadline(0.0, lambda: 1.0))
-    assert np.isnan(late).all()
+    whole = search.search(Forest(grid_model, GRID16, asked), range(4), {}, 0.001, NEVER)
+    kept, passes = 0, 0
+    while True:
+        ticks = iter(range(1000))
+        found = search.search(
+            Forest(grid_model, GRID16, asked), range(4), {}, 0.001, Deadline(passes + 0.5, lambda it=ticks: next(it))
+        )
+        for part, full in zip(found, whole, strict=True):
+            known = {grid_key(p.answer) for p in full.proposals}
+            assert {grid_key(p.answer) for p in part.proposals} <= known
+        if all(each.exhaustive for each in found):
+            break
+        passes, kept = passes + 1, kept + sum(len(each.proposals) for each in found)
+    assert passes > 3
+    assert kept > 0, "a search that is cut keeps what it has found"
+    late = search.score(Forest(grid_model, GRID16, asked), some_answers(4, 2), 2, Deadline(0.0, lambda: 1.0))
+    assert np.isnan(late.log_p).all()
+
+
+@pytest.mark.parametrize("views", [1, 3])
+def test_the_baselines_find_the_same(grid_model: torch.nn.Module, views: int) -> None:
+    asked = [each for each in some_prompts(GRID16, 200, seed=8) if len(each.ids) == 24][:views]
+    assert len(asked) == views
+    work = baselines.Work()
+    for threshold in (0.3, 0.01):
+        expected = [brute_force(grid_model, GRID16, each, threshold) for each in asked]
+        for got, brute in zip(baselines.lock_step(grid_model, GRID16, asked, threshold, work), expected, strict=True):
+            assert got == pytest.approx(brute, abs=1e-4)
+    answers = some_answers(views, 3)
+    scores = baselines.scored(grid_model, GRID16, asked, answers, work)
+    assert np.allclose(scores, true_scores(grid_model, asked, answers), atol=1e-3)

@@ -10,12 +10,11 @@ import pytest
 
 from submission import voting
 from submission.budget import NEVER, Deadline
+from submission.candidates import candidates_of
 from submission.config import PRESETS, Settings, with_changes
-from submission.engine import Found, Proposal
 from submission.llm import LanguageModel
-from submission.solve import candidates_of, pooled, solve
-from submission.tasks import Task, grid, grid_key
-from submission.views import View, identity
+from submission.solve import solve
+from submission.tasks import Task, grid
 
 SETTINGS = with_changes(
     PRESETS["laptop"], ["lessons.copies=1", "search.views=4", "search.threshold=0.5", "adapt.rank=2"]
@@ -84,26 +83,6 @@ def test_a_context_that_is_too_short_drops_demonstrations_and_says_so(engine: La
     narrow = replace(SETTINGS, model=replace(SETTINGS.model, context=1100), adapt=replace(SETTINGS.adapt, rank=0))
     record = solve(task, engine, narrow, NEVER, seed=0)
     assert any("demonstrations were dropped" in note for note in record["notes"])
-
-
-def test_answers_are_pooled_in_the_tasks_own_frame() -> None:
-    turn = View(1, (0, 2, 1, 3, 4, 5, 6, 7, 8, 9), (0,))
-    answer = grid([[1, 2, 3], [4, 5, 6]])
-    other = grid([[9]])
-    found = [
-        Found((Proposal(answer, -0.1, True),), True),
-        Found((Proposal(turn.see(answer), -0.2, True), Proposal(turn.see(other), -2.0, True)), True),
-        Found((Proposal(other, -9.0, False),), True),
-    ]
-    pool = pooled([identity(1), turn, identity(1)], found)
-    assert {grid_key(a): by for a, by in pool} == {grid_key(answer): {0: -0.1, 1: -0.2}, grid_key(other): {1: -2.0}}
-
-
-def test_best_paths_count_as_found_only_where_nothing_is_above_the_threshold() -> None:
-    weak = [Found((Proposal(grid([[k]]), -5.0, False),), True) for k in range(2)]
-    assert [by for _, by in pooled([identity(1)] * 2, weak)] == [{0: -5.0}, {1: -5.0}]
-    strong = Found((Proposal(grid([[7]]), -0.5, True),), True)
-    assert [by for _, by in pooled([identity(1)] * 3, [*weak, strong])] == [{}, {}, {2: -0.5}]
 
 
 def test_half_settings_are_valid_settings() -> None:

@@ -1,0 +1,163 @@
+"""From the views of one test input to its candidates: look, score, and go on until nothing unseen can matter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from submission.budget import Deadline
+from submission.config import Settings
+from submission.engine import Engine, Found, Question
+from submission.tasks import LARGEST_SIDE, Grid, Task, grid, grid_key
+from submission.voting import Candidate
+
+ATTEMPTS = 2
+"""Answers that may be given to each test input."""
+
+FIRST_VIEWS = 2
+"""Views that are searched before anything is known; their answers are drafts for the others."""
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What was found for one test input."""
+
+    candidates: tuple[Candidate, ...]
+    found: tuple[Found, ...]
+    """Of the views that were searched: the first ones, all of them unless the attempts are settled before."""
+    settled: bool
+    """Whether no further view could have changed the attempts."""
+
+
+def seek(
+    engine: Engine, task: Task, query: Grid, questions: Sequence[Question], settings: Settings, until: Deadline,
+    seed: int,
+) -> Sought:  # fmt: skip
+    """Search the views, a few and then more, and score what they propose under all of them.
+
+    Under the product of experts it ends as soon as no grid that is still unseen can be among the best two.
+    """
+    threshold = settings.search.threshold
+    product = settings.vote.rule == "poe" and not settings.search.whole
+    staged = product and settings.search.method == "threshold"
+    found: list[Found] = []
+    candidates: list[Candidate] = []
+    number, settled = FIRST_VIEWS if staged else len(questions), False
+    while len(found) < len(questions) and not settled and not (found and until.passed()):
+        which = range(len(found), min(len(questions), number))
+        likely = [each.answer for each in sorted(candidates, key=lambda each: -each.total())[:ATTEMPTS]]
+        found += engine.propose(questions, which, likely or [guess(task, query)], until.share(0.75), seed)
+        pool = pooled(questions, found)
+        candidates = judged(engine, questions, pool, 0, until)
+        bounds, views = [each.at_most for each in candidates], sum(each.exhaustive for each in found)
+        if len(found) == len(questions) or (staged and is_settled(bounds, views, threshold)):
+            candidates = judged(engine, questions, pool, ATTEMPTS if product else len(pool), until)
+            sums = [float(each.scores.sum()) for each in candidates]
+            settled = staged and is_settled([each for each in sums if not math.isnan(each)], views, threshold)
+        # Twice as many views, if these may settle it; otherwise all at once takes fewer passes.
+        number = 2 * number if is_settled(bounds, 2 * number, threshold) else len(questions)
+    return Sought(tuple(candidates), tuple(found), settled)
+
+
+def judged(
+    engine: Engine, questions: Sequence[Question], pool: Sequence[tuple[Grid, Mapping[int, float]]], best: int,
+    until: Deadline,
+) -> list[Candidate]:  # fmt: skip
+    """The pool with its scores, as many as it takes to know the `best`; for 0 with what is known for nothing."""
+    if not pool:
+        return []
+    scores = engine.score(questions, [answer for answer, _ in pool], best, until)
+    return [Candidate(answer, by, scores.log_p[:, k], float(scores.at_most[k])) for k, (answer, by) in enumerate(pool)]
+
+
+def is_settled(totals: Sequence[float], views: int, threshold: float) -> bool:
+    """Whether no grid that was not found can be among the best two of candidates with these sums of log p.
+
+    In a view that was searched to its end, whatever was not found has p < threshold: over so many views an unseen
+    grid's sum is below views * log(threshold), and further views only lower it.
+    """
+    return len(totals) >= ATTEMPTS and sorted(totals)[-ATTEMPTS] >= views * math.log(threshold)
+
+
+def guess(task: Task, query: Grid) -> Grid:
+    """A grid of the size that the answer probably has: the query itself, resized as the demonstrations are."""
+    outputs = [pair.output for pair in task.demonstrations]
+    if len({each.shape for each in outputs}) == 1 and any(p.input.shape != p.output.shape for p in task.demonstrations):
+        return outputs[-1]
+    ratios = {
+        tuple(Fraction(o, i) for i, o in zip(pair.input.shape, pair.output.shape, strict=True))
+        for pair in task.demonstrations
+    }
+    factors = ratios.pop() if len(ratios) == 1 else (Fraction(1), Fraction(1))
+    index = [
+        np.minimum(np.arange(max(1, min(LARGEST_SIDE, int(side * factor)))) / float(factor), side - 1).astype(int)
+        for side, factor in zip(query.shape, factors, strict=True)
+    ]
+    return grid(query[np.ix_(*index)])
+
+
+def pooled(questions: Sequence[Question], found: Sequence[Found]) -> list[tuple[Grid, Mapping[int, float]]]:
+    """Distinct answers in the task's own frame, each with the views that proposed it and their log p.
+
+    Best paths below the threshold join the pool, so that a second attempt rarely stays empty, but they count as
+    proposed by their view only where no view has anything above the threshold.
+    """
+    sure = any(proposal.above for each in found for proposal in each.proposals)
+    pool: dict[bytes, tuple[Grid, dict[int, float]]] = {}
+    for number, (question, each) in enumerate(zip(questions, found, strict=False)):
+        for proposal in each.proposals:
+            answer = question.view.unsee(proposal.answer)
+            _, by = pool.setdefault(grid_key(answer), (answer, {}))
+            if proposal.above or not sure:
+                by[number] = proposal.log_probability
+    return list(pool.values())
+
+
+# -- the journal ------------------------------------------------------------------------------------------------------
+
+
+def record(questions: Sequence[Question], sought: Sought) -> dict[str, Any]:
+    """What the journal keeps of one test input: enough to vote anew without a model."""
+    searched = [each.exhaustive for each in sought.found]
+    unsearched = [None] * (len(questions) - len(searched))
+    return {
+        "views": [
+            {**asdict(each.view), "dropped": each.prompt.dropped, "exhaustive": exhaustive}
+            for each, exhaustive in zip(questions, [*searched, *unsearched], strict=True)
+        ],
+        "settled": sought.settled,
+        "candidates": [
+            {
+                "grid": each.answer.tolist(),
+                "found": {str(view): log_p for view, log_p in each.found.items()},
+                "scores": [None if np.isnan(s) else float(s) for s in each.scores],
+                "at_most": each.at_most,
+            }
+            for each in sought.candidates
+        ],
+    }
+
+
+def is_whole(test: dict[str, Any]) -> bool:
+    """Whether every view was searched and every candidate scored in all of them, as voting anew by any rule takes."""
+    searched = all(view["exhaustive"] is not None for view in test["views"])
+    return searched and all(score is not None for each in test["candidates"] for score in each["scores"])
+
+
+def candidates_of(test: dict[str, Any]) -> tuple[list[Candidate], list[int]]:
+    """The candidates of a recorded test input and the symmetry of each view: the inverse of `record`."""
+    candidates = [
+        Candidate(
+            grid(each["grid"]),
+            {int(view): log_p for view, log_p in each["found"].items()},
+            np.array([np.nan if s is None else s for s in each["scores"]]),
+            each.get("at_most", math.inf),
+        )
+        for each in test["candidates"]
+    ]
+    return candidates, [view["symmetry"] for view in test["views"]]

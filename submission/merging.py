@@ -1,0 +1,60 @@
+"""The LoRA multiplied out: what it adds to each matrix, and a dense twin of a small model that has it added."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import bitsandbytes
+import torch
+from torch import Tensor, nn
+
+
+def products(model: Any) -> dict[str, Tensor]:
+    """What the LoRA adds to each matrix, by the matrix's name in the base."""
+    added: dict[str, Tensor] = {}
+    for name, module in model.named_modules():
+        if hasattr(module, "lora_A") and "default" in module.lora_A:
+            a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
+            scale: float = module.scaling["default"]
+            added[name.removeprefix("base_model.model.")] = (scale * (b @ a)).detach()
+    return added
+
+
+def dense_bytes(base: nn.Module) -> int:
+    """Memory that the matrices of the blocks would take if they were not in four bits."""
+    return sum(
+        each.in_features * each.out_features * each.compute_dtype.itemsize
+        for each in base.modules()
+        if isinstance(each, bitsandbytes.nn.Linear4bit)
+    )
+
+
+class Twin:
+    """A model with the weights of another as that one computes with them: dequantized, the LoRA added.
+
+    The same function up to rounding, at a fraction of the operations of a pass over a few tokens.
+    """
+
+    def __init__(self, base: nn.Module) -> None:
+        """Copy a base that has no adapter yet."""
+        self.model = copy.deepcopy(base).eval()
+        self._plain: dict[str, Tensor] = {}
+        for name, module in list(self.model.named_modules()):
+            if isinstance(module, bitsandbytes.nn.Linear4bit):
+                state = module.weight.quant_state
+                weight = bitsandbytes.functional.dequantize_4bit(module.weight.data, state).to(module.compute_dtype)
+                dense = nn.Linear(module.in_features, module.out_features, bias=False, device="meta")
+                dense.weight = nn.Parameter(weight.clone(), requires_grad=False)
+                dense.bias = module.bias
+                self.model.set_submodule(name, dense)
+                self._plain[name] = weight
+
+    @torch.no_grad()
+    def follow(self, adapted: nn.Module) -> nn.Module:
+        """The twin with what the adapter says now."""
+        added = products(adapted)
+        for name, weight in self._plain.items():
+            there: Any = self.model.get_submodule(name)
+            there.weight.copy_(weight + added[name] if name in added else weight)
+        return self.model

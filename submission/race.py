@@ -1,0 +1,274 @@
+"""The search and the scoring against the field's, in one process, on tasks after test-time training.
+
+    python -m submission bench search --tasks 30
+    python -m submission bench scoring --tasks 30
+
+Three ways to the same candidates, through the same model: `plain`, the depth-first walk, one view and one token a pass;
+`lock-step`, four views of one length at a time; and ours, twice: `whole`, every view searched and every candidate
+scored in all of them, as the other two do; and `used`, as far as the vote needs.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from submission import baselines, voting
+from submission.baselines import Answers, Work
+from submission.budget import NEVER, Deadline
+from submission.candidates import ATTEMPTS, Sought, pooled, seek
+from submission.config import Settings
+from submission.engine import Fit, Found, Question, Scores
+from submission.lessons import lessons
+from submission.llm import LanguageModel
+from submission.prompts import Prompt, Row
+from submission.solve import ask
+from submission.tasks import Grid, Task, generator, grid_key
+from submission.views import stream
+
+LANES = 4
+"""Views that advance together in the lock-step search."""
+
+NEAR = 1e-3
+"""Nats from the threshold within which rounding may decide whether an answer is found."""
+
+
+@dataclass(frozen=True)
+class Leg:
+    """What one way took."""
+
+    search: Work
+    scoring: Work
+
+
+@dataclass(frozen=True)
+class Race:
+    """One task."""
+
+    task: str
+    views: int
+    searched: int
+    """Views that were searched until the attempts were settled."""
+    answers: int
+    """Above the threshold, summed over the views."""
+    candidates: int
+    legs: Mapping[str, Leg]
+    equal: bool
+    """Whether all ways found the same answers in every view, but for those near the threshold."""
+    near: int
+    """Answers so near the threshold that rounding may decide."""
+    error: float
+    """Largest difference between two ways of one log p."""
+    attempts_equal: bool
+    """Whether `used` gave the attempts that `whole` gave."""
+    read_again: int
+    """Tokens of prompts that ours computed more than once."""
+
+
+def races(
+    model: Path, settings: Settings, tasks: Mapping[str, Task], seed: int, tell: Callable[[Race], None]
+) -> list[Race]:
+    """Adapt to each task and search its first test input in all ways."""
+    engine = LanguageModel(model, settings.model, settings.adapt, settings.search, seed)
+    run = []
+    for name, task in tasks.items():
+        engine.forget()
+        limit = settings.model.context
+        rows = lessons(task, engine.layout, settings.lessons, limit, generator(seed, name, "lessons"))
+        engine.adapt(rows, NEVER, seed)
+        ways = stream(len(task.demonstrations), generator(seed, name, "views", "0"), settings.lessons.background)
+        query = task.tests[0]
+        questions = [ask(task, view, query, engine, limit) for view in islice(ways, settings.search.views)]
+        run.append(race(engine, task, query, questions, settings, seed))
+        tell(run[-1])
+    engine.forget()
+    return run
+
+
+def race(
+    engine: LanguageModel, task: Task, query: Grid, questions: Sequence[Question], settings: Settings, seed: int
+) -> Race:
+    """One test input in all ways."""
+    threshold = settings.search.threshold
+    legs: dict[str, Leg] = {}
+    exhaustive = replace(settings, search=replace(settings.search, whole=True))
+    whole, legs["whole"] = _ours(engine, task, query, list(questions), exhaustive, seed)
+    used, legs["used"] = _ours(engine, task, query, list(questions), settings, seed)
+    found: dict[str, list[Answers]] = {
+        "whole": [{grid_key(p.answer): p.log_probability for p in each.proposals if p.above} for each in whole.found]
+    }
+    pool = [answer for answer, _ in pooled(questions, whole.found)]
+    scores = {"whole": np.array([each.scores for each in whole.candidates]).T}
+    for name, lanes in (("plain", 1), ("lock-step", LANES)):
+        found[name], scores[name], legs[name] = _theirs(engine, questions, pool, threshold, lanes)
+    near = {
+        (k, key)
+        for each in found.values()
+        for k, answers in enumerate(each)
+        for key, log_p in answers.items()
+        if log_p - math.log(threshold) < NEAR
+    }
+    sets = [[{key for key in a if (k, key) not in near} for k, a in enumerate(each)] for each in found.values()]
+    shared = [
+        abs(mine - each[k][key])
+        for each in (found["plain"], found["lock-step"])
+        for k, answers in enumerate(found["whole"])
+        for key, mine in answers.items()
+        if key in each[k]
+    ]
+    apart = [float(np.abs(scores["whole"] - scores[name]).max()) for name in ("plain", "lock-step") if pool]
+    return Race(
+        task.id, len(questions), len(used.found), sum(map(len, found["whole"])), len(pool), legs,
+        equal=all(each == sets[0] for each in sets), near=len(near), error=max([0.0, *shared, *apart]),
+        attempts_equal=_attempts(used, questions) == _attempts(whole, questions),
+        read_again=max(0, _prompt_tokens(legs["used"]) - sum(len(each.prompt.ids) for each in questions)),
+    )  # fmt: skip
+
+
+class _Clocked:
+    """An engine that notes what its searching and its scoring take."""
+
+    def __init__(self, engine: LanguageModel) -> None:
+        self.engine, self.layout = engine, engine.layout
+        self.leg = Leg(Work(), Work())
+
+    def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
+        return self.engine.adapt(rows, until, seed)
+
+    def propose(
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int
+    ) -> list[Found]:
+        with self._noted(questions, self.leg.search):
+            return self.engine.propose(questions, which, known, until, seed)
+
+    def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
+        with self._noted(questions, self.leg.scoring):
+            return self.engine.score(questions, answers, best, until)
+
+    def forget(self) -> None:
+        self.engine.forget()
+
+    @contextmanager
+    def _noted(self, questions: Sequence[Question], work: Work) -> Iterator[None]:
+        began = time.perf_counter()
+        forest = self.engine.forest(questions)
+        before = forest.passes, forest.prompt_tokens, forest.nodes + forest.padding
+        yield
+        after = forest.passes, forest.prompt_tokens, forest.nodes + forest.padding
+        work.passes += after[0] - before[0]
+        work.prompt_tokens += after[1] - before[1]
+        work.tokens += after[2] - before[2]
+        work.seconds += time.perf_counter() - began
+
+
+def _ours(
+    engine: LanguageModel, task: Task, query: Grid, questions: list[Question], settings: Settings, seed: int
+) -> tuple[Sought, Leg]:
+    clocked = _Clocked(engine)
+    sought = seek(clocked, task, query, questions, settings, NEVER, seed)
+    return sought, clocked.leg
+
+
+def _theirs(
+    engine: LanguageModel, questions: Sequence[Question], pool: Sequence[Grid], threshold: float, lanes: int
+) -> tuple[list[Answers], NDArray[np.float64], Leg]:
+    """Through the very model that ours reads through."""
+    forest = engine.forest(list(questions))
+    model, layout, prompts = forest.model, forest.layout, forest.prompts
+    leg = Leg(Work(), Work())
+    began = time.perf_counter()
+    found: list[Answers] = [{}] * len(prompts)
+    for group in _abreast(prompts, lanes):
+        some = baselines.lock_step(model, layout, [prompts[k] for k in group], threshold, leg.search)
+        for k, answers in zip(group, some, strict=True):
+            found[k] = answers
+    leg.search.seconds = time.perf_counter() - began
+    began = time.perf_counter()
+    seen = [[each.view.see(answer) for answer in pool] for each in questions]
+    scores = baselines.scored(model, layout, prompts, seen, leg.scoring)
+    leg.scoring.seconds = time.perf_counter() - began
+    return found, scores, leg
+
+
+def _abreast(prompts: Sequence[Prompt], lanes: int) -> list[list[int]]:
+    """The prompts, up to `lanes` of one length at a time."""
+    order = sorted(range(len(prompts)), key=lambda k: len(prompts[k].ids))
+    groups: list[list[int]] = []
+    for k in order:
+        same = groups and len(prompts[groups[-1][0]].ids) == len(prompts[k].ids)
+        if not same or len(groups[-1]) == lanes:
+            groups.append([])
+        groups[-1].append(k)
+    return groups
+
+
+def _prompt_tokens(leg: Leg) -> int:
+    return leg.search.prompt_tokens + leg.scoring.prompt_tokens
+
+
+def _attempts(sought: Sought, questions: Sequence[Question]) -> set[bytes]:
+    ranking = voting.rank(sought.candidates, [each.view.symmetry for each in questions], "poe")
+    return {grid_key(each) for each in ranking[:ATTEMPTS]}
+
+
+# -- what is told -----------------------------------------------------------------------------------------------------
+
+HEAD = (
+    f"{'task':10} {'views':>5} {'cand.':>5} {'plain':>6} {'lock-step':>9} {'whole':>6} {'used':>6}"
+    f"   {'plain':>7} {'lock-step':>9} {'whole':>7} {'used':>7}  {'ratio':>6}  same"
+)
+
+
+def line(each: Race, scoring: bool) -> str:
+    """One task: passes, seconds, and how many times ours the plain way's seconds are."""
+    passes = {name: _figure(each, name, "passes", scoring) for name in each.legs}
+    seconds = {name: _figure(each, name, "seconds", scoring) for name in each.legs}
+    same = "yes" if each.equal and each.attempts_equal else "NO"
+    return (
+        f"{each.task:10} {each.searched:5} {each.candidates:5} {passes['plain']:6.0f} {passes['lock-step']:9.0f}"
+        f" {passes['whole']:6.0f} {passes['used']:6.0f}   {seconds['plain']:7.2f} {seconds['lock-step']:9.2f}"
+        f" {seconds['whole']:7.2f} {seconds['used']:7.2f}  {_ratio(each, 'plain', 'seconds', scoring):6.1f}  {same}"
+    )
+
+
+def totals(run: Sequence[Race], scoring: bool) -> str:
+    """The sums over all tasks, the spread of the ratios, and what agreed."""
+    lines = []
+    for what in ("passes", "seconds"):
+        sums = {name: sum(_figure(each, name, what, scoring) for each in run) for name in run[0].legs}
+        lines.append(f"{what}: " + ", ".join(f"{name} {total:.4g}" for name, total in sums.items()))
+        for name in ("plain", "lock-step"):
+            spread = np.percentile([_ratio(each, name, what, scoring) for each in run], [0, 25, 50, 75, 100])
+            lines.append(
+                f"  {name} over used: {sums[name] / max(sums['used'], TINY):.1f} in all; by tasks, least / quarter /"
+                f" median / three quarters / most: {' / '.join(f'{each:.1f}' for each in spread)}"
+            )
+    lines.append(f"prompt tokens computed again: {sum(each.read_again for each in run)}")
+    lines.append(
+        f"same answers in {sum(each.equal for each in run)} of {len(run)} tasks ({sum(e.near for e in run)} answers so"
+        f" near the threshold that rounding decides), same attempts in {sum(e.attempts_equal for e in run)};"
+        f" largest difference of a log p: {max(each.error for each in run):.1e}"
+    )
+    return "\n".join(lines)
+
+
+TINY = 1e-9
+
+
+def _figure(each: Race, name: str, what: Literal["passes", "seconds"], scoring: bool) -> float:
+    leg = each.legs[name]
+    work = (leg.scoring,) if scoring else (leg.search, leg.scoring)
+    return float(sum(one.passes if what == "passes" else one.seconds for one in work))
+
+
+def _ratio(each: Race, name: str, what: Literal["passes", "seconds"], scoring: bool) -> float:
+    return _figure(each, name, what, scoring) / max(_figure(each, "used", what, scoring), TINY)

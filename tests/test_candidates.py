@@ -1,0 +1,136 @@
+"""From views to candidates: what is pooled, when it is settled, and that settling changes no attempt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from submission import voting
+from submission.budget import NEVER, Deadline
+from submission.candidates import Sought, candidates_of, guess, is_settled, pooled, record, seek
+from submission.config import PRESETS, with_changes
+from submission.engine import Fit, Found, Proposal, Question, Scores
+from submission.prompts import GRID16, Prompt, Row
+from submission.tasks import Grid, Pair, Task, grid, grid_key
+from submission.views import View, identity
+from submission.voting import Candidate
+
+SETTINGS = with_changes(PRESETS["laptop"], ["search.views=8", "search.threshold=0.05", "adapt.rank=0"])
+WHOLE = with_changes(SETTINGS, ["search.whole=True"])
+
+
+def shown(*views: View) -> list[Question]:
+    return [Question(view, Prompt(np.zeros(1, np.int64), 0)) for view in views]
+
+
+def test_answers_are_pooled_in_the_tasks_own_frame() -> None:
+    turn = View(1, (0, 2, 1, 3, 4, 5, 6, 7, 8, 9), (0,))
+    answer = grid([[1, 2, 3], [4, 5, 6]])
+    other = grid([[9]])
+    found = [
+        Found((Proposal(answer, -0.1, True),), True),
+        Found((Proposal(turn.see(answer), -0.2, True), Proposal(turn.see(other), -2.0, True)), True),
+        Found((Proposal(other, -9.0, False),), True),
+    ]
+    pool = pooled(shown(identity(1), turn, identity(1)), found)
+    assert {grid_key(a): by for a, by in pool} == {grid_key(answer): {0: -0.1, 1: -0.2}, grid_key(other): {1: -2.0}}
+
+
+def test_best_paths_count_as_found_only_where_nothing_is_above_the_threshold() -> None:
+    weak = [Found((Proposal(grid([[k]]), -5.0, False),), True) for k in range(2)]
+    assert [by for _, by in pooled(shown(*[identity(1)] * 2), weak)] == [{0: -5.0}, {1: -5.0}]
+    strong = Found((Proposal(grid([[7]]), -0.5, True),), True)
+    assert [by for _, by in pooled(shown(*[identity(1)] * 3), [*weak, strong])] == [{}, {}, {2: -0.5}]
+
+
+class Scripted:
+    """An engine whose views say of ten answers what a table says: log p [view, answer]."""
+
+    layout = GRID16
+    answers = tuple(grid([[k]]) for k in range(10))
+
+    def __init__(self, log_p: NDArray[np.float64], threshold: float) -> None:
+        self.log_p, self.threshold = log_p, threshold
+
+    def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
+        return Fit(0, (), 0.0, "off")
+
+    def propose(
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int
+    ) -> list[Found]:
+        found = []
+        for k in which:
+            above = [c for c in range(10) if self.log_p[k, c] >= math.log(self.threshold)]
+            some = above or [int(self.log_p[k].argmax())]
+            found.append(Found(tuple(Proposal(self.answers[c], self.log_p[k, c], bool(above)) for c in some), True))
+        return found
+
+    def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
+        table = self.log_p[:, [int(each[0, 0]) for each in answers]]
+        return Scores(table, table.sum(axis=0))
+
+    def forget(self) -> None:
+        pass
+
+
+def test_what_is_settled_early_has_the_attempts_of_the_whole_search() -> None:
+    task = Task("t", (Pair(grid([[1]]), grid([[2]])),), (grid([[3]]),))
+    early = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        liking = rng.normal(size=10) * rng.uniform(0, 4)
+        table = liking + rng.normal(size=(8, 10)) * rng.uniform(0, 2)
+        engine = Scripted(table - np.log(np.exp(table).sum(axis=1, keepdims=True)), SETTINGS.search.threshold)
+        questions = shown(*[identity(1)] * 8)
+        quick, whole = (seek(engine, task, task.tests[0], questions, each, NEVER, 0) for each in (SETTINGS, WHOLE))
+        attempts, true = (
+            {grid_key(answer) for answer in voting.rank(each.candidates, [0] * 8, "poe")[:2]} for each in (quick, whole)
+        )
+        assert attempts == true
+        assert len(whole.found) == 8
+        assert len(quick.found) == 8 or quick.settled
+        early += len(quick.found) < 8
+    assert early > 30, "the comparison must be about something"
+
+
+def test_settled_means_that_no_unseen_answer_could_be_second() -> None:
+    least = 3 * math.log(0.1)
+    assert is_settled([-1.0, least + 0.01], 3, 0.1)
+    assert not is_settled([-1.0, least - 0.01], 3, 0.1)
+    assert not is_settled([-1.0, least + 0.01], 2, 0.1)
+    assert not is_settled([-1.0], 3, 0.1), "the second attempt is still free"
+
+
+def test_a_record_gives_the_candidates_back() -> None:
+    candidate = Candidate(grid([[1, 2]]), {1: -0.5}, np.array([np.nan, -0.5]), -3.0)
+    sought = Sought((candidate,), (Found((), True),), settled=True)
+    kept = record(shown(identity(1), identity(1)), sought)
+    [again], symmetries = candidates_of(kept)
+    assert grid_key(again.answer) == grid_key(candidate.answer)
+    assert again.found == {1: -0.5}
+    assert np.array_equal(again.scores, candidate.scores, equal_nan=True)
+    assert again.at_most == -3.0
+    assert symmetries == [0, 0]
+    assert [view["exhaustive"] for view in kept["views"]] == [True, None]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "query", "expected"),
+    [
+        ([((2, 3), (2, 3)), ((4, 4), (4, 4))], (5, 6), (5, 6)),
+        ([((2, 3), (4, 6)), ((1, 1), (2, 2))], (3, 3), (6, 6)),
+        ([((2, 3), (1, 1)), ((4, 4), (1, 1))], (5, 6), (1, 1)),
+        ([((2, 3), (1, 1)), ((4, 4), (2, 9))], (5, 6), (5, 6)),
+        ([((2, 2), (8, 8)), ((1, 1), (4, 4))], (20, 20), (30, 30)),
+    ],
+)
+def test_the_first_guess_has_the_size_that_the_demonstrations_suggest(
+    sizes: list[tuple[tuple[int, int], tuple[int, int]]], query: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    pairs = tuple(Pair(grid(np.zeros(i)), grid(np.zeros(o))) for i, o in sizes)
+    asked = grid(np.zeros(query))
+    assert guess(Task("t", pairs, (asked,)), asked).shape == expected

@@ -1,0 +1,72 @@
+"""The bench of the search: three ways to one result, and the figures that it tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from submission.__main__ import main
+from submission.config import PRESETS, with_changes
+from submission.llm import LanguageModel
+from submission.race import Race, _abreast, line, race, totals
+from submission.solve import ask
+from submission.tasks import Pair, Task, grid
+from submission.views import View, identity
+
+SETTINGS = with_changes(
+    PRESETS["laptop"], ["adapt.rank=0", "search.threshold=0.02", "search.views=4", "model.context=1400"]
+)
+
+
+@pytest.fixture(scope="module")
+def run(copying_model: Path) -> list[Race]:
+    task = Task("t", (Pair(grid([[1, 2]]), grid([[1, 2]])),) * 2, (grid([[2, 1]]),))
+    engine = LanguageModel(copying_model, SETTINGS.model, SETTINGS.adapt, SETTINGS.search)
+    views = [identity(2), View(1, tuple(range(10)), (1, 0)), View(2, tuple(range(10)), (0, 1)), identity(2)]
+    questions = [ask(task, view, task.tests[0], engine, 1400) for view in views]
+    return [race(engine, task, task.tests[0], questions, SETTINGS, 0)]
+
+
+def test_all_ways_find_the_same_and_ours_in_fewer_passes(run: list[Race]) -> None:
+    [each] = run
+    assert each.equal
+    assert each.attempts_equal
+    assert each.error < 1e-3
+    assert each.answers > 0
+    assert each.read_again == 0
+    passes = {name: leg.search.passes + leg.scoring.passes for name, leg in each.legs.items()}
+    assert passes["whole"] < passes["lock-step"] < passes["plain"]
+    assert each.legs["plain"].scoring.prompt_tokens > 0, "the others read prompts again to score"
+
+
+def test_the_figures_are_told(run: list[Race]) -> None:
+    for scoring in (False, True):
+        assert line(run[0], scoring).startswith("t ")
+        assert line(run[0], scoring).endswith("yes")
+        said = totals(run, scoring)
+        assert "plain over used" in said
+        assert "prompt tokens computed again: 0" in said
+        assert "same answers in 1 of 1 tasks" in said
+
+
+def test_views_abreast_have_one_length(run: list[Race], copying_model: Path) -> None:
+    task = Task("t", (Pair(grid([[1, 2, 3]]), grid([[1, 2]])),) * 2, (grid([[2, 1, 4]]),))
+    engine = LanguageModel(copying_model, SETTINGS.model, SETTINGS.adapt, SETTINGS.search)
+    views = [View(k % 4, tuple(range(10)), (0, 1)) for k in range(9)]
+    prompts = [ask(task, view, task.tests[0], engine, 1400).prompt for view in views]
+    groups = _abreast(prompts, 4)
+    assert sorted(k for group in groups for k in group) == list(range(9))
+    assert all(len(group) <= 4 and len({len(prompts[k].ids) for k in group}) == 1 for group in groups)
+
+
+def test_the_command_runs_on_held_out_tasks(
+    capsys: pytest.CaptureFixture[str], copying_model: Path, tmp_path: Path
+) -> None:
+    command = ["bench", "scoring", "--data", "held-out", "--tasks", "1", "--model", str(copying_model)]
+    settings = [
+        each for change in ("adapt.rank=0", "search.views=2", "search.threshold=0.9") for each in ("--set", change)
+    ]
+    assert main([*command, *settings, "--json", str(tmp_path / "race.json")]) == 0
+    assert "same answers in 1 of 1 tasks" in capsys.readouterr().out
+    assert (tmp_path / "race.json").exists()

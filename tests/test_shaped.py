@@ -1,0 +1,69 @@
+"""The bench at real size, on a tiny shape: every pass is computed, the answers are the script's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bitsandbytes
+import numpy as np
+import pytest
+import torch
+
+from submission import baselines, shaped
+from submission.__main__ import main
+from submission.baselines import Work
+from submission.prompts import CHAT16, Prompt
+from submission.tasks import grid_key
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short prompts and answers."""
+    monkeypatch.setattr(shaped, "PROMPT", 40)
+    monkeypatch.setattr(shaped, "SIDE", 5)
+    monkeypatch.setattr(shaped, "DOUBT_EVERY", 12)
+
+
+def prompts(number: int) -> list[Prompt]:
+    rng = np.random.default_rng(0)
+    return [Prompt(rng.integers(0, 10, shaped.PROMPT), 0) for _ in range(number)]
+
+
+def test_the_scripted_model_is_in_four_bits_and_says_what_is_scripted(small: None) -> None:
+    model = shaped.Scripted(shaped.quantized("tiny", "cpu", torch.float32), shaped.PROMPT, shaped.script())
+    assert sum(isinstance(each, bitsandbytes.nn.Linear4bit) for each in model.modules()) == 14
+    [found] = baselines.depth_first(model, CHAT16, prompts(1), 0.09, Work())
+    assert 1 < len(found) <= 11
+    assert all(key[:2] == bytes([shaped.SIDE, shaped.SIDE]) for key in found)
+    best = max(found, key=lambda key: found[key])
+    written = torch.argmax(shaped.script(), dim=1).numpy()
+    answer = CHAT16.parse(written.tolist())
+    assert answer is not None
+    assert best == grid_key(answer)
+
+
+def test_ours_takes_fewer_passes_for_the_same(small: None) -> None:
+    measured, text = shaped.report("tiny", "cpu", (1, 4), 0.09, 500.0)
+    passes = {(each.way, each.views): each.passes for each in measured}
+    assert passes.keys() == {("ours", 1), ("plain", 1), ("ours", 4), ("plain", 4), ("lock-step", 4)}
+    assert passes["ours", 4] * 4 < passes["lock-step", 4] < passes["plain", 4]
+    assert all(each.seconds > each.prompt_seconds >= 0 for each in measured)
+    assert len(text.splitlines()) == 6
+
+
+def test_the_command_tells_and_writes_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, small: None, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shaped, "VIEWS", (2,))
+    command = ["bench", "search", "--shape", "tiny", "--set", "model.device=cpu", "--json", str(tmp_path / "s.json")]
+    assert main(command) == 0
+    assert "ms/pass" in capsys.readouterr().out
+    assert [each["way"] for each in json.loads((tmp_path / "s.json").read_text())] == ["ours", "plain"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_bench_runs_on_a_gpu() -> None:
+    measured, _ = shaped.report("tiny", "cuda", (1, 4), 0.09, 500.0)
+    assert {each.way for each in measured} == {"ours", "plain", "lock-step"}

@@ -1,0 +1,122 @@
+"""The trie behind each prompt: read once, within its memory, with any number type."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from submission import baselines, search
+from submission.budget import NEVER, Deadline
+from submission.gridlm import GridLM, fresh
+from submission.prompts import GRID16, Prompt, prompt
+from submission.tasks import Grid, Pair, grid, grid_key
+from submission.trie import Forest
+
+
+def prompts(rng: np.random.Generator, number: int) -> list[Prompt]:
+    def some() -> Grid:
+        return grid(rng.integers(0, 10, rng.integers(1, 4, 2)))
+
+    return [prompt(GRID16, [Pair(some(), some()) for _ in range(2)], some(), 500) for _ in range(number)]
+
+
+def test_what_stands_in_the_trie_is_not_computed_again(tiny_grid_model: Path) -> None:
+    forest = Forest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
+    assert forest.read({0: [(1, 2, 10, 3)], 1: [(1,)]}, NEVER)
+    assert (forest.nodes, forest.prompt_tokens) == (5, sum(len(each.ids) for each in forest.prompts))
+    assert forest.read({0: [(1, 2), (1, 2, 10, 4), (1, 5)]}, NEVER)
+    assert forest.nodes == 7, "two new leaves; what they share with the first path was there"
+    passes = forest.passes
+    assert forest.read({0: [(1, 2, 10, 4)], 1: [()]}, NEVER)
+    assert forest.passes == passes
+
+
+def test_a_deadline_ends_the_reading(tiny_grid_model: Path) -> None:
+    forest = Forest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
+    assert not forest.read({0: [(1,)]}, Deadline(0.0, lambda: 1.0))
+    assert forest.passes == 0
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.05), (torch.bfloat16, 0.3)])
+def test_half_precision_differs_by_its_rounding_only(
+    tiny_grid_model: Path, dtype: torch.dtype, tolerance: float
+) -> None:
+    asked = prompts(np.random.default_rng(1), 3)
+    answers = [[grid(np.full((2, k + 1), c)) for k in range(2) for c in range(3)]] * 3
+    exact, rounded = (
+        search.score(Forest(GridLM.from_pretrained(tiny_grid_model, dtype=each), GRID16, asked), answers, 6, NEVER)
+        for each in (torch.float32, dtype)
+    )
+    difference = np.abs(exact.log_p - rounded.log_p).max()
+    assert 0 < difference < tolerance
+
+
+def test_a_thousand_random_models_and_thresholds_agree_with_the_plain_search() -> None:
+    """Random models say little: heads are sharpened at random, and left few colours, so that answers end."""
+    model = fresh(hidden=64, layers=1, seed=3).eval()
+    first = model.lm_head.weight.detach().clone()
+    head = torch.nn.Linear(model.lm_head.in_features, 16)
+    model.lm_head = head
+    rng = np.random.default_rng(7)
+    answers = 0
+    for _ in range(1000):
+        lean = torch.full((16,), -9.0)
+        lean[[*rng.permutation(10)[: rng.integers(1, 3)].tolist(), 10, 15]] = 0.0
+        with torch.no_grad():
+            head.weight.copy_(first * float(rng.uniform(0, 3)) * torch.from_numpy(rng.choice([-1, 1], (16, 1))))
+            head.bias.copy_(lean)
+        asked, threshold = prompts(rng, 2), float(rng.uniform(0.02, 0.3))
+        known = {0: [grid(rng.integers(0, 10, rng.integers(1, 4, 2)))]}
+        work = baselines.Work()
+        expected = baselines.depth_first(model, GRID16, asked, threshold, work)
+        for got, plain in zip(
+            search.search(Forest(model, GRID16, asked), [0, 1], known, threshold, NEVER), expected, strict=True
+        ):
+            above = {grid_key(p.answer): p.log_probability for p in got.proposals if p.above}
+            near = {key for key, log_p in {**above, **plain}.items() if log_p - np.log(threshold) < 1e-4}
+            assert above.keys() - near == plain.keys() - near
+            assert all(abs(log_p - plain[key]) < 1e-4 for key, log_p in above.items() if key in plain)
+            answers += len(plain)
+    assert answers > 500, "the comparison must be about something"
+
+
+LARGE = """
+import resource, sys
+import numpy as np, torch
+from submission import search
+from submission.budget import NEVER
+from submission.gridlm import fresh
+from submission.prompts import GRID16, prompt
+from submission.tasks import Pair, grid
+from submission.trie import Forest
+
+torch.set_num_threads(1)
+model = fresh(hidden=256, layers=2, seed=0).eval()
+rng = np.random.default_rng(0)
+full = lambda: grid(rng.integers(0, 10, (30, 30)))
+asked = [prompt(GRID16, [Pair(full(), full()) for _ in range(3)], full(), 9000) for _ in range(VIEWS)]
+assert all(6000 < len(each.ids) < 7000 for each in asked)
+forest = Forest(model, GRID16, asked, megabytes=float(sys.argv[1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+answer = full()
+scores = search.score(forest, [[answer]] * VIEWS, 1, NEVER)
+assert np.isfinite(scores.log_p).all()
+print(forest.together, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.parametrize("megabytes", [180, 250])
+def test_large_answers_on_long_prompts_stay_within_the_memory(megabytes: int) -> None:
+    """Four views of 30x30 grids, 6500 tokens a prompt: in a process of its own, peak memory is measured."""
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE.replace("VIEWS", "4"), str(megabytes)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    together, used = done.stdout.split()
+    assert int(together) < 4, "the bound is low enough to matter"
+    assert float(used) < megabytes, "and it is kept"
