@@ -190,7 +190,6 @@ def _bench(options: argparse.Namespace) -> int:
         print(text)
         rows = [asdict(each) for each in measured]
     else:
-        options.challenges, options.solutions, options.only = None, None, None
         tasks, _ = _tasks(options)
         scoring = options.name == "scoring"
         print(race.HEAD)
@@ -238,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     _source(report)
 
     bench = commands.add_parser("bench", help="measure settings, and the search against others")
-    bench.set_defaults(command=_bench)
+    bench.set_defaults(command=_bench, challenges=None, solutions=None, only=None)
     bench.add_argument(
         "name", choices=["ttt", "search", "scoring"],
         help="ttt: how likely true answers are after training; search, scoring: ours against the field's",

@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from transformers.cache_utils import Cache, DynamicLayer
+from torch import nn
 
+from submission.cache import Layer, Plan, Sizes, planned
 from submission.finetune import position_ids
 from submission.prompts import AnswerState, Ids, Layout, Prompt, successors
 from submission.tasks import Grid, grid_key
@@ -117,18 +116,15 @@ class _Reader:
     def __init__(self, model: nn.Module, layout: Layout, prompts: Sequence[Prompt], work: Work) -> None:
         self.model, self.layout, self.prompts, self.work = model, layout, prompts, work
         self.device = next(model.parameters()).device
-        config: Any = model.config
-        self.layers = [_Layer() for _ in range(config.get_text_config().num_hidden_layers)]
         ids = np.stack([each.ids for each in prompts])
         self.length = ids.shape[1]
-        self.log_p = self._forward(ids, np.stack([layout.where(each) for each in ids], axis=1))
+        most = self.length + layout.longest_answer
+        self.layers = [Layer(len(prompts), most) for _ in range(Sizes.of(model).blocks)]
+        self.log_p = self._forward(ids, np.stack([layout.where(each) for each in ids], axis=1), 0)
         work.prompt_tokens += ids.size
 
     def step(self, paths: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
         """log p after each path, whose last token is read; an empty one stands for padding."""
-        depth = max(map(len, paths))
-        for layer in self.layers:
-            layer.cut(self.length + depth - 1)
         ids = np.array([[path[-1] if path else self.layout.pad] for path in paths])
         where = np.zeros((self.layout.axes, len(paths), 1), np.int64)
         for k, path in enumerate(paths):
@@ -136,50 +132,18 @@ class _Reader:
                 whole = np.concatenate([self.prompts[k].ids, np.array(path)])
                 where[:, k] = self.layout.where(whole)[:, -1:]
         self.work.tokens += len(paths)
-        return self._forward(ids, where)
+        return self._forward(ids, where, self.length + max(map(len, paths)) - 1)
 
-    def _forward(self, ids: Ids, where: Ids) -> NDArray[np.float32]:
+    def _forward(self, ids: Ids, where: Ids, used: int) -> NDArray[np.float32]:
+        """log p after the last token of each row; the tokens go behind `used` slots of the cache."""
         self.work.passes += 1
+        plan = Plan(range(len(ids)), [used] * len(ids), ids.shape[1], first=used == 0)
         logits = self.model(
             input_ids=torch.from_numpy(ids).to(self.device),
             position_ids=position_ids(torch.from_numpy(where).to(self.device)),
-            past_key_values=Cache(layers=self.layers),
+            past_key_values=planned(self.layers, plan, self.device),
             use_cache=True,
             logits_to_keep=1,
         ).logits
         log_p: NDArray[np.float32] = torch.log_softmax(logits[:, -1].float(), -1).cpu().numpy()
         return log_p
-
-
-class _Layer(DynamicLayer):
-    """Keys and values of one block, appended in place to a buffer with room."""
-
-    keys: Tensor
-    values: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.used = 0
-        self.room: tuple[Tensor, Tensor] | None = None
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append [batch, heads, new, channels]; returns all keys and values so far."""
-        after = self.used + key_states.shape[2]
-        if self.room is None or self.room[0].shape[2] < after:
-            shape = (*key_states.shape[:2], after + 256, key_states.shape[3])
-            wider = key_states.new_empty(shape), value_states.new_empty(shape)
-            if self.room is not None:
-                wider[0][:, :, : self.used], wider[1][:, :, : self.used] = (r[:, :, : self.used] for r in self.room)
-            self.room = wider
-        self.room[0][:, :, self.used : after] = key_states
-        self.room[1][:, :, self.used : after] = value_states
-        self.used = after
-        return self.room[0][:, :, :after], self.room[1][:, :, :after]
-
-    def get_seq_length(self, *args: Any, **kwargs: Any) -> int:
-        """Tokens in the cache."""
-        return self.used
-
-    def cut(self, slots: int) -> None:
-        """Keep the first `slots` tokens only."""
-        self.used = slots

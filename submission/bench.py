@@ -6,8 +6,7 @@ python -m submission bench ttt --tasks 10 --try adapt.rate=0.006 --try lessons.c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,10 @@ import numpy as np
 from submission.budget import NEVER
 from submission.config import Settings, with_changes
 from submission.corpus import held_out_tasks
-from submission.lessons import lessons
 from submission.llm import LanguageModel
 from submission.prompts import GRID16, task_length
-from submission.solve import ask
-from submission.tasks import Grid, Task, generator
-from submission.views import stream
+from submission.solve import ask, learn
+from submission.tasks import Grid, Task
 
 SHORTEST = 130
 """Tokens of the shortest prompt taken: shorter tasks are mostly single cells."""
@@ -77,12 +74,9 @@ def _truth(
 ) -> tuple[list[float], int, float]:
     """log p of the true answer in each view after training, its tokens, and the seconds of training."""
     engine.forget()
-    limit = settings.model.context
-    rows = lessons(task, engine.layout, settings.lessons, limit, generator(seed, task.id, "lessons"))
-    fit = engine.adapt(rows, NEVER, seed)
-    ways = stream(len(task.demonstrations), generator(seed, task.id, "views", "0"), settings.lessons.background)
-    views = list(islice(ways, VIEWS))
-    questions = [ask(task, view, task.tests[0], engine, limit) for view in views]
+    _, fit = learn(task, engine, settings, NEVER, seed)
+    eight = replace(settings, search=replace(settings.search, views=VIEWS))
+    questions = ask(task, 0, engine, eight, seed)
     scores = engine.score(questions, [answer], 1, NEVER)
     return scores.log_p[:, 0].tolist(), len(engine.layout.answer(answer)), fit.seconds
 

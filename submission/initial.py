@@ -28,7 +28,7 @@ from submission.llm import load_base, with_adapter
 from submission.merging import products
 from submission.prompts import CHAT16
 from submission.tasks import BadInput
-from submission.training import Progress, examination, examine, loader, require, tell, train
+from submission.training import Progress, examination, examine, loader, require_device, tell, train
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ SPOKEN: tuple[tuple[str, ...], ...] = (
 
 def initial(settings: Initial, data: corpus.Corpus, base: Path, out: Path) -> float:
     """Fine-tune, save merged and in NF4, and return the held-out loss (nats a token of the last pair's answer)."""
-    require(settings.device)
+    require_device(settings.device)
     if not (base / "config.json").is_file():
         raise BadInput(f"{base}: there is no config.json, so this is not a model folder")
     if out.exists() and any(out.iterdir()):

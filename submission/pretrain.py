@@ -24,12 +24,12 @@ from submission.config import Pretraining
 from submission.gridlm import GridLM, fresh
 from submission.prompts import NAMED
 from submission.tasks import BadInput
-from submission.training import Progress, examination, examine, loader, require, tell, train
+from submission.training import Progress, examination, examine, loader, require_device, tell, train
 
 
 def pretrain(settings: Pretraining, data: corpus.Corpus, out: Path, resume: bool = False) -> float:
     """Train, save, and return the held-out loss (nats a token of the last pair's answer)."""
-    require(settings.device)
+    require_device(settings.device)
     if not resume and any((out / name).exists() for name in ("trunk", "model")):
         raise BadInput(f"{out}: holds a training already; --resume goes on with it")
     layout = NAMED[settings.layout]

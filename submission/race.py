@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -28,15 +27,16 @@ from submission.budget import NEVER, Deadline
 from submission.candidates import ATTEMPTS, Sought, pooled, seek
 from submission.config import Settings
 from submission.engine import Fit, Found, Question, Scores
-from submission.lessons import lessons
 from submission.llm import LanguageModel
 from submission.prompts import Prompt, Row
-from submission.solve import ask
-from submission.tasks import Grid, Task, generator, grid_key
-from submission.views import stream
+from submission.solve import ask, learn
+from submission.tasks import Grid, Task, grid_key
 
 LANES = 4
 """Views that advance together in the lock-step search."""
+
+TINY = 1e-9
+"""Seconds or passes of a part that ours did not need at all: no division by zero."""
 
 NEAR = 1e-3
 """Nats from the threshold within which rounding may decide whether an answer is found."""
@@ -80,29 +80,22 @@ def races(
     """Adapt to each task and search its first test input in all ways."""
     engine = LanguageModel(model, settings.model, settings.adapt, settings.search, seed)
     run = []
-    for name, task in tasks.items():
+    for task in tasks.values():
         engine.forget()
-        limit = settings.model.context
-        rows = lessons(task, engine.layout, settings.lessons, limit, generator(seed, name, "lessons"))
-        engine.adapt(rows, NEVER, seed)
-        ways = stream(len(task.demonstrations), generator(seed, name, "views", "0"), settings.lessons.background)
-        query = task.tests[0]
-        questions = [ask(task, view, query, engine, limit) for view in islice(ways, settings.search.views)]
-        run.append(race(engine, task, query, questions, settings, seed))
+        learn(task, engine, settings, NEVER, seed)
+        run.append(race(engine, task, ask(task, 0, engine, settings, seed), settings, seed))
         tell(run[-1])
     engine.forget()
     return run
 
 
-def race(
-    engine: LanguageModel, task: Task, query: Grid, questions: Sequence[Question], settings: Settings, seed: int
-) -> Race:
-    """One test input in all ways."""
+def race(engine: LanguageModel, task: Task, questions: Sequence[Question], settings: Settings, seed: int) -> Race:
+    """The first test input of a task in all ways."""
     threshold = settings.search.threshold
     legs: dict[str, Leg] = {}
     exhaustive = replace(settings, search=replace(settings.search, whole=True))
-    whole, legs["whole"] = _ours(engine, task, query, list(questions), exhaustive, seed)
-    used, legs["used"] = _ours(engine, task, query, list(questions), settings, seed)
+    whole, legs["whole"] = _ours(engine, task, list(questions), exhaustive, seed)
+    used, legs["used"] = _ours(engine, task, list(questions), settings, seed)
     found: dict[str, list[Answers]] = {
         "whole": [{grid_key(p.answer): p.log_probability for p in each.proposals if p.above} for each in whole.found]
     }
@@ -171,10 +164,11 @@ class _Clocked:
 
 
 def _ours(
-    engine: LanguageModel, task: Task, query: Grid, questions: list[Question], settings: Settings, seed: int
+    engine: LanguageModel, task: Task, questions: list[Question], settings: Settings, seed: int
 ) -> tuple[Sought, Leg]:
+    """A list of its own of the questions makes the engine read them anew."""
     clocked = _Clocked(engine)
-    sought = seek(clocked, task, query, questions, settings, NEVER, seed)
+    sought = seek(clocked, task, task.tests[0], questions, settings, NEVER, seed)
     return sought, clocked.leg
 
 
@@ -229,7 +223,7 @@ HEAD = (
 
 
 def line(each: Race, scoring: bool) -> str:
-    """One task: passes, seconds, and how many times ours the plain way's seconds are."""
+    """One task: passes, seconds, and by how many times the plain way took longer than ours."""
     passes = {name: _figure(each, name, "passes", scoring) for name in each.legs}
     seconds = {name: _figure(each, name, "seconds", scoring) for name in each.legs}
     same = "yes" if each.equal and each.attempts_equal else "NO"
@@ -259,9 +253,6 @@ def totals(run: Sequence[Race], scoring: bool) -> str:
         f" largest difference of a log p: {max(each.error for each in run):.1e}"
     )
     return "\n".join(lines)
-
-
-TINY = 1e-9
 
 
 def _figure(each: Race, name: str, what: Literal["passes", "seconds"], scoring: bool) -> float:

@@ -283,8 +283,7 @@ def _test(result: _Result, number: int) -> str:
     if result.record is not None:
         attempts = _attempts(result.record, number)
         figures += [_attempt(f"attempt {n + 1}", attempts[n] if n < len(attempts) else None, truth) for n in (0, 1)]
-        views = result.record["tests"][number]["views"] if number < len(result.record["tests"]) else []
-        pool = _pool(_candidates(result.record, number), attempts, truth, views)
+        pool = _pool(_candidates(result.record, number), attempts, truth, _settled(result.record, number))
     if truth is not None:
         figures.append(_figure("truth", truth))
     title = f"<h3>test {number}</h3>" if len(result.task.tests) > 1 else ""
@@ -305,9 +304,16 @@ def _attempt(title: str, attempt: Grid | None, truth: Grid | None) -> str:
     return _figure(title, attempt, f'<span class="no">✗ wrong</span> <small>{off} off</small>')
 
 
-def _pool(
-    candidates: Sequence[Candidate], attempts: Sequence[Grid], truth: Grid | None, views: Sequence[Mapping[str, Any]]
-) -> str:
+def _settled(record: Mapping[str, Any], number: int) -> str:
+    """After how many views no other could change the attempts; nothing where all were searched, or time ran out."""
+    test = record["tests"][number] if number < len(record["tests"]) else {}
+    if not test.get("settled"):
+        return ""
+    searched = sum(view["exhaustive"] is not None for view in test["views"])
+    return f"settled after {searched} of {len(test['views'])} views"
+
+
+def _pool(candidates: Sequence[Candidate], attempts: Sequence[Grid], truth: Grid | None, settled: str) -> str:
     if not candidates:
         return '<p class="none">No candidate was found.</p>'
     place = next((n for n, each in enumerate(candidates, 1) if truth is not None and _is_in(truth, [each.answer])), 0)
@@ -316,9 +322,8 @@ def _pool(
         said.append(f"the best {CANDIDATES} are shown")
     if truth is not None:
         said.append(f"the truth is number {place}" if place else "the truth is not among them")
-    searched = sum(view["exhaustive"] is not None for view in views)
-    if searched < len(views):
-        said.append(f"settled after {searched} of {len(views)} views")
+    if settled:
+        said.append(settled)
     rows = []
     for n, each in enumerate(candidates[:CANDIDATES], 1):
         is_what = [f"attempt {a}" for a, attempt in enumerate(attempts, 1) if _is_in(attempt, [each.answer])]

@@ -28,7 +28,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from submission import answers, journal, voting
 from submission.budget import NEVER, Deadline, task_deadline, within
-from submission.candidates import candidates_of, is_whole
+from submission.candidates import ATTEMPTS, candidates_of, is_whole
 from submission.config import Settings
 from submission.prompts import CHAT16, task_length
 from submission.report import write_report
@@ -156,7 +156,7 @@ def by_rule(records: Mapping[str, dict[str, Any]], solutions: Solutions) -> dict
         submission: answers.Submission = {}
         for name, record in records.items():
             rankings = [voting.rank(*candidates_of(test), rule) for test in record["tests"]]
-            attempts = [[answer.tolist() for answer in ranking[:2]] for ranking in rankings]
+            attempts = [[answer.tolist() for answer in ranking[:ATTEMPTS]] for ranking in rankings]
             submission = answers.filled(submission, name, attempts)
         solved[rule] = int(answers.score(submission, solutions)["solved_tasks"])
     return solved

@@ -225,7 +225,7 @@ def score(forest: Forest, answers: Sequence[Sequence[Grid]], best: int, until: D
     at_most, whole = np.zeros((prompts, number)), np.zeros((prompts, number), bool)
     while True:
         for k, c in np.argwhere(~whole):
-            at_most[k, c], whole[k, c] = known(forest, k, written[k][c])
+            at_most[k, c], whole[k, c] = bound_of(forest, k, written[k][c])
         wanted = _next_to_score(at_most, whole, best)
         paths = {k: [written[k][c][:-1] for c in some] for k, some in wanted.items()}
         if not paths or not forest.read(paths, until):
@@ -249,7 +249,7 @@ def _next_to_score(at_most: NDArray[np.float64], whole: NDArray[np.bool_], best:
     return wanted
 
 
-def known(forest: Forest, prompt: int, tokens: Tokens) -> tuple[float, bool]:
+def bound_of(forest: Forest, prompt: int, tokens: Tokens) -> tuple[float, bool]:
     """An upper bound of an answer's log p, from what has been read, and whether it is the log p itself."""
     node = forest.roots[prompt]
     for token in tokens[:-1]:

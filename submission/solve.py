@@ -10,11 +10,11 @@ from submission import voting
 from submission.budget import Deadline
 from submission.candidates import ATTEMPTS, record, seek
 from submission.config import Settings
-from submission.engine import Engine, Question
+from submission.engine import Engine, Fit, Question
 from submission.lessons import lessons
 from submission.prompts import prompt
-from submission.tasks import Grid, Task, generator
-from submission.views import View, stream
+from submission.tasks import Task, generator
+from submission.views import stream
 
 
 def solve(task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int) -> dict[str, Any]:
@@ -28,10 +28,7 @@ def solve(task: Task, engine: Engine, settings: Settings, until: Deadline, seed:
     engine.forget()
     try:
         # 1. Learn the rule, from the demonstrations alone.
-        limit = settings.model.context
-        rng = generator(seed, task.id, "lessons")
-        rows = lessons(task, engine.layout, settings.lessons, limit, rng) if settings.adapt.rank else []
-        fit = engine.adapt(rows, until.share(settings.adapt.share), seed)
+        rows, fit = learn(task, engine, settings, until.share(settings.adapt.share), seed)
         if fit.stopped in ("deadline", "not finite"):
             notes.append(f"training ended after {fit.steps} steps: {fit.stopped}")
 
@@ -40,10 +37,9 @@ def solve(task: Task, engine: Engine, settings: Settings, until: Deadline, seed:
         for number, query in enumerate(task.tests):
             # 2. Look at the task in many ways.
             deadline = until.share(1 / (len(task.tests) - number))
-            rng = generator(seed, task.id, "views", str(number))
-            views = islice(stream(len(task.demonstrations), rng, settings.lessons.background), settings.search.views)
-            questions = [ask(task, view, query, engine, limit) for view in views]
+            questions = ask(task, number, engine, settings, seed)
             if most := max(each.prompt.dropped for each in questions):
+                limit = settings.model.context
                 notes.append(f"test {number}: up to {most} demonstrations were dropped to fit {limit} tokens")
 
             # 3. Find every likely answer, view by view, and 4. score each under all views.
@@ -62,13 +58,26 @@ def solve(task: Task, engine: Engine, settings: Settings, until: Deadline, seed:
         "task": task.id,
         "attempts": attempts,
         "tests": tests,
-        "fit": {"rows": len(rows), **asdict(fit)},
+        "fit": {"rows": rows, **asdict(fit)},
         "seconds": until.clock() - began,
         "notes": notes,
     }
 
 
-def ask(task: Task, view: View, query: Grid, engine: Engine, limit: int) -> Question:
-    """The question of one view, with room left in the context for the largest answer."""
-    room = limit - engine.layout.longest_answer
-    return Question(view, prompt(engine.layout, view.arrange(task.demonstrations), view.see(query), room))
+def learn(task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int) -> tuple[int, Fit]:
+    """Adapt the engine to a task's demonstrations; returns the number of rows there were, and what came of it."""
+    rng = generator(seed, task.id, "lessons")
+    wanted = settings.adapt.rank > 0
+    rows = lessons(task, engine.layout, settings.lessons, settings.model.context, rng) if wanted else []
+    return len(rows), engine.adapt(rows, until, seed)
+
+
+def ask(task: Task, number: int, engine: Engine, settings: Settings, seed: int) -> list[Question]:
+    """A test input as each view shows it, with room left in the context for the largest answer."""
+    rng = generator(seed, task.id, "views", str(number))
+    room = settings.model.context - engine.layout.longest_answer
+    views = islice(stream(len(task.demonstrations), rng, settings.lessons.background), settings.search.views)
+    return [
+        Question(view, prompt(engine.layout, view.arrange(task.demonstrations), view.see(task.tests[number]), room))
+        for view in views
+    ]

@@ -109,7 +109,7 @@ def _share_left(settings: Training, step: int, seconds: float) -> float:
     return min(by_steps, 1 - seconds / (60 * settings.minutes))
 
 
-def require(device: str) -> None:
+def require_device(device: str) -> None:
     """BadInput unless this machine has the device."""
     if device == "cuda" and not torch.cuda.is_available():
         raise BadInput("--device cuda, but torch sees no GPU here")

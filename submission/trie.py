@@ -13,15 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from transformers.cache_utils import Cache, DynamicLayer
+from torch import nn
 
 from submission.budget import Deadline
+from submission.cache import Layer, Plan, Sizes, planned
 from submission.finetune import position_ids
 from submission.prompts import AnswerState, Ids, Layout, Prompt, successors
 
@@ -82,7 +81,7 @@ class Forest:
         self._column = {token: k for k, token in enumerate(layout.alphabet)}
         self.roots = [Node(-1, None, AnswerState(), layout.where(each.ids)[:, -1], cost=0.0) for each in prompts]
         longest = max((len(each.ids) for each in prompts), default=0) + layout.longest_answer
-        sizes = _Sizes.of(model)
+        sizes = Sizes.of(model)
         # What a pass works with, which is enough for one prompt at least, comes first; the rest is for what is kept.
         working = max(longest * sizes.token, 0.4 * megabytes * 1e6)
         slots = int(max(0.0, megabytes * 1e6 - working) / sizes.slot)
@@ -90,7 +89,7 @@ class Forest:
         """Prompts whose keys and values are held at the same time."""
         self._most = max(longest, slots // self.together)
         self._pass_tokens = int(working / (sizes.token + 5 * longest))
-        self._layers = [_Layer(self.together, self._most) for _ in range(sizes.blocks)]
+        self._layers = [Layer(self.together, self._most) for _ in range(sizes.blocks)]
         self._row: dict[int, int] = {}
         """The row of the cache that holds each prompt, the one touched longest ago first."""
         self._used = [0] * self.together
@@ -208,13 +207,11 @@ class Forest:
         self._row |= dict(zip(prompts, free, strict=False))
         ids = np.stack([self.prompts[k].ids for k in prompts])
         where = np.stack([self.layout.where(each) for each in ids], axis=1)
-        plan = _Plan([self._row[k] for k in prompts], [0] * len(prompts), ids.shape[1], first=True)
+        plan = Plan([self._row[k] for k in prompts], [0] * len(prompts), ids.shape[1], first=True)
         log_p = self._forward(ids, where, None, plan)
         for at, k in enumerate(prompts):
-            self.roots[k].log_p = log_p[at, 0]
+            self._tell(self.roots[k], log_p[at, 0])
             self._used[self._row[k]] = ids.shape[1]
-            for token, child in self.roots[k].children.items():
-                child.cost = -self.log_p(self.roots[k], token)
         self.prompt_tokens += ids.size
 
     def _make_room(self, rows: int, needed: Sequence[int]) -> None:
@@ -247,16 +244,20 @@ class Forest:
                     sees[i, parent.slot] = True
                     parent = parent.parent
         self.padding += ids.size - sum(map(len, rows.values()))
-        plan = _Plan([self._row[k] for k in prompts], used, width, first=False)
+        plan = Plan([self._row[k] for k in prompts], used, width, first=False)
         log_p = self._forward(ids, where, mask, plan)
         for at, k in enumerate(prompts):
             for i, node in enumerate(rows[k]):
-                node.log_p = log_p[at, i]
-                for token, child in node.children.items():
-                    child.cost = node.cost - self.log_p(node, token)
+                self._tell(node, log_p[at, i])
             self._used[self._row[k]] += len(rows[k])
             self._row[k] = self._row.pop(k)
             self.nodes += len(rows[k])
+
+    def _tell(self, node: Node, log_p: NDArray[np.float32]) -> None:
+        """Note what the model says after a node; its children know their costs then."""
+        node.log_p = log_p
+        for token, child in node.children.items():
+            child.cost = node.cost - self.log_p(node, token)
 
     def _forget_nodes(self, prompt: int) -> None:
         """Give back what a prompt's trie holds of the cache; what was read stays known."""
@@ -267,110 +268,16 @@ class Forest:
             stack.extend(node.children.values())
         self._used[self._row[prompt]] = len(self.prompts[prompt].ids)
 
-    def _forward(self, ids: Ids, where: Ids, mask: NDArray[np.bool_] | None, plan: _Plan) -> NDArray[np.float32]:
+    def _forward(self, ids: Ids, where: Ids, mask: NDArray[np.bool_] | None, plan: Plan) -> NDArray[np.float32]:
         """log p of the alphabet, not renormalised over it: [rows, tokens, alphabet], of prompts the last token's."""
         self.passes += 1
-        indices = torch.tensor(plan.rows, device=self._device)[:, None], torch.from_numpy(plan.slots).to(self._device)
-        for layer in self._layers:
-            layer.plan, layer.indices = plan, indices
         logits = self.model(
             input_ids=torch.from_numpy(ids).to(self._device),
             position_ids=position_ids(torch.from_numpy(where).to(self._device)),
             attention_mask=None if mask is None else torch.from_numpy(mask).to(self._device)[:, None],
-            past_key_values=Cache(layers=self._layers),
+            past_key_values=planned(self._layers, plan, self._device),
             use_cache=True,
             **({"logits_to_keep": 1} if plan.first else {}),
         ).logits
         log_p: NDArray[np.float32] = torch.log_softmax(logits.float(), -1)[..., self._alphabet].cpu().numpy()
         return log_p
-
-
-# -- the cache ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """What a model takes, in bytes."""
-
-    blocks: int
-    slot: int
-    """Keys and values of one token in all blocks."""
-    token: int
-    """What a pass needs besides for each token: activations and logits, on the safe side."""
-
-    @staticmethod
-    def of(model: nn.Module) -> _Sizes:
-        whole: Any = model.config
-        config = whole.get_text_config()
-        width = next(p.element_size() for p in model.parameters() if p.is_floating_point())
-        channels = config.num_key_value_heads * config.head_dim
-        return _Sizes(
-            blocks=config.num_hidden_layers,
-            slot=2 * config.num_hidden_layers * channels * width,
-            token=5 * width * (config.hidden_size + config.intermediate_size) + 10 * config.vocab_size,
-        )
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Where the tokens of a pass go."""
-
-    rows: Sequence[int]
-    """The row of the cache for each row of the pass, ascending unless it is the first pass over these."""
-    used: Sequence[int]
-    """Slots of them that are taken."""
-    width: int
-    """Tokens for each row."""
-    first: bool
-    """Whether these are prompts, which look at nothing but themselves."""
-
-    @property
-    def slots(self) -> Ids:
-        """The slot of each token: [rows, width]."""
-        return np.array(self.used)[:, None] + np.arange(self.width)
-
-    @property
-    def end(self) -> int:
-        """Slots that the longest row has after the pass."""
-        return max(self.used) + self.width
-
-
-class _Layer(DynamicLayer):
-    """Keys and values of one block: a buffer [rows, heads, slots, channels] that grows with need, to `most` slots."""
-
-    plan: _Plan
-    indices: tuple[Tensor, Tensor]
-    """Rows [rows, 1] and slots [rows, width] of the plan."""
-
-    def __init__(self, rows: int, most: int) -> None:
-        super().__init__()
-        self.rows, self.most = rows, most
-        self.held: tuple[Tensor, Tensor] | None = None
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Put [rows, heads, new, channels] at their slots; returns all that the rows of this pass may look at."""
-        keys, values = self._grown(key_states)
-        row, slot = self.indices
-        keys[row, :, slot] = key_states.transpose(1, 2)
-        values[row, :, slot] = value_states.transpose(1, 2)
-        if self.plan.first:
-            return key_states, value_states
-        low, high = self.plan.rows[0], self.plan.rows[-1] + 1
-        chosen: Any = slice(low, high) if high - low == len(self.plan.rows) else row[:, 0]
-        return keys[chosen, :, : self.plan.end], values[chosen, :, : self.plan.end]
-
-    def get_seq_length(self, *args: Any, **kwargs: Any) -> int:
-        """Slots before the tokens of this pass, of the longest row."""
-        return max(self.plan.used)
-
-    def _grown(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        end = self.plan.end
-        if self.held is None or self.held[0].shape[2] < end:
-            room = max(end, min(self.most, end + max(128, end // 4)))
-            # Zeros, not whatever memory holds: masked values still enter a product, and 0 * NaN is NaN.
-            grown = [like.new_zeros(self.rows, like.shape[1], room, like.shape[3]) for _ in range(2)]
-            if self.held is not None:
-                for new, old in zip(grown, self.held, strict=True):
-                    new[:, :, : old.shape[2]] = old
-            self.held = (grown[0], grown[1])
-        return self.held

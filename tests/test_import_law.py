@@ -53,7 +53,8 @@ LAW = {
     "engine": room(f"{LEVEL_0} prompts views"),
     # level 2t and 3t: the only modules that a run needs torch for
     "finetune": room(f"{LEVEL_0} prompts engine", "torch"),
-    "trie": room(f"{LEVEL_0} prompts finetune", "torch transformers"),
+    "cache": room("prompts", "torch transformers"),
+    "trie": room(f"{LEVEL_0} prompts cache finetune", "torch"),
     "search": room(f"{LEVEL_0} prompts engine trie"),
     "decoding": room(f"{LEVEL_0} prompts views engine trie search"),
     "merging": room("", "torch bitsandbytes"),
@@ -81,7 +82,7 @@ LAW = {
     "bench": room(ALL),
     "race": room(ALL),
     "shaped": room(ALL, "torch transformers bitsandbytes"),
-    "baselines": room("tasks prompts finetune", "torch transformers"),
+    "baselines": room("tasks prompts cache finetune", "torch"),
     # entry: arguments, then one import of what the command needs
     "__main__": room("tasks config corpus", later=f"{ALL} torch"),
 }
@@ -172,8 +173,8 @@ TRUTH = {"Solutions", "read_solutions", "public_set"}
 """The names by which true outputs can be had."""
 
 SOLVERS = [
-    "views", "prompts", "lessons", "voting", "engine", "finetune", "trie", "search", "decoding", "merging", "gridlm",
-    "llm", "candidates", "solve",
+    "views", "prompts", "lessons", "voting", "engine", "finetune", "cache", "trie", "search", "decoding", "merging",
+    "gridlm", "llm", "candidates", "solve",
 ]  # fmt: skip
 """The modules between a task and its attempts."""
 

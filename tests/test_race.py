@@ -12,7 +12,6 @@ from submission.llm import LanguageModel
 from submission.race import Race, _abreast, line, race, totals
 from submission.solve import ask
 from submission.tasks import Pair, Task, grid
-from submission.views import View, identity
 
 SETTINGS = with_changes(
     PRESETS["laptop"], ["adapt.rank=0", "search.threshold=0.02", "search.views=4", "model.context=1400"]
@@ -23,9 +22,7 @@ SETTINGS = with_changes(
 def run(copying_model: Path) -> list[Race]:
     task = Task("t", (Pair(grid([[1, 2]]), grid([[1, 2]])),) * 2, (grid([[2, 1]]),))
     engine = LanguageModel(copying_model, SETTINGS.model, SETTINGS.adapt, SETTINGS.search)
-    views = [identity(2), View(1, tuple(range(10)), (1, 0)), View(2, tuple(range(10)), (0, 1)), identity(2)]
-    questions = [ask(task, view, task.tests[0], engine, 1400) for view in views]
-    return [race(engine, task, task.tests[0], questions, SETTINGS, 0)]
+    return [race(engine, task, ask(task, 0, engine, SETTINGS, 0), SETTINGS, 0)]
 
 
 def test_all_ways_find_the_same_and_ours_in_fewer_passes(run: list[Race]) -> None:
@@ -53,8 +50,7 @@ def test_the_figures_are_told(run: list[Race]) -> None:
 def test_views_abreast_have_one_length(run: list[Race], copying_model: Path) -> None:
     task = Task("t", (Pair(grid([[1, 2, 3]]), grid([[1, 2]])),) * 2, (grid([[2, 1, 4]]),))
     engine = LanguageModel(copying_model, SETTINGS.model, SETTINGS.adapt, SETTINGS.search)
-    views = [View(k % 4, tuple(range(10)), (0, 1)) for k in range(9)]
-    prompts = [ask(task, view, task.tests[0], engine, 1400).prompt for view in views]
+    prompts = [each.prompt for each in ask(task, 0, engine, with_changes(SETTINGS, ["search.views=9"]), 0)]
     groups = _abreast(prompts, 4)
     assert sorted(k for group in groups for k in group) == list(range(9))
     assert all(len(group) <= 4 and len({len(prompts[k].ids) for k in group}) == 1 for group in groups)

@@ -281,4 +281,7 @@ def test_a_test_that_was_settled_early_says_after_how_many_views() -> None:
     assert "settled after" not in page({"t": a_task("t", 1)}, {"t": record}, SCORED, {"t": (grid(TRUE),)})
     view = record["tests"][0]["views"][0]
     record["tests"][0]["views"] = [{**view, "exhaustive": each} for each in (True, True, None)]
+    cut_by_time = page({"t": a_task("t", 1)}, {"t": record}, SCORED, {"t": (grid(TRUE),)})
+    assert "settled after" not in cut_by_time
+    record["tests"][0]["settled"] = True
     assert "settled after 2 of 3 views" in page({"t": a_task("t", 1)}, {"t": record}, SCORED, {"t": (grid(TRUE),)})

@@ -24,7 +24,7 @@ from submission.training import (
     flops_a_token,
     loader,
     peak_flops,
-    require,
+    require_device,
     train,
 )  # fmt: skip
 
@@ -77,7 +77,7 @@ def test_a_training_without_an_end_or_a_gpu_that_is_not_there_is_refused() -> No
         Training()
     if not torch.cuda.is_available():
         with pytest.raises(BadInput, match="no GPU"):
-            require("cuda")
+            require_device("cuda")
 
 
 def drawn(settings: Training, step: int, number: int = 6) -> list[bytes]:

@@ -96,7 +96,7 @@ from submission.tasks import Pair, grid
 from submission.trie import Forest
 
 torch.set_num_threads(1)
-model = fresh(hidden=256, layers=2, seed=0).eval()
+model = fresh(hidden=64, layers=1, seed=0).eval()
 rng = np.random.default_rng(0)
 full = lambda: grid(rng.integers(0, 10, (30, 30)))
 asked = [prompt(GRID16, [Pair(full(), full()) for _ in range(3)], full(), 9000) for _ in range(VIEWS)]
@@ -110,13 +110,12 @@ print(forest.together, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - bef
 """
 
 
-@pytest.mark.parametrize("megabytes", [180, 250])
+@pytest.mark.parametrize("megabytes", [60, 80])
 def test_large_answers_on_long_prompts_stay_within_the_memory(megabytes: int) -> None:
-    """Four views of 30x30 grids, 6500 tokens a prompt: in a process of its own, peak memory is measured."""
-    done = subprocess.run(
-        [sys.executable, "-c", LARGE.replace("VIEWS", "4"), str(megabytes)], capture_output=True, text=True, check=False
-    )
+    """Sixteen views of 30x30 grids, 6500 tokens a prompt: in a process of its own, peak memory is measured."""
+    command = [sys.executable, "-c", LARGE.replace("VIEWS", "16"), str(megabytes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     together, used = done.stdout.split()
-    assert int(together) < 4, "the bound is low enough to matter"
+    assert int(together) < 16, "the bound is low enough to matter"
     assert float(used) < megabytes, "and it is kept"
