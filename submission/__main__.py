@@ -5,6 +5,7 @@ python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FIL
 python -m submission score OUT --solutions FILE --revote kgmon
 python -m submission report OUT
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006
+python -m submission bench scaling --tasks 60 --minutes 5,10,20
 python -m submission pretrain --minutes 60 --rearc re_arc.npz --out DIR
 python -m submission pretrain --base DIR --minutes 600 --rearc re_arc.npz --out DIR --device cuda
 """
@@ -65,13 +66,15 @@ def _run(options: argparse.Namespace) -> int:
     tasks, solutions = _tasks(options)
     name = options.challenges.stem if options.challenges else options.data
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-    _folder(out, options.resume, options.fresh)
     if not (options.model / "config.json").is_file():
         raise BadInput(f"{options.model}: there is no config.json, so this is not a model folder")
     seconds = options.minutes * 60 if options.minutes is not None else None
     if options.hours is not None:
         seconds = options.hours * 3600
-    summary = run(Run(out, options.model, settings, options.seed, seconds, options.resume), tasks, solutions)
+    job = Run(
+        out, options.model, settings, options.seed, seconds, options.resume, options.fresh, options.workers, options.ray
+    )
+    summary = run(job, tasks, solutions)
     _tell(summary)
     print(f"{out}/submission.json  {out}/report.html  {out}/summary.json")
     return 0
@@ -175,7 +178,20 @@ def _bench(options: argparse.Namespace) -> int:
     from submission.journal import write_json
 
     settings = with_changes(preset(options.preset), options.set)
-    if options.name == "ttt":
+    rows: list[Any]
+    if options.name == "scaling":
+        from submission import scaling
+        from submission.run import Run
+
+        tasks, solutions = _tasks(options)
+        if solutions is None:
+            raise BadInput("bench scaling counts solved tasks: name a set whose solutions are known")
+        out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling"
+        job = Run(out, options.model, settings, options.seed, workers=options.workers)
+        points = scaling.measured(job, tasks, solutions, [60 * each for each in options.minutes], print)
+        print(*scaling.table(points), sep="\n")
+        rows = [asdict(each) for each in points]
+    elif options.name == "ttt":
         outcomes = bench.ttt(options.model, settings, ["", *options.attempt], options.tasks, options.seed)
         print(bench.table(outcomes))
         rows = [asdict(each) for each in outcomes]
@@ -221,6 +237,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change one setting")
     run.add_argument("--out", type=Path, help="output folder (default: runs/<time>-<data>)")
     run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--workers", type=_count, default=0, help="processes (default: one a GPU, or one a CPU core)")
+    run.add_argument("--ray", metavar="ADDRESS", help="work on this Ray cluster; auto: on the one there is, or here")
     again = run.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
     again.add_argument("--fresh", action="store_true", help="begin anew in a folder that holds a run")
@@ -239,8 +257,9 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure settings, and the search against others")
     bench.set_defaults(command=_bench, challenges=None, solutions=None, only=None)
     bench.add_argument(
-        "name", choices=["ttt", "search", "scoring"],
-        help="ttt: how likely true answers are after training; search, scoring: ours against the field's",
+        "name", choices=["ttt", "search", "scoring", "scaling"],
+        help="ttt: how likely true answers are after training; search, scoring: ours against the field's; "
+        "scaling: solved tasks against seconds, by schedule",
     )  # fmt: skip
     bench.add_argument("--tasks", type=_count, default=10, help="the N shortest (default: 10)")
     bench.add_argument("--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval", help="not for ttt: held-out")
@@ -250,6 +269,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--preset", default="laptop")
     bench.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE")
     bench.add_argument("--seed", type=int, default=0)
+    bench.add_argument("--minutes", type=_minutes, default=[2.0, 5.0, 10.0], help="scaling: as 2,5,10 (the default)")
+    bench.add_argument("--workers", type=_count, default=0, help="scaling: processes, as in run")
+    bench.add_argument("--out", type=Path, help="scaling: a folder for the runs (default: runs/<time>-scaling)")
     bench.add_argument("--json", type=Path, help="write the figures here as well")
 
     train = commands.add_parser("pretrain", help="train the embedded model, or fine-tune a large base, on many tasks")
@@ -337,19 +359,6 @@ def _records(out: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
 
 
-def _folder(out: Path, resume: bool, fresh: bool) -> None:
-    """Refuse to mix runs; with --fresh the old journal is put aside, not deleted."""
-    begun = (out / "journal").is_dir()
-    if begun and not (resume or fresh):
-        raise BadInput(f"{out}: holds a run already; --resume goes on with it, --fresh begins anew")
-    if resume and not begun:
-        raise BadInput(f"{out}: there is no run to resume")
-    if begun and fresh:
-        (out / "journal").rename(out / f"journal-{time.strftime('%Y%m%d-%H%M%S')}")
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"{out}: is not a folder")
-
-
 def _tell(summary: dict[str, Any]) -> None:
     if "solved_tasks" in summary:
         print(f"solved {summary['solved_tasks']} of {summary['tasks']} tasks")
@@ -370,6 +379,10 @@ def _count(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError("must not be negative")
     return value
+
+
+def _minutes(text: str) -> list[float]:
+    return [_positive(each) for each in text.split(",")]
 
 
 def _positive(text: str) -> float:

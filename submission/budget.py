@@ -1,9 +1,9 @@
-"""How long may it take: deadlines on a monotonic clock, and the sharing of a run's time among its tasks."""
+"""How long may it take: deadlines on a monotonic clock."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 Clock = Callable[[], float]
@@ -36,13 +36,3 @@ def within(seconds: float, clock: Clock = time.monotonic) -> Deadline:
 
 
 NEVER = Deadline(float("inf"))
-
-
-def task_deadline(run: Deadline, costs: Sequence[float], most: float = 3.0) -> Deadline:
-    """The deadline of the next task: its share, by cost, of the time that the run has left.
-
-    `costs` are the predicted costs of this task and all that still wait, in any one unit. A task may take up to
-    `most` times its share, since most tasks end before their deadline, but never more than the run has left.
-    """
-    this = most * costs[0]
-    return run.share(this / (this + sum(costs[1:])))

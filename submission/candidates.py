@@ -23,6 +23,10 @@ FIRST_VIEWS = 2
 """Views that are searched before anything is known; their answers are drafts for the others."""
 
 
+UNSEEN: Mapping[str, Any] = {"views": [], "settled": False, "candidates": []}
+"""The record of a test input that was not looked at."""
+
+
 @dataclass(frozen=True)
 class Sought:
     """What was found for one test input."""
@@ -36,11 +40,12 @@ class Sought:
 
 def seek(
     engine: Engine, task: Task, query: Grid, questions: Sequence[Question], settings: Settings, until: Deadline,
-    seed: int,
+    seed: int, known: Sequence[Grid] = (),
 ) -> Sought:  # fmt: skip
     """Search the views, a few and then more, and score what they propose under all of them.
 
-    Under the product of experts it ends as soon as no grid that is still unseen can be among the best two.
+    Under the product of experts it ends as soon as no grid that is still unseen can be among the best two. Answers
+    that are `known` from elsewhere, best first, are scored as well.
     """
     threshold = settings.search.threshold
     product = settings.vote.rule == "poe" and not settings.search.whole
@@ -51,12 +56,15 @@ def seek(
     while len(found) < len(questions) and not settled and not (found and until.passed()):
         which = range(len(found), min(len(questions), number))
         likely = [each.answer for each in sorted(candidates, key=lambda each: -each.total())[:ATTEMPTS]]
-        found += engine.propose(questions, which, likely or [guess(task, query)], until.share(0.75), seed)
-        pool = pooled(questions, found)
+        drafts = likely or [*known[:ATTEMPTS]] or [guess(task, query)]
+        found += engine.propose(questions, which, drafts, until.share(0.75), seed)
+        pool = pooled(questions, found, known)
         candidates = judged(engine, questions, pool, 0, until)
         bounds, views = [each.at_most for each in candidates], sum(each.exhaustive for each in found)
         if len(found) == len(questions) or (staged and is_settled(bounds, views, threshold)):
-            candidates = judged(engine, questions, pool, ATTEMPTS if product else len(pool), until)
+            # With an earlier look the best two of both are wanted: they are among the best few of each.
+            few = 2 * ATTEMPTS if known else ATTEMPTS
+            candidates = judged(engine, questions, pool, few if product else len(pool), until)
             sums = [float(each.scores.sum()) for each in candidates]
             settled = staged and is_settled([each for each in sums if not math.isnan(each)], views, threshold)
         # Twice as many views, if these may settle it; otherwise all at once takes fewer passes.
@@ -101,7 +109,9 @@ def guess(task: Task, query: Grid) -> Grid:
     return grid(query[np.ix_(*index)])
 
 
-def pooled(questions: Sequence[Question], found: Sequence[Found]) -> list[tuple[Grid, Mapping[int, float]]]:
+def pooled(
+    questions: Sequence[Question], found: Sequence[Found], known: Sequence[Grid] = ()
+) -> list[tuple[Grid, Mapping[int, float]]]:
     """Distinct answers in the task's own frame, each with the views that proposed it and their log p.
 
     Best paths below the threshold join the pool, so that a second attempt rarely stays empty, but they count as
@@ -111,10 +121,14 @@ def pooled(questions: Sequence[Question], found: Sequence[Found]) -> list[tuple[
     pool: dict[bytes, tuple[Grid, dict[int, float]]] = {}
     for number, (question, each) in enumerate(zip(questions, found, strict=False)):
         for proposal in each.proposals:
+            if math.isnan(proposal.log_probability):
+                raise FloatingPointError("an answer's probability is not a number")
             answer = question.view.unsee(proposal.answer)
             _, by = pool.setdefault(grid_key(answer), (answer, {}))
             if proposal.above or not sure:
                 by[number] = proposal.log_probability
+    for answer in known:
+        pool.setdefault(grid_key(answer), (answer, {}))
     return list(pool.values())
 
 
@@ -143,13 +157,38 @@ def record(questions: Sequence[Question], sought: Sought) -> dict[str, Any]:
     }
 
 
-def is_whole(test: dict[str, Any]) -> bool:
+def joined(earlier: Mapping[str, Any], now: Mapping[str, Any], threshold: float) -> dict[str, Any]:
+    """The records of two looks at one test input as one: the views of both, and what each has seen of a candidate.
+
+    A grid that a look has not judged it has not found either: in its exhaustive views it is below the threshold.
+    """
+    looks = (earlier, now)
+    unseen = [math.log(threshold) * sum(view["exhaustive"] is True for view in look["views"]) for look in looks]
+    seen = [{grid_key(grid(each["grid"])): each for each in look["candidates"]} for look in looks]
+    candidates = []
+    for key in dict.fromkeys([*seen[0], *seen[1]]):
+        first, second = (each.get(key) for each in seen)
+        parts = [
+            each or {"found": {}, "scores": [None] * len(look["views"]), "at_most": bound}
+            for each, look, bound in zip((first, second), looks, unseen, strict=True)
+        ]
+        moved = {str(int(view) + len(earlier["views"])): log_p for view, log_p in parts[1]["found"].items()}
+        candidates.append({
+            "grid": (first or second or {})["grid"],
+            "found": parts[0]["found"] | moved,
+            "scores": parts[0]["scores"] + parts[1]["scores"],
+            "at_most": parts[0]["at_most"] + parts[1]["at_most"],
+        })  # fmt: skip
+    return {"views": [*earlier["views"], *now["views"]], "settled": False, "candidates": candidates}
+
+
+def is_whole(test: Mapping[str, Any]) -> bool:
     """Whether every view was searched and every candidate scored in all of them, as voting anew by any rule takes."""
     searched = all(view["exhaustive"] is not None for view in test["views"])
     return searched and all(score is not None for each in test["candidates"] for score in each["scores"])
 
 
-def candidates_of(test: dict[str, Any]) -> tuple[list[Candidate], list[int]]:
+def candidates_of(test: Mapping[str, Any]) -> tuple[list[Candidate], list[int]]:
     """The candidates of a recorded test input and the symmetry of each view: the inverse of `record`."""
     candidates = [
         Candidate(

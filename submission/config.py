@@ -59,6 +59,8 @@ class Adapt:
     """Peak learning rate of AdamW."""
     batch: int = 1
     """Rows a step."""
+    tokens: int = 4096
+    """Tokens that memory is taken for at once: larger batches go through the model in parts, to the same effect."""
     warmup: float = 0.25
     """Share of the steps in which the rate rises; a cosine brings it down after."""
     clip: float = 1.0
@@ -109,6 +111,12 @@ class Time:
     """The most seconds for one task."""
     grace: float = 60.0
     """Seconds after a task's deadline at which its worker is taken for hung and replaced."""
+    silence: float = 300.0
+    """Seconds without a look at the clock, which every step takes, after which a worker is taken for hung."""
+    schedule: Literal["adaptive", "uniform"] = "adaptive"
+    """adaptive: shares by cost, and second looks at doubtful tasks in what is left; uniform: the same for each task."""
+    loading: float = 1800.0
+    """Seconds after which a worker that has not loaded its model is taken for hung."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,8 @@ class Settings:
         _require(0 < self.search.threshold <= 1, "search.threshold must lie above 0 and at most at 1")
         for name in ("temperature", "balance", "megabytes"):
             _require(0 < asdict(self.search)[name] < math.inf, f"search.{name} must be above 0 and finite")
-        _require(self.time.seconds > 0 and self.time.grace > 0, "time.seconds and time.grace must be above 0")
+        for name in ("seconds", "grace", "silence", "loading"):
+            _require(asdict(self.time)[name] > 0, f"time.{name} must be above 0")
         _require(0 < self.adapt.share < 1, "adapt.share must lie between 0 and 1")
         for name in ("rate", "alpha", "clip"):
             _require(0 < asdict(self.adapt)[name] < float("inf"), f"adapt.{name} must be above 0 and finite")
@@ -134,7 +143,7 @@ class Settings:
         _require(self.model.context >= 1024, "model.context must be at least 1024: a 30x30 answer takes 930 tokens")
         for name, least in {
             "search.views": 1, "lessons.copies": 1, "lessons.most": 1, "adapt.batch": 1, "adapt.rank": 0,
-            "search.width": 1, "model.threads": 0,
+            "adapt.tokens": 1, "search.width": 1, "model.threads": 0,
         }.items():  # fmt: skip
             section, key = name.split(".")
             _require(asdict(self)[section][key] >= least, f"{name} must be at least {least}")
@@ -281,9 +290,10 @@ def _require(holds: bool, sentence: str) -> None:
 
 PRESETS = {
     "laptop": Settings(
-        model=Model(context=4096),
+        model=Model(context=4096, threads=1),
         lessons=Lessons(copies=24, background="keep"),
         adapt=Adapt(rank=32, rate=2e-3, batch=4, warmup=0.1, converged=0.01),
+        search=Search(megabytes=512.0),
         time=Time(seconds=120.0),
     ),
     "t4x2": Settings(adapt=Adapt(checkpointing=True), search=Search(megabytes=6000.0)),

@@ -50,15 +50,14 @@ def finetune(
         progress = max(k / len(steps), 1 - until.left() / whole if math.isfinite(whole) else 0.0)
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * schedule(progress, k, settings.warmup * len(steps))
-        loss = batch_loss(model, layout, batch)
-        loss.backward()
+        loss = backward(model, layout, batch, settings.tokens)
         norm = nn.utils.clip_grad_norm_(weights, settings.clip)
         if not torch.isfinite(norm):
             stopped = "not finite"
             break
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
+        losses.append(loss)
         if np.mean(losses[-CONVERGENCE_WINDOW:]) < settings.converged and k >= CONVERGENCE_WINDOW:
             stopped = "converged"
             break
@@ -78,9 +77,21 @@ def batches(rows: Sequence[Row], size: int, rng: np.random.Generator) -> list[li
     return [groups[k] for k in rng.permutation(len(groups))]
 
 
-def batch_loss(model: nn.Module, layout: Layout, batch: Sequence[Row]) -> Tensor:
-    """Mean cross-entropy, in nats, of the learned tokens of a batch."""
-    return F.cross_entropy(*predictions(model, *(torch.from_numpy(each) for each in padded(layout, batch))))
+def backward(model: nn.Module, layout: Layout, batch: Sequence[Row], tokens: int) -> float:
+    """Add the gradient of the batch's loss, a few rows at a time so that memory holds no more than so many tokens.
+
+    Returns the loss: the mean cross-entropy of all learned tokens, in nats.
+    """
+    learned = sum(int(each.learn[1:].sum()) for each in batch)
+    longest = max(len(each.ids) for each in batch)
+    size, loss = max(1, tokens // longest), 0.0
+    for at in range(0, len(batch), size):
+        arrays = padded(layout, batch[at : at + size])
+        logits, targets = predictions(model, *(torch.from_numpy(each) for each in arrays))
+        part = F.cross_entropy(logits, targets, reduction="sum") / learned
+        part.backward()
+        loss += part.item()
+    return loss
 
 
 def predictions(model: nn.Module, ids: Tensor, learn: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,25 +1,23 @@
-"""All tasks: a blank submission first, then one task after the other in a worker process, then the summary.
+"""All tasks: a blank submission first, then whatever the schedule says in worker processes, then the summary.
 
-The parent never imports torch, so the submission is on disk before the model is loaded, and a worker that dies,
-hangs or runs out of memory costs one try at one task.
+The submission is complete and valid on disk before the model is loaded and at any moment after. The parent never
+imports torch. What may happen to workers, files and signals costs at most the try at one task.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
+import os
 import platform
-import resource
+import signal
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +25,22 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from submission import answers, journal, voting
-from submission.budget import NEVER, Deadline, task_deadline, within
+from submission.budget import NEVER, Deadline, within
 from submission.candidates import ATTEMPTS, candidates_of, is_whole
 from submission.config import Settings
+from submission.engine import Engine
 from submission.prompts import CHAT16, task_length
 from submission.report import write_report
-from submission.solve import solve
+from submission.schedule import Outcome, Record, Schedule
 from submission.tasks import BadInput, Solutions, Task, Tasks, digest
+from submission.workers import Broken, Crew, Pool, peaks, places
 
 logger = logging.getLogger(__name__)
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "numpy")
 
-LOADING = 1800.0
-"""Seconds after which a worker that has not loaded its model is taken for hung."""
+LOOK = 0.5
+"""Seconds after which the loop looks up at the clock and for signals, if nothing else wakes it."""
 
 
 @dataclass(frozen=True)
@@ -52,72 +52,173 @@ class Run:
     settings: Settings
     seed: int = 0
     seconds: float | None = None
-    """Wall time of the whole run; None for as long as it takes."""
+    """Wall time of the whole run; None for one look at each task, as long as it takes."""
     resume: bool = False
     """Go on with what is in `out`."""
+    fresh: bool = False
+    """Begin anew in a folder that holds a run, whose journal is put aside."""
+    workers: int = 0
+    """Worker processes; 0 for one on each GPU, or one on each CPU core that there is memory for."""
+    ray: str | None = None
+    """A Ray cluster to work on: its address, or "auto"; None for processes on this machine."""
+    load: Callable[[Crew], Engine] | None = None
+    """Makes the engine in each worker; None for the language model in `model`."""
 
 
 def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
-    """Solve the tasks, cheapest first; returns the summary, which is in out/summary.json as well."""
+    """Solve the tasks; returns the summary, which is in out/summary.json as well.
+
+    KeyboardInterrupt after a tidy end where a signal asked for one; Broken where no worker could be started;
+    OSError where the submission could not be written to the last.
+    """
     until = within(job.seconds) if job.seconds is not None else NEVER
     began = time.monotonic()
-    (job.out / "journal").mkdir(parents=True, exist_ok=True)
-    submission = answers.blank(tasks)
-    if not job.resume:
-        answers.write(job.out / "submission.json", submission, tasks)
-    with _logged_to(job.out / "log.txt"):
+    with _folder_of(job), _logged_to(job.out / "log.txt"), _signals() as stop, _hard_end(until, job.settings):
         weights = journal.file_sha256(job.model)
-        settings = asdict(job.settings)
-        stamps = {
-            name: journal.fingerprint(settings, weights, job.seed, digest({name: task})) for name, task in tasks.items()
-        }
-        _same_run(job, journal.fingerprint(settings, weights, job.seed))
-        records, doubts = journal.read_records(job.out / "journal", stamps) if job.resume else ({}, [])
-        # A task that both tries failed on has no fit: it is tried again.
-        records = {name: record for name, record in records.items() if record["fit"] is not None}
-        for doubt in doubts:
-            logger.warning(doubt)
-        for name, record in records.items():
-            submission = answers.filled(submission, name, record["attempts"])
-        answers.write(job.out / "submission.json", submission, tasks)
-        logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(records), job.out)
+        book = _opened(job, tasks, weights)
+        schedule = Schedule(tasks, _cost, job.settings, job.seed, until, book.records)
+        logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(book.records), job.out)
 
-        waiting = sorted((name for name in tasks if name not in records), key=lambda name: (_cost(tasks[name]), name))
-        worker = Worker(job)
         tqdm.set_lock(threading.RLock())  # Its default lock is one between processes, which outlives a kill.
-        bar = tqdm(total=len(tasks), initial=len(records), unit="task", disable=not sys.stderr.isatty())
-        interrupted = False
+        bar = tqdm(total=len(tasks), initial=len(book.records), unit="task", disable=not sys.stderr.isatty())
+        pool = _pool(job, schedule)
+        late = replace(until, at=until.at + _overrun(job.seconds))
+        broken: Broken | None = None
         try:
-            if waiting:
-                worker.start()
             with logging_redirect_tqdm():
-                while waiting and not until.passed():
-                    name = waiting.pop(0)
-                    costs = [_cost(tasks[each]) for each in (name, *waiting)]
-                    seconds = min(job.settings.time.seconds, task_deadline(until, costs).left())
-                    record = worker.attempt(tasks[name], seconds)
-                    records[name] = record
-                    journal.write_record(job.out / "journal", record, stamps[name])
-                    submission = answers.filled(submission, name, record["attempts"])
-                    answers.write(job.out / "submission.json", submission, tasks)
-                    bar.update()
-                    logger.info(_line(record, records, len(tasks), solutions, until, time.monotonic() - began))
-        except KeyboardInterrupt:
-            interrupted = True
-            logger.warning("interrupted: what is finished is kept; --resume goes on from here")
+                while not stop and not late.passed() and (pool.busy() or schedule.pending()):
+                    while pool.free() and (order := schedule.next(pool.size)) is not None:
+                        pool.give(order)
+                    for outcome in pool.wait(LOOK):
+                        record = schedule.told(_checked(outcome))
+                        if record is not None:
+                            bar.update(record["task"] not in book.records)
+                            book.keep(record)
+                            left = schedule.left(pool.size)
+                            logger.info(_line(record, book.records, len(tasks), solutions, left))
+        except Broken as error:
+            broken = error
         finally:
-            worker.close()
+            for outcome in pool.abandon():
+                book.keep_for_now(_checked(outcome).so_far)
             bar.close()
-        for name in tasks:
-            if not any(records.get(name, {}).get("attempts", [])):
-                logger.info("%s holds a blank answer: %s", name, _why_blank(records.get(name)))
-        summary = summarize(job, tasks, solutions, records, worker, time.monotonic() - began)
+        if stop:
+            logger.warning("interrupted: what is finished is kept; --resume goes on from here")
+        book.close()
+        summary = summarize(job, tasks, solutions, book.records, pool, time.monotonic() - began)
         summary["model_sha256"] = weights
         journal.write_json(job.out / "summary.json", summary, indent=1)
-        write_report(job.out, tasks, records, summary, solutions)
-        if interrupted:
-            raise KeyboardInterrupt
+        write_report(job.out, tasks, book.records, summary, solutions)
+    if book.unwritten is not None:
+        raise OSError(f"{job.out / 'submission.json'} lacks the latest answers: {book.unwritten}")
+    if broken is not None:
+        raise broken
+    if stop:
+        raise KeyboardInterrupt
     return summary
+
+
+class Book:
+    """The files of a run: the journal of finished tasks and the submission, which is valid at any moment.
+
+    A write that fails is reported and made good by the next one that does not: a full disk stops no run.
+    """
+
+    def __init__(self, out: Path, tasks: Tasks, stamps: Mapping[str, str], records: Mapping[str, Record]) -> None:
+        """`records` are those of a run that goes on."""
+        self.out = out
+        self.tasks = tasks
+        self.stamps = stamps
+        self.records = dict(records)
+        self.submission = answers.blank(tasks)
+        self.unwritten: Exception | None = None
+        """Why the last write of the submission failed."""
+        for name, record in records.items():
+            self.submission = answers.filled(self.submission, name, record["attempts"])
+
+    def keep(self, record: Record) -> None:
+        """Keep the record of a finished task, and its answers."""
+        self.records[record["task"]] = record
+        try:
+            journal.write_record(self.out / "journal", record, self.stamps[record["task"]])
+        except Exception as error:
+            logger.error("%s is not in the journal (%r): --resume will solve it again", record["task"], error)
+        self.keep_for_now(record)
+
+    def keep_for_now(self, record: Record | None) -> None:
+        """Keep the answers of a task, finished or not."""
+        if record is None:
+            return
+        self.submission = answers.filled(self.submission, record["task"], record["attempts"])
+        self.write()
+
+    def write(self) -> None:
+        """The submission as it is now."""
+        try:
+            answers.write(self.out / "submission.json", self.submission, self.tasks)
+            self.unwritten = None
+        except Exception as error:
+            self.unwritten = error
+            logger.error("submission.json was not written (%r); the file before this one stays", error)
+
+    def close(self) -> None:
+        """The last write, if it is still wanted; says what stays blank, and why."""
+        if self.unwritten is not None:
+            self.write()
+        for name in self.tasks:
+            record = self.records.get(name)
+            if not any(record["attempts"] if record else []):
+                why = "; ".join(record["notes"]) or "no candidate" if record else "not reached"
+                logger.info("%s holds a blank answer: %s", name, why)
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    """The outcome, a failure if its record is one that cannot be written: it would spoil the files of all others."""
+    wrong = _not_writable(outcome.order.task, outcome.record)
+    so_far = None if _not_writable(outcome.order.task, outcome.so_far) else outcome.so_far
+    return replace(outcome, record=None if wrong else outcome.record, reason=wrong or outcome.reason, so_far=so_far)
+
+
+def _not_writable(task: Task, record: Record | None) -> str:
+    """What is wrong with a record; nothing if it is valid, or there is none."""
+    if record is None:
+        return ""
+    try:
+        json.dumps(record, allow_nan=False)
+    except ValueError as error:
+        return f"failed: its record is not valid ({error})"
+    wrong = answers.check(answers.filled({}, task.id, record["attempts"]), {task.id: task})
+    return f"failed: its answers are not valid ({wrong[0]})" if wrong else ""
+
+
+def _opened(job: Run, tasks: Tasks, weights: str) -> Book:
+    """The files of the run: a blank submission, or that of the run that goes on."""
+    settings = asdict(job.settings)
+    stamps = {n: journal.fingerprint(settings, weights, job.seed, digest({n: task})) for n, task in tasks.items()}
+    _same_run(job, journal.fingerprint(settings, weights, job.seed))
+    records, doubts = journal.read_records(job.out / "journal", stamps) if job.resume else ({}, [])
+    for doubt in doubts:
+        logger.warning(doubt)
+    # A task that both tries failed on has no fit: it is tried again.
+    book = Book(job.out, tasks, stamps, {n: record for n, record in records.items() if record["fit"] is not None})
+    book.write()
+    if book.unwritten is not None:
+        raise BadInput(f"{job.out}: cannot be written to ({book.unwritten})")
+    return book
+
+
+def _pool(job: Run, schedule: Schedule) -> Pool:
+    """Those who work: none if there is nothing to do."""
+    crew = Crew(job.model, job.settings, job.seed, job.load)
+    if not schedule.pending():
+        return Pool(crew, [])
+    if job.ray is not None:
+        from submission.cluster import Cluster
+
+        return Cluster(crew, job.ray, job.workers)
+    where = places(job.workers, job.settings.model.device)
+    logger.info("%d workers", len(where))
+    return Pool(crew, where)
 
 
 def summarize(
@@ -125,7 +226,7 @@ def summarize(
     tasks: Tasks,
     solutions: Solutions | None,
     records: Mapping[str, dict[str, Any]],
-    worker: Worker,
+    pool: Pool,
     seconds: float,
 ) -> dict[str, Any]:
     """The figures of a run. The scores are those of the file on disk, read again; absent without solutions."""
@@ -143,8 +244,10 @@ def summarize(
         "settings": asdict(job.settings),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES},
         "seed": job.seed,
-        "peak_rss_mb": round(worker.peak_rss_mb + _peak_rss_mb()),
-        "peak_gpu_mb": round(worker.peak_gpu_mb),
+        "workers": pool.size,
+        "utilization": round(pool.utilization(), 4),
+        "peak_rss_mb": round(pool.peak_rss_mb + peaks()[0]),
+        "peak_gpu_mb": round(pool.peak_gpu_mb),
     }
 
 
@@ -162,136 +265,84 @@ def by_rule(records: Mapping[str, dict[str, Any]], solutions: Solutions) -> dict
     return solved
 
 
-class Worker:
-    """A process with the model in it, started when first needed and again after it was lost."""
-
-    def __init__(self, job: Run) -> None:
-        self.job = job
-        self.peak_rss_mb = 0.0
-        self.peak_gpu_mb = 0.0
-        self._process: multiprocessing.process.BaseProcess | None = None
-        self._line: Connection | None = None
-
-    def start(self) -> None:
-        """Start the process and load the model; BadInput where the model cannot be loaded."""
-        self._line = self._ready()
-
-    def attempt(self, task: Task, seconds: float) -> dict[str, Any]:
-        """The record of a task: from a first try, from a second one with half the rows and views, or an empty one."""
-        reasons: list[str] = []
-        for settings in (self.job.settings, halved(self.job.settings)):
-            outcome = self._try(task, settings, seconds)
-            if isinstance(outcome, dict):
-                outcome["notes"] = reasons + outcome["notes"]
-                return outcome
-            reasons.append(outcome)
-            logger.warning("%s: %s", task.id, outcome)
-        none: list[Any] = [[] for _ in task.tests]
-        tests: list[dict[str, Any]] = [{"views": [], "candidates": []} for _ in task.tests]
-        return {
-            "task": task.id,
-            "attempts": none,
-            "tests": tests,
-            "fit": None,
-            "seconds": 0.0,
-            "notes": reasons,
-        }
-
-    def close(self) -> None:
-        """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-        self._process = None
-
-    def _try(self, task: Task, settings: Settings, seconds: float) -> dict[str, Any] | str:
-        """A record, or why there is none."""
-        try:
-            line = self._ready()
-        except (BadInput, RuntimeError) as error:
-            return f"the model could not be loaded again: {error}"
-        try:
-            line.send((task, settings, seconds))
-            if not line.poll(seconds + settings.time.grace):
-                self.close()
-                return f"the worker hung {settings.time.grace:.0f} s past the deadline and was replaced"
-            kind, outcome, rss, gpu = line.recv()
-        except (EOFError, OSError):
-            process = self._process
-            if process is not None:
-                process.join(10)
-            code = process.exitcode if process is not None else None
-            self.close()
-            return f"the worker died (exit code {code}) and was replaced"
-        self.peak_rss_mb, self.peak_gpu_mb = max(self.peak_rss_mb, rss), max(self.peak_gpu_mb, gpu)
-        if kind == "failed":
-            logger.error("%s failed:\n%s", task.id, outcome)
-            return f"failed: {outcome.strip().splitlines()[-1]}"
-        record: dict[str, Any] = outcome
-        return record
-
-    def _ready(self) -> Connection:
-        """The line to a worker that has its model loaded."""
-        if self._process is not None and self._line is not None:
-            return self._line
-        context = multiprocessing.get_context("spawn")
-        self._line, theirs = context.Pipe()
-        self._process = context.Process(target=work, args=(theirs, self.job), daemon=True)
-        self._process.start()
-        theirs.close()
-        began = time.monotonic()
-        try:
-            outcome = self._line.recv() if self._line.poll(LOADING) else "the model was not loaded in time"
-        except EOFError:
-            outcome = "the worker died while it loaded the model"
-        if outcome != "ready":
-            self.close()
-            raise BadInput(outcome) if isinstance(outcome, str) else RuntimeError(outcome[0])
-        logger.info("model loaded in %.1f s", time.monotonic() - began)
-        return self._line
+# -- what surrounds a run ---------------------------------------------------------------------------------------------
 
 
-def work(line: Connection, job: Run) -> None:
-    """The worker process: load the model, then solve what comes down the line until it closes."""
-    # A parent that is interrupted closes the line; the interrupt itself is not for the worker.
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # bitsandbytes warns of an optional kernel that would be fetched from the internet.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+@contextmanager
+def _folder_of(job: Run) -> Iterator[None]:
+    """The output folder, ours alone; BadInput where runs would mix. With `fresh` the old journal is put aside."""
+    begun = (job.out / "journal").is_dir()
+    if job.out.exists() and not job.out.is_dir():
+        raise BadInput(f"{job.out}: is not a folder")
+    if begun and not (job.resume or job.fresh):
+        raise BadInput(f"{job.out}: holds a run already; --resume goes on with it, --fresh begins anew")
+    if job.resume and not begun:
+        raise BadInput(f"{job.out}: there is no run to resume")
     try:
-        from submission.llm import LanguageModel
+        job.out.mkdir(parents=True, exist_ok=True)
+        with journal.locked(job.out):
+            if begun and job.fresh:
+                (job.out / "journal").rename(job.out / f"journal-{time.strftime('%Y%m%d-%H%M%S')}")
+            (job.out / "journal").mkdir(exist_ok=True)
+            journal.sweep(job.out)
+            yield
+    except PermissionError as error:
+        raise BadInput(f"{job.out}: cannot be written to ({error.strerror})") from None
 
-        model, settings = job.model, job.settings
-        engine = LanguageModel(model, settings.model, settings.adapt, settings.search, job.seed)
-    except BadInput as error:
-        line.send(str(error))
+
+class _Stop:
+    """Whether a signal has asked for the end."""
+
+    asked = False
+
+    def __bool__(self) -> bool:
+        return self.asked
+
+
+@contextmanager
+def _signals() -> Iterator[_Stop]:
+    """SIGTERM and SIGINT ask for a tidy end; the second one ends the process at once, and with it its workers."""
+    stop = _Stop()
+
+    def asked(number: int, frame: Any) -> None:
+        if stop:
+            os._exit(128 + number)
+        stop.asked = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # Signals come to the main thread alone.
         return
-    except Exception:
-        line.send((traceback.format_exc(),))
+    before = {each: signal.signal(each, asked) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _hard_end(until: Deadline, settings: Settings) -> Iterator[None]:
+    """End the process, with its last valid submission on disk, if it hangs beyond its time: in a write, say."""
+    if until is NEVER:
+        yield
         return
-    line.send("ready")
-    while True:
-        try:
-            task, settings, seconds = line.recv()
-        except EOFError:
-            return
-        outcome: tuple[str, Any]
-        try:
-            outcome = "solved", solve(task, engine, settings, within(seconds), job.seed)
-        except Exception:
-            outcome = "failed", traceback.format_exc()
-        line.send((*outcome, _peak_rss_mb(), _peak_gpu_mb()))
+
+    def end() -> None:
+        logger.critical("the run hung %.0f s beyond its time and was ended", settings.time.grace)
+        os._exit(1)
+
+    timer = threading.Timer(until.left() + settings.time.grace, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
-def halved(settings: Settings) -> Settings:
-    """Settings for a second try: half the training rows, half the views."""
-    lessons, search = settings.lessons, settings.search
-    return replace(
-        settings,
-        lessons=replace(lessons, copies=max(1, lessons.copies // 2), most=max(1, lessons.most // 2)),
-        search=replace(search, views=max(1, search.views // 2)),
-    )
+def _overrun(seconds: float | None) -> float:
+    """Seconds after the end of the run's time in which tasks may still hand in what they have."""
+    return 0.5 * max(10.0, 0.05 * (seconds or 0.0))
 
 
 def _same_run(job: Run, fingerprint: str) -> None:
@@ -302,15 +353,8 @@ def _same_run(job: Run, fingerprint: str) -> None:
     stamp.write_text(fingerprint)
 
 
-def _line(
-    record: Mapping[str, Any],
-    records: Mapping[str, Any],
-    total: int,
-    solutions: Solutions | None,
-    until: Deadline,
-    spent: float,
-) -> str:
-    """One line about a finished task."""
+def _line(record: Record, records: Mapping[str, Record], total: int, solutions: Solutions | None, left: float) -> str:
+    """One line about a finished task; `left` are the seconds that the run will still take."""
     fit = record["fit"] or {"losses": []}
     parts = [f"{len(records)}/{total}", str(record["task"])]
     if solutions is not None:
@@ -321,17 +365,14 @@ def _line(
         right = answers.score({record["task"]: submission[record["task"]]}, {record["task"]: solutions[record["task"]]})
         parts.append(f"{'solved' if right['solved_tasks'] else 'missed'} {right['score_by_task']:.2f}")
         parts.append(f"running {answers.score(submission, known)['solved_tasks']}/{len(records)}")
+    if record["looks"] > 1:
+        parts.append(f"look {record['looks']}")
     parts.append(f"candidates {'+'.join(str(len(test['candidates'])) for test in record['tests'])}")
     if fit["losses"]:
         parts.append(f"loss {fit['losses'][-1]:.3f} after {fit['steps']} steps")
     parts.append(f"{record['seconds']:.1f} s")
-    left = until.left() if until.at != float("inf") else spent / len(records) * (total - len(records))
     parts.append(f"{left / 60:.1f} min left")
     return "  ".join(parts + [str(note) for note in record["notes"]])
-
-
-def _why_blank(record: Mapping[str, Any] | None) -> str:
-    return "; ".join(record["notes"]) or "no candidate" if record else "not reached"
 
 
 def _cost(task: Task) -> int:
@@ -346,21 +387,18 @@ def _version(name: str) -> str:
         return "absent"
 
 
-def _peak_rss_mb() -> float:
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+class _LogFile(logging.FileHandler):
+    """A log on a disk that may be full: said once on stderr, then it goes on without."""
 
-
-def _peak_gpu_mb() -> float:
-    import torch
-
-    return torch.cuda.max_memory_allocated() / (1 << 20) if torch.cuda.is_available() else 0.0
+    def handleError(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"{self.baseFilename} cannot be written to ({sys.exc_info()[1]})\n")
+        self.setLevel(logging.CRITICAL + 1)
 
 
 @contextmanager
 def _logged_to(path: Path) -> Iterator[None]:
     """Everything logged goes to this file as well."""
-    handler = logging.FileHandler(path)
+    handler = _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     package = logging.getLogger("submission")
     package.setLevel(logging.INFO)

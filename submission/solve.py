@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
 from submission import voting
 from submission.budget import Deadline
-from submission.candidates import ATTEMPTS, record, seek
+from submission.candidates import ATTEMPTS, UNSEEN, candidates_of, joined, record, seek
 from submission.config import Settings
 from submission.engine import Engine, Fit, Question
 from submission.lessons import lessons
@@ -17,14 +18,18 @@ from submission.tasks import Task, generator
 from submission.views import stream
 
 
-def solve(task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int) -> dict[str, Any]:
+def solve(
+    task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int,
+    earlier: Mapping[str, Any] | None = None, tell: Callable[[dict[str, Any]], None] = lambda so_far: None,
+) -> dict[str, Any]:  # fmt: skip
     """Solve a task as well as the time allows; returns its journal record (tests: see `candidates.record`).
 
-    The engine is reset before and after, whatever happens in between. The same seed gives the same record, as
-    long as no deadline cuts in.
+    `earlier` is the record of another look at the same task: its candidates are judged anew, and voted on by the
+    views of both. `tell` hears after each test input what the record would be without the others. The engine is reset
+    before and after, whatever happens in between. The same seed gives the same record, as long as no deadline cuts in.
     """
-    began = until.clock()
-    notes: list[str] = []
+    began = until.clock() - (earlier["seconds"] if earlier else 0.0)
+    notes: list[str] = [*earlier["notes"]] if earlier else []
     engine.forget()
     try:
         # 1. Learn the rule, from the demonstrations alone.
@@ -32,8 +37,8 @@ def solve(task: Task, engine: Engine, settings: Settings, until: Deadline, seed:
         if fit.stopped in ("deadline", "not finite"):
             notes.append(f"training ended after {fit.steps} steps: {fit.stopped}")
 
-        attempts: list[list[Any]] = []
-        tests: list[dict[str, Any]] = []
+        attempts: list[list[Any]] = list(earlier["attempts"]) if earlier else [[] for _ in task.tests]
+        tests: list[Mapping[str, Any]] = list(earlier["tests"]) if earlier else [UNSEEN for _ in task.tests]
         for number, query in enumerate(task.tests):
             # 2. Look at the task in many ways.
             deadline = until.share(1 / (len(task.tests) - number))
@@ -43,25 +48,32 @@ def solve(task: Task, engine: Engine, settings: Settings, until: Deadline, seed:
                 notes.append(f"test {number}: up to {most} demonstrations were dropped to fit {limit} tokens")
 
             # 3. Find every likely answer, view by view, and 4. score each under all views.
-            sought = seek(engine, task, query, questions, settings, deadline, seed)
-            if not sought.candidates:
+            before = tests[number]
+            known = [each.answer for each in sorted(candidates_of(before)[0], key=lambda each: -each.total())]
+            sought = seek(engine, task, query, questions, settings, deadline, seed, known)
+            test = record(questions, sought)
+            if earlier:
+                test = joined(before, test, settings.search.threshold)
+            candidates, symmetries = candidates_of(test)
+            if not candidates:
                 notes.append(f"test {number}: no answer was found in time")
 
             # 5. Vote.
-            symmetries = [each.view.symmetry for each in questions]
-            ranking = voting.rank(sought.candidates, symmetries, settings.vote.rule)
-            attempts.append([answer.tolist() for answer in ranking[:ATTEMPTS]])
-            tests.append(record(questions, sought))
+            ranking = voting.rank(candidates, symmetries, settings.vote.rule)
+            attempts[number] = [answer.tolist() for answer in ranking[:ATTEMPTS]]
+            tests[number] = test
+            outcome = {
+                "task": task.id,
+                "attempts": [*attempts],
+                "tests": [*tests],
+                "fit": {"rows": rows, **asdict(fit)},
+                "seconds": until.clock() - began,
+                "notes": [*notes],
+            }
+            tell(outcome)
     finally:
         engine.forget()
-    return {
-        "task": task.id,
-        "attempts": attempts,
-        "tests": tests,
-        "fit": {"rows": rows, **asdict(fit)},
-        "seconds": until.clock() - began,
-        "notes": notes,
-    }
+    return outcome
 
 
 def learn(task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int) -> tuple[int, Fit]:

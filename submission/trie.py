@@ -280,4 +280,6 @@ class Forest:
             **({"logits_to_keep": 1} if plan.first else {}),
         ).logits
         log_p: NDArray[np.float32] = torch.log_softmax(logits.float(), -1)[..., self._alphabet].cpu().numpy()
+        if np.isnan(log_p).any():
+            raise FloatingPointError("what the model computes is not finite")
         return log_p

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from submission import voting
 from submission.budget import NEVER, Deadline
-from submission.candidates import Sought, candidates_of, guess, is_settled, pooled, record, seek
+from submission.candidates import Sought, candidates_of, guess, is_settled, joined, pooled, record, seek
 from submission.config import PRESETS, with_changes
 from submission.engine import Fit, Found, Proposal, Question, Scores
 from submission.prompts import GRID16, Prompt, Row
@@ -134,3 +134,48 @@ def test_the_first_guess_has_the_size_that_the_demonstrations_suggest(
     pairs = tuple(Pair(grid(np.zeros(i)), grid(np.zeros(o))) for i, o in sizes)
     asked = grid(np.zeros(query))
     assert guess(Task("t", pairs, (asked,)), asked).shape == expected
+
+
+def a_look(*candidates: tuple[int, list[float | None], float], exhaustive: bool = True) -> dict:
+    """A record of two views with candidates [[cell]], their scores and the bounds of their sums."""
+    views = [{"symmetry": 3, "exhaustive": exhaustive}, {"symmetry": 5, "exhaustive": exhaustive}]
+    made = [
+        {"grid": [[cell]], "found": {"1": scores[1]}, "scores": scores, "at_most": at_most}
+        for cell, scores, at_most in candidates
+    ]
+    return {"views": views, "settled": True, "candidates": made}
+
+
+def test_two_looks_are_voted_on_by_the_views_of_both() -> None:
+    first = a_look((1, [-1.0, -1.0], -2.0), (2, [-0.5, -0.5], -1.0))
+    second = a_look((1, [-0.1, -0.1], -0.2), (2, [-3.0, -3.0], -6.0))
+    candidates, symmetries = candidates_of(joined(first, second, 0.1))
+    assert symmetries == [3, 5, 3, 5]
+    assert [(each.answer.item(), each.total()) for each in candidates] == [(1, -2.2), (2, -7.0)]
+    assert candidates[0].found == {1: -1.0, 3: -0.1}
+
+
+def test_what_one_look_did_not_find_counts_as_hardly_likely_there() -> None:
+    first, second = a_look((1, [-0.2, -0.2], -0.4)), a_look((2, [-0.1, -0.1], -0.2))
+    for exhaustive, bound in ((True, 2 * math.log(0.1)), (False, 0.0)):
+        looks = {**first, "views": a_look(exhaustive=exhaustive)["views"]}, second
+        made = {each.answer.item(): each for each in candidates_of(joined(*looks, 0.1))[0]}
+        assert made[2].at_most == pytest.approx(bound - 0.2)
+        assert np.isnan(made[2].scores[:2]).all()
+        assert made[2].found == {3: -0.1}
+
+
+def test_a_look_at_a_test_that_was_not_reached_adds_nothing() -> None:
+    second = a_look((2, [-0.1, -0.1], -0.2))
+    assert joined({"views": [], "candidates": []}, second, 0.1) == {**second, "settled": False}
+
+
+def test_answers_that_are_known_are_pooled_too() -> None:
+    found = [Found((Proposal(grid([[1]]), -0.1, True),), True)]
+    pool = pooled(shown(identity(1)), found, [grid([[2]]), grid([[1]])])
+    assert [(answer.item(), by) for answer, by in pool] == [(1, {0: -0.1}), (2, {})]
+
+
+def test_an_answer_whose_probability_is_no_number_is_a_failure_not_an_answer() -> None:
+    with pytest.raises(FloatingPointError):
+        pooled(shown(identity(1)), [Found((Proposal(grid([[1]]), math.nan, True),), True)])

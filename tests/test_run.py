@@ -15,7 +15,9 @@ import pytest
 
 from submission import answers, run
 from submission.config import PRESETS, with_changes
-from submission.tasks import BadInput, Task, read_challenges, read_solutions
+from submission.tasks import BadInput, read_challenges, read_solutions
+from tests.faults.cell import copies
+from tests.faults.scripted import Loader
 
 QUICK = ["lessons.copies=1", "search.views=2", "search.threshold=0.9", "adapt.rank=2", "model.threads=1"]
 SETTINGS = with_changes(PRESETS["laptop"], QUICK)
@@ -56,7 +58,7 @@ def test_a_run_ends_with_submission_summary_journal_log_and_report(
 ) -> None:
     tasks = read_challenges(files[0])
     solutions = read_solutions(files[1], tasks)
-    summary = run.run(run.Run(tmp_path / "out", tiny_grid_model, SETTINGS, seconds=300), tasks, solutions)
+    summary = run.run(run.Run(tmp_path / "out", tiny_grid_model, SETTINGS), tasks, solutions)
     out = tmp_path / "out"
     assert answers.check(json.loads((out / "submission.json").read_text()), tasks) == []
     assert sorted(results(out)) == [f"task{k}.json" for k in range(4)]
@@ -135,48 +137,102 @@ def slowness() -> float:
     return max(1.0, (time.monotonic() - began) / 0.15)
 
 
-@pytest.fixture
-def worker(tiny_grid_model: Path, tmp_path: Path):  # noqa: ANN201
-    made = run.Worker(run.Run(tmp_path, tiny_grid_model, SETTINGS))
-    yield made
-    made.close()
-
-
-def test_a_worker_that_dies_is_replaced_and_the_task_is_tried_once_more(
-    worker: run.Worker, small_task: Task, monkeypatch: pytest.MonkeyPatch
+def test_answers_depend_neither_on_the_number_of_workers_nor_on_who_was_first(
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
 ) -> None:
-    worker._ready()
-    assert worker._process is not None
-    os.kill(worker._process.pid, signal.SIGKILL)
-    record = worker.attempt(small_task, 60)
-    assert "the worker died (exit code -9) and was replaced" in record["notes"]
-    assert len(record["attempts"]) == 2
-    assert len(record["tests"][0]["views"]) == 1, "the second try has half the views"
+    one, two, other = (tmp_path / name for name in ("one", "two", "other"))
+    for more in ([str(one), "--workers", "1"], [str(two), "--workers", "2"], [str(other), "--only", "task3"]):
+        done = subprocess.run(command(files, tiny_grid_model, Path(more[0]), *more[1:]), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    whole = subprocess.run(command(files, tiny_grid_model, other, "--resume"), capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    assert results(one) == results(two) == results(other)
+    assert len({(out / "submission.json").read_bytes() for out in (one, two, other)}) == 1
 
 
-def test_a_task_that_fails_twice_is_left_with_the_reason(worker: run.Worker, small_task: Task) -> None:
-    broken = Task("broken", small_task.demonstrations, (np.zeros((2, 2, 2), np.uint8),))
-    record = worker.attempt(broken, 60)
-    assert record["attempts"] == [[]]
-    assert len([note for note in record["notes"] if note.startswith("failed:")]) == 2
-    assert worker.attempt(small_task, 60)["attempts"][0], "the worker goes on with the next task"
+def test_two_runs_do_not_share_a_folder(files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    child = subprocess.Popen(command(files, tiny_grid_model, out), stdout=subprocess.DEVNULL)
+    while not (out / "submission.json").exists():
+        time.sleep(0.01)
+    refused = subprocess.run(command(files, tiny_grid_model, out, "--resume"), capture_output=True, text=True)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "another run is at work here" in refused.stderr
+    child.kill()
+    child.wait()
 
 
-def test_a_worker_that_hangs_is_replaced(worker: run.Worker, small_task: Task) -> None:
-    impatient = with_changes(SETTINGS, ["time.grace=0.001"])
-    worker._ready()
-    outcome = worker._try(small_task, impatient, 0.001)
-    assert isinstance(outcome, str)
-    assert "hung" in outcome
-    assert isinstance(worker.attempt(small_task, 60)["attempts"], list)
+def test_a_second_signal_ends_the_run_at_once(files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path) -> None:
+    with run._signals() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop, "the first one is only noted"
+    body = (
+        "import os, signal; from submission import run\n"
+        "with run._signals():\n    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)\n    print('still here')"
+    )
+    done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
 
 
-def test_a_model_that_cannot_be_loaded_is_bad_input(small_task: Task, tmp_path: Path) -> None:
-    lost = run.Worker(run.Run(tmp_path, tmp_path / "nothing", SETTINGS))
+def test_a_clock_bounds_the_run_and_what_it_leaves_goes_to_second_looks(
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
+) -> None:
+    tasks = read_challenges(files[0])
+    began = time.monotonic()
+    summary = run.run(run.Run(tmp_path / "out", tiny_grid_model, SETTINGS, seconds=25, workers=1), tasks, None)
+    assert time.monotonic() - began < 35
+    assert summary["finished"]
+    records = [json.loads(path.read_text()) for path in (tmp_path / "out" / "journal").glob("*.json")]
+    twice = [record for record in records if record["looks"] > 1]
+    assert twice, "a random model is never sure"
+    assert all(len(test["views"]) == 2 * record["looks"] for record in twice for test in record["tests"])
+    assert summary["utilization"] > 0.9
+
+
+def test_a_full_disk_stops_no_run_and_is_told_in_the_end(tiny_grid_model: Path, tmp_path: Path) -> None:
+    tasks, solutions = copies(3)
+    write, full = answers.write, [False, False, True, True, True, True]
+
+    def failing(path: Path, submission: answers.Submission, tasks: object) -> None:
+        if full.pop(0):
+            raise OSError(28, "No space left on device")
+        write(path, submission, tasks)  # type: ignore[arg-type]
+
+    job = run.Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "write", failing)
+        with pytest.raises(OSError, match=r"lacks the latest answers.*No space left"):
+            run.run(job, tasks, solutions)
+    left = json.loads((tmp_path / "out" / "submission.json").read_text())
+    assert answers.check(left, tasks) == []
+    assert answers.score(left, solutions)["solved_tasks"] == 1, "the last valid file stays"
+    again = run.run(run.Run(**{**vars(job), "resume": True}), tasks, solutions)
+    assert again["solved_tasks"] == 3
+
+
+def test_a_journal_file_that_is_not_as_it_was_written_is_set_aside(tiny_grid_model: Path, tmp_path: Path) -> None:
+    tasks, solutions = copies(4)
+    job = run.Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
+    run.run(job, tasks, solutions)
+    folder = tmp_path / "out" / "journal"
+    (folder / "copy000.json").write_text("{")
+    whole = (folder / "copy001.json").read_text()
+    (folder / "copy001.json").write_text(whole.replace('"attempts": [[[[', '"attempts": [[[[1'))
+    (folder / "copy002.json").write_bytes(b"\xff\x00")
+    (folder / ".copy003.json.77").write_text("half")
+    summary = run.run(run.Run(**{**vars(job), "resume": True}), tasks, solutions)
+    assert summary["solved_tasks"] == 4
+    aside = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".json"))
+    assert aside == [".run", *(f"copy00{k}.json.aside" for k in range(3))]
+
+
+def test_a_run_without_a_model_to_load_says_so_and_leaves_a_complete_blank(tmp_path: Path) -> None:
+    tasks, _ = copies(2)
+    (tmp_path / "model").mkdir()
+    job = run.Run(tmp_path / "out", tmp_path / "model", SETTINGS, workers=1)
     with pytest.raises(BadInput, match=r"there is no config\.json"):
-        lost.start()
-    assert "could not be loaded again" in lost.attempt(small_task, 10)["notes"][0]
-    lost.close()
+        run.run(job, tasks, None)
+    assert answers.check(json.loads((tmp_path / "out" / "submission.json").read_text()), tasks) == []
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])

@@ -86,8 +86,31 @@ def test_a_context_that_is_too_short_drops_demonstrations_and_says_so(engine: La
 
 
 def test_half_settings_are_valid_settings() -> None:
-    from submission.run import halved
+    from submission.schedule import halved
 
     smallest = with_changes(Settings(), ["lessons.copies=1", "search.views=1", "lessons.most=1"])
     assert halved(smallest) == smallest
     assert halved(SETTINGS).search.views == 2
+
+
+def test_a_second_look_keeps_what_the_first_has_found_and_adds_its_own_views(
+    engine: LanguageModel, small_task: Task
+) -> None:
+    first = solve(small_task, engine, SETTINGS, NEVER, seed=0)
+    second = solve(small_task, engine, SETTINGS, NEVER, seed=1, earlier=first)
+    for before, after in zip(first["tests"], second["tests"], strict=True):
+        assert len(after["views"]) == 8
+        assert after["views"][:4] == before["views"]
+        grids = [each["grid"] for each in after["candidates"]]
+        assert [each["grid"] for each in before["candidates"]] == grids[: len(before["candidates"])]
+    assert second["seconds"] > first["seconds"]
+
+
+def test_after_each_test_input_it_tells_what_a_record_without_the_others_would_be(
+    engine: LanguageModel, small_task: Task
+) -> None:
+    told: list[dict] = []
+    record = solve(small_task, engine, SETTINGS, NEVER, 0, None, told.append)
+    assert [[len(each) for each in so_far["attempts"]] for so_far in told] == [[2, 0], [2, 2]]
+    assert told[0]["tests"][1]["candidates"] == []
+    assert told[1] == record

@@ -1,0 +1,363 @@
+"""Worker processes, each with a model of its own: fed with orders, watched, and replaced when they are lost.
+
+The parent never imports torch. A worker that dies, hangs or fails costs the order it was at, nothing else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from submission.budget import Deadline, within
+from submission.config import Settings, with_changes
+from submission.engine import Engine
+from submission.schedule import Order, Outcome, Record
+from submission.solve import solve
+from submission.tasks import BadInput
+
+logger = logging.getLogger(__name__)
+
+MOST_LOADS = 3
+"""Times in a row that a worker may fail to load its model before its place is given up."""
+
+WORKER_BYTES = 2e9
+"""Memory that a worker with the embedded model may take, at most."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What every worker needs to know before its first order."""
+
+    model: Path
+    settings: Settings
+    seed: int
+    load: Callable[[Crew], Engine] | None = None
+    """Makes the engine; None for the language model in `model`. Called in the worker."""
+
+
+class Broken(Exception):
+    """No worker is left, and none can be started."""
+
+
+# -- in the worker ----------------------------------------------------------------------------------------------------
+
+
+class Solver:
+    """An engine and what it does with orders: the same in a process of this machine and in an actor of a cluster."""
+
+    def __init__(self, crew: Crew) -> None:
+        """Load the model; BadInput where it cannot be."""
+        # bitsandbytes warns of an optional kernel that would be fetched from the internet.
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+        self.engine = (crew.load or language_model)(crew)
+
+    def solve(self, order: Order, until: Deadline, tell: Callable[[Record], None]) -> Record:
+        """The record of the order's task; `tell` hears of it test by test."""
+        return solve(order.task, self.engine, order.settings, until, order.seed, order.earlier, tell)
+
+
+def language_model(crew: Crew) -> Engine:
+    """The model that the crew is to work with."""
+    from submission.llm import LanguageModel
+
+    settings = crew.settings
+    return LanguageModel(crew.model, settings.model, settings.adapt, settings.search, crew.seed)
+
+
+def work(line: Connection, crew: Crew, gpu: str | None, beat: Any) -> None:
+    """The worker process: load the model, then solve what comes down the line until it closes.
+
+    Each look at the clock, which no step of a training or a search goes without, is a heartbeat.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # A parent that is interrupted ends its workers itself.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    try:
+        solver = Solver(crew)
+    except BadInput as error:
+        line.send(("unfit", str(error)))
+        return
+    except Exception:
+        line.send(("broken", traceback.format_exc()))
+        return
+    line.send(("ready", None))
+
+    def clock() -> float:
+        beat.value = now = time.monotonic()
+        return now
+
+    while True:
+        try:
+            order: Order = line.recv()
+        except EOFError:
+            return
+        try:
+            record = solver.solve(order, within(order.seconds, clock), lambda so_far: line.send(("so far", so_far)))
+        except Exception as error:
+            line.send(("failed", (traceback.format_exc(), peaks(), is_beyond_repair(error))))
+        else:
+            line.send(("solved", (record, peaks())))
+
+
+def is_beyond_repair(error: BaseException) -> bool:
+    """Whether a process that met this is better replaced: memory is short, or the weights or the GPU may be spoilt."""
+    names = {each.__name__ for each in type(error).__mro__}
+    spoilt = {"MemoryError", "OutOfMemoryError", "AcceleratorError", "FloatingPointError"}
+    return bool(names & spoilt) or "CUDA" in str(error)
+
+
+def peaks() -> tuple[float, float]:
+    """Megabytes of memory and of GPU memory that this process has used at most."""
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    torch = sys.modules.get("torch")
+    gpu = torch.cuda.max_memory_allocated() / (1 << 20) if torch is not None and torch.cuda.is_available() else 0.0
+    return rss, gpu
+
+
+def _end_with_the_parent() -> None:
+    """A parent that was killed cannot end its workers: they would finish their task for nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+# -- in the parent ----------------------------------------------------------------------------------------------------
+
+
+class Worker:
+    """One place to work at: a process, started anew whenever it was lost."""
+
+    def __init__(self, crew: Crew, gpu: str | None) -> None:
+        self.crew = crew
+        self.gpu = gpu
+        self.failed_loads = 0
+        self.peaks = 0.0, 0.0
+        """Megabytes of memory and of GPU memory, see `peaks`."""
+        self.ready = False
+        self.order: Order | None = None
+        self.done: float | None = None
+        """When its last order was done; None before there was one."""
+        self.so_far: Record | None = None
+        self.start()
+
+    def start(self) -> None:
+        """A fresh process, which loads its model now."""
+        context = multiprocessing.get_context("spawn")
+        self.beat: Any = context.Value(ctypes.c_double, 0.0, lock=False)
+        self.line, theirs = context.Pipe()
+        self.process = context.Process(target=work, args=(theirs, self.crew, self.gpu, self.beat), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.ready, self.began = False, time.monotonic()
+
+    def give(self, order: Order) -> None:
+        """Hand over an order."""
+        self.order, self.so_far, self.began = order, None, time.monotonic()
+        self.beat.value = self.began
+        with suppress(OSError):  # It has just died, which the closed line will tell.
+            self.line.send(order)
+
+    def is_hung(self) -> str:
+        """Why this worker is taken for hung; nothing if it is not."""
+        time_ = self.crew.settings.time
+        spent = time.monotonic() - self.began
+        if not self.ready:
+            return f"the model was not loaded in {time_.loading:.0f} s" if spent > time_.loading else ""
+        if self.order is None:
+            return ""
+        if spent > self.order.seconds + time_.grace:
+            return f"the worker hung {time_.grace:.0f} s past the deadline and was replaced"
+        silent = self.silent() > time_.silence
+        return f"the worker gave no sign for {time_.silence:.0f} s and was replaced" if silent else ""
+
+    def silent(self) -> float:
+        """Seconds since its last heartbeat."""
+        return time.monotonic() - float(self.beat.value)
+
+    def end(self) -> int | None:
+        """Kill the process; returns the exit code that it had before, if it had ended."""
+        if not connection.wait([self.process.sentinel], 0.5 if self.process.exitcode is None else 0):
+            self.process.kill()
+            self.process.join()
+            self.line.close()
+            return None
+        self.process.join()
+        self.line.close()
+        return self.process.exitcode
+
+
+class Pool:
+    """Worker processes on this machine, one for each GPU or as many as the CPU carries."""
+
+    def __init__(self, crew: Crew, gpus: Sequence[str | None]) -> None:
+        """One worker for each of `gpus`: the number of a GPU, or None for a worker without."""
+        self.peak_rss_mb = 0.0
+        self.peak_gpu_mb = 0.0
+        self.worked = self.idle = 0.0
+        """Seconds that workers had an order, and that they waited for one or were replaced before they got one."""
+        if not crew.settings.model.threads:
+            crew = replace(
+                crew, settings=with_changes(crew.settings, [f"model.threads={max(1, cores() // len(gpus))}"])
+            )
+        self._workers = [Worker(crew, gpu) for gpu in gpus]
+        self.size = len(gpus)
+
+    def utilization(self) -> float:
+        """Share of the workers' time, from their first order to their last, in which they had one."""
+        return self.worked / (self.worked + self.idle) if self.worked else 0.0
+
+    def free(self) -> bool:
+        """Whether a worker waits for an order."""
+        return any(each.ready and each.order is None for each in self._workers)
+
+    def busy(self) -> bool:
+        """Whether a worker has an order."""
+        return any(each.order is not None for each in self._workers)
+
+    def give(self, order: Order) -> None:
+        """Hand an order to a free worker."""
+        worker = next(each for each in self._workers if each.ready and each.order is None)
+        if worker.done is not None:
+            self.idle += time.monotonic() - worker.done
+        worker.give(order)
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """What has come of orders within these seconds, as soon as there is something; perhaps nothing.
+
+        BadInput where the model is not fit to be loaded at all, Broken where no worker could be started.
+        """
+        if not self._workers:
+            raise Broken("no worker could load the model; the log says why")
+        lines = {each.line: each for each in self._workers}
+        heard = connection.wait(list(lines), seconds)
+        outcomes = [self._hear(each) for line, each in lines.items() if line in heard]
+        outcomes += [self._lose(each, why) for each in self._workers if (why := each.is_hung())]
+        return [each for each in outcomes if each is not None]
+
+    def abandon(self) -> list[Outcome]:
+        """End all work at once; what the unfinished orders had come to is returned."""
+        outcomes = [
+            Outcome(each.order, None, "the time of the run was over", each.so_far)
+            for each in self._workers
+            if each.order is not None
+        ]
+        self.close()
+        return outcomes
+
+    def close(self) -> None:
+        """End all workers."""
+        for each in self._workers:
+            each.process.kill()
+        for each in self._workers:
+            each.process.join()
+        self._workers = []
+
+    def _hear(self, worker: Worker) -> Outcome | None:
+        """One message of a worker process, or its end."""
+        try:
+            return self._take(worker, *worker.line.recv())
+        except (EOFError, OSError):
+            return self._lose(worker, "")
+
+    def _take(self, worker: Worker, kind: str, content: Any) -> Outcome | None:
+        """What a worker says."""
+        if kind == "ready":
+            worker.ready, worker.failed_loads = True, 0
+            logger.info("model loaded in %.1f s", time.monotonic() - worker.began)
+        elif kind == "unfit":
+            raise BadInput(content)
+        elif kind == "broken":
+            logger.error("the model could not be loaded:\n%s", content)
+        elif kind == "so far":
+            worker.so_far = content
+        elif kind == "failed":
+            trace, used, spoilt = content
+            self._note(worker, used)
+            logger.error("%s failed:\n%s", worker.order.task.id if worker.order else "?", trace)
+            why = f"failed: {trace.strip().splitlines()[-1]}"
+            return self._lose(worker, why) if spoilt else self._outcome(worker, None, why)
+        elif kind == "solved":
+            record, used = content
+            self._note(worker, used)
+            return self._outcome(worker, record, "")
+        return None
+
+    def _lose(self, worker: Worker, why: str) -> Outcome | None:
+        """Replace a worker that has died, or hangs for the reason given; what comes of its order."""
+        code = worker.end()
+        why = why or f"the worker died (exit code {code}) and was replaced"
+        outcome = self._outcome(worker, None, why) if worker.order is not None else None
+        if not worker.ready:
+            worker.failed_loads += 1
+            logger.warning("a worker was lost while it loaded its model (%d of %d)", worker.failed_loads, MOST_LOADS)
+        if worker.failed_loads < MOST_LOADS:
+            worker.start()
+        else:
+            self._workers.remove(worker)
+            self.size -= 1
+        return outcome
+
+    def _outcome(self, worker: Worker, record: Record | None, reason: str) -> Outcome:
+        assert worker.order is not None
+        outcome = Outcome(worker.order, record, reason, worker.so_far)
+        worker.done = time.monotonic()
+        self.worked += worker.done - worker.began
+        worker.order = worker.so_far = None
+        return outcome
+
+    def _note(self, worker: Worker, used: tuple[float, float]) -> None:
+        worker.peaks = max(worker.peaks[0], used[0]), max(worker.peaks[1], used[1])
+        self.peak_rss_mb = max(self.peak_rss_mb, sum(each.peaks[0] for each in self._workers))
+        self.peak_gpu_mb = max(self.peak_gpu_mb, worker.peaks[1])
+
+
+def places(wanted: int, device: str) -> list[str | None]:
+    """Where workers go: on each GPU there is, else on the CPU as many as have a core and memory; `wanted`: that many.
+
+    The GPUs are asked for without CUDA, which must not be started in the parent.
+    """
+    found = gpus() if device != "cpu" else []
+    if found:
+        return [found[k % len(found)] for k in range(wanted or len(found))]
+    fitting = int(psutil.virtual_memory().total // WORKER_BYTES)
+    return [None] * (wanted or max(1, min(cores(), fitting)))
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """The GPUs that a process may use, as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [each for each in visible.split(",") if each.strip() and not each.strip().startswith("-")]
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    listed = subprocess.run([program, "--list-gpus"], capture_output=True, text=True, check=False)
+    return [str(k) for k, _ in enumerate(line for line in listed.stdout.splitlines() if line.startswith("GPU "))]

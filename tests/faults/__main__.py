@@ -1,0 +1,26 @@
+"""`python -m tests.faults table`: every fault at every stage; `... kills N`: N kills at random moments, each gone on
+with; `... mutations N`: N challenges files with something wrong about them.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from submission.config import EMBEDDED
+from tests.faults.kills import kills
+from tests.faults.mutations import mutations
+from tests.faults.table import table
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        match sys.argv[1:]:
+            case ["table"]:
+                print(table(Path(folder)))
+            case ["kills", number]:
+                print(kills(Path(folder), int(number)))
+            case ["mutations", number]:
+                print(mutations(Path(folder), int(number), EMBEDDED))
+            case _:
+                sys.exit(__doc__)

@@ -1,0 +1,131 @@
+"""A run in which one fault happens: the body of a process, and what the one who started it makes of its end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from submission import answers, journal, run
+from submission.config import EMBEDDED, PRESETS, Settings, with_changes
+from submission.schedule import Outcome
+from submission.tasks import Pair, Solutions, Task, Tasks, grid
+from tests.faults.scripted import IN_THE_WORKER, Fault, Loader, around
+
+QUICK = ["lessons.copies=1", "search.views=2"]
+IMPATIENT = ["time.seconds=20", "time.silence=2", "time.grace=2", "time.loading=4"]
+SCRIPTED = with_changes(PRESETS["laptop"], QUICK + IMPATIENT)
+
+
+def copies(number: int, seed: int = 0) -> tuple[dict[str, Task], dict[str, tuple[Any, ...]]]:
+    """Tasks whose outputs are their inputs, every third with two tests, and their solutions."""
+    rng = np.random.default_rng(seed)
+    tasks, solutions = {}, {}
+    for k in range(number):
+        grids = [grid(rng.integers(0, 10, rng.integers(1, 4, 2))) for _ in range(5)]
+        name = f"copy{k:03}"
+        tests = tuple(grids[3:] if k % 3 == 0 else grids[3:4])
+        tasks[name], solutions[name] = Task(name, tuple(Pair(g, g) for g in grids[:3]), tests), tests
+    return tasks, solutions
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: what happens in it, and on how many tasks and workers."""
+
+    out: Path
+    faults: tuple[Fault, ...] = ()
+    tasks: int = 4
+    workers: int = 2
+    seconds: float | None = 30.0
+    resume: bool = False
+    pause: float = 0.02
+    settings: Settings = SCRIPTED
+    model: Path = EMBEDDED
+
+    def run(self) -> None:
+        """The run, in this process."""
+        for fault in self.faults:
+            if fault.stage == "journal":
+                journal.write_record = around(fault, journal.write_record, lambda done: done)
+            elif fault.stage == "write":
+                answers.write = around(fault, answers.write, lambda done: done)
+            if fault.kind == "nan" and fault.stage not in IN_THE_WORKER:
+                spoil(fault)
+        inside = tuple(each for each in self.faults if each.stage in IN_THE_WORKER)
+        job = run.Run(
+            self.out, self.model, self.settings, 0, self.seconds, self.resume, workers=self.workers,
+            load=Loader(inside, self.pause),
+        )  # fmt: skip
+        run.run(job, *copies(self.tasks))
+
+
+def spoil(fault: Fault) -> None:
+    """Put something that is not a number into a record on its way: into its seconds, or into its first answer."""
+    wait = run.Pool.wait
+
+    def spoilt(pool: run.Pool, seconds: float) -> list[Outcome]:
+        outcomes = wait(pool, seconds)
+        if any(each.record is not None for each in outcomes) and fault.happens():
+            wrong = {"seconds": float("nan")} if fault.stage == "journal" else {"attempts": [[[[float("nan")]]]]}
+            outcomes = [replace(each, record=each.record and {**each.record, **wrong}) for each in outcomes]
+        return outcomes
+
+    run.Pool.wait = spoilt
+
+
+def process(cell: Cell, log: Path) -> subprocess.Popen[bytes]:
+    """A process group of its own that runs the cell, as a command would."""
+    import pickle
+
+    body = "import pickle, sys; pickle.loads(bytes.fromhex(sys.argv[1])).run()"
+    with log.open("ab") as told:
+        return subprocess.Popen(
+            [sys.executable, "-c", body, pickle.dumps(cell).hex()],
+            stdout=told, stderr=told, start_new_session=True, cwd=Path(__file__).parents[2],
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a run has left behind."""
+
+    status: int
+    seconds: float
+    submission: Any
+    records: dict[str, dict[str, Any]]
+    log: str
+
+    def wrong(self, tasks: Tasks) -> list[str]:
+        """What is not valid or not complete about the submission."""
+        return answers.check(self.submission, tasks)
+
+    def solved(self, solutions: Solutions) -> int:
+        return int(answers.score(self.submission, solutions)["solved_tasks"])
+
+    def retried(self) -> list[str]:
+        """Tasks that were tried more than once."""
+        return sorted(name for name, record in self.records.items() if record["notes"])
+
+
+def ended(cell: Cell, limit: float = 60.0) -> Ended:
+    """Run the cell to its end, in a process of its own."""
+    log = cell.out.with_name(f"{cell.out.name}.txt")
+    began = time.monotonic()
+    child = process(cell, log)
+    try:
+        status = child.wait(limit)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        raise
+    records = {path.stem: json.loads(path.read_text()) for path in sorted((cell.out / "journal").glob("*.json"))}
+    submission = json.loads((cell.out / "submission.json").read_text())
+    return Ended(status, time.monotonic() - began, submission, records, log.read_text())

@@ -1,0 +1,77 @@
+"""Every fault at every stage: what becomes of the run. `python -m tests.faults` prints the table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from tests.faults.cell import Cell, Ended, copies, ended
+from tests.faults.scripted import KINDS, STAGES, Fault
+
+ALLOWANCE = 15.0
+"""Seconds that a run with a fault may take longer: to find a hang, to replace a worker, to try once more."""
+
+ONE_RETRY = "one retry"
+NOTED = "noted"
+NOTHING_LOST = "nothing lost"
+RESUMED = "--resume"
+
+
+def expected(kind: str, stage: str) -> str:
+    """What is to become of a run."""
+    if stage in ("journal", "write"):
+        return {"kill": RESUMED, "hang": RESUMED, "nan": ONE_RETRY}.get(kind, NOTHING_LOST)
+    if kind == "slow" or (stage == "load" and kind != "nan") or (kind == "nan" and stage in ("score", "vote")):
+        return NOTHING_LOST
+    return NOTED if (kind, stage) == ("nan", "adapt") else ONE_RETRY
+
+
+def outcome(kind: str, stage: str, folder: Path, cell: Cell | None = None) -> tuple[str, float]:
+    """Run a cell, with another run to go on with if it ends early; what became of it, and the seconds of the first.
+
+    AssertionError where something is lost that must not be.
+    """
+    fault = Fault(kind, stage, folder, after=0 if stage == "load" else 1)
+    cell = replace(cell or Cell(folder / "out"), out=folder / "out", faults=(fault,))
+    if (kind, stage) in (("hang", "journal"), ("hang", "write")):
+        cell = replace(cell, seconds=4.0)
+    tasks, solutions = copies(cell.tasks)
+    first = ended(cell)
+    assert list(folder.glob(f"{kind}-{stage}-*")), "the fault did not happen"
+    assert first.wrong(tasks) == []
+    if first.status != 0:
+        then = ended(replace(cell, faults=(), resume=True, seconds=None))
+        assert (then.status, then.wrong(tasks), then.solved(solutions)) == (0, [], cell.tasks)
+        assert all(then.records[name] == record for name, record in first.records.items()), "what is done stays done"
+        return RESUMED, first.seconds
+    assert first.solved(solutions) == cell.tasks
+    unjournaled = stage == "journal" and kind in ("raise", "oom")
+    assert len(first.records) == cell.tasks - unjournaled
+    return _how(first), first.seconds
+
+
+def _how(run: Ended) -> str:
+    notes = [note for record in run.records.values() for note in record["notes"]]
+    assert len(notes) <= 1, notes
+    if not notes:
+        return NOTHING_LOST
+    return NOTED if "not finite" in notes[0] and "failed" not in notes[0] else ONE_RETRY
+
+
+def table(folder: Path) -> str:
+    """All cells as a Markdown table, with the seconds of each run."""
+    lines = ["| | " + " | ".join(STAGES) + " |", "|---" * (1 + len(STAGES)) + "|"]
+    for kind in KINDS:
+        cells = []
+        for stage in STAGES:
+            (at := folder / f"{kind}-{stage}").mkdir(parents=True)
+            said, seconds = outcome(kind, stage, at)
+            cells.append(f"{said}, {seconds:.0f} s")
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def finished(out: Path) -> list[str]:
+    """Tasks in a run's journal."""
+    return sorted(json.loads(path.read_text())["task"] for path in (out / "journal").glob("*.json"))
