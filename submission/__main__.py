@@ -45,7 +45,10 @@ PANEL = 24
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
+    """Run one command; returns the exit status.
+
+    0 done; 2 bad input and 1 a run that could not go on, with one sentence on stderr; 130 interrupted.
+    """
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Both interrupts end a run alike: tidily.
@@ -61,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from submission.run import Run, run
+    from submission.workers import Broken
 
     settings = with_changes(preset(options.preset), options.set)
     tasks, solutions = _tasks(options)
@@ -74,7 +78,11 @@ def _run(options: argparse.Namespace) -> int:
     job = Run(
         out, options.model, settings, options.seed, seconds, options.resume, options.fresh, options.workers, options.ray
     )
-    summary = run(job, tasks, solutions)
+    try:
+        summary = run(job, tasks, solutions)
+    except (Broken, OSError) as error:
+        print(f"{error}; what is finished is in {out}, and --resume goes on from there", file=sys.stderr)
+        return 1
     _tell(summary)
     print(f"{out}/submission.json  {out}/report.html  {out}/summary.json")
     return 0

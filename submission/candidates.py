@@ -44,8 +44,8 @@ def seek(
 ) -> Sought:  # fmt: skip
     """Search the views, a few and then more, and score what they propose under all of them.
 
-    Under the product of experts it ends as soon as no grid that is still unseen can be among the best two. Answers
-    that are `known` from elsewhere, best first, are scored as well.
+    Under the product of experts it ends as soon as no grid that is still unseen can be among the best two, or the views
+    are unanimous. Answers that are `known` from elsewhere, best first, are scored as well.
     """
     threshold = settings.search.threshold
     product = settings.vote.rule == "poe" and not settings.search.whole
@@ -60,6 +60,11 @@ def seek(
         found += engine.propose(questions, which, drafts, until.share(0.75), seed)
         pool = pooled(questions, found, known)
         candidates = judged(engine, questions, pool, 0, until)
+        if staged and is_unanimous(questions, found, settings.search.certain):
+            if len(found) > FIRST_VIEWS:
+                settled = True
+            number = len(found) + 1  # The first agreement is held back until a symmetry not yet used agrees.
+            continue
         bounds, views = [each.at_most for each in candidates], sum(each.exhaustive for each in found)
         if len(found) == len(questions) or (staged and is_settled(bounds, views, threshold)):
             # With an earlier look the best two of both are wanted: they are among the best few of each.
@@ -70,6 +75,20 @@ def seek(
         # Twice as many views, if these may settle it; otherwise all at once takes fewer passes.
         number = 2 * number if is_settled(bounds, 2 * number, threshold) else len(questions)
     return Sought(tuple(candidates), tuple(found), settled)
+
+
+def is_unanimous(questions: Sequence[Question], found: Sequence[Found], certain: float) -> bool:
+    """Whether all views so far, each of another symmetry, give the same answer at least the probability `certain`."""
+    symmetries = [each.view.symmetry for each in questions[: len(found)]]
+    sure = [
+        {
+            grid_key(question.view.unsee(proposal.answer))
+            for proposal in each.proposals
+            if proposal.log_probability >= math.log(certain)
+        }
+        for question, each in zip(questions, found, strict=False)
+    ]
+    return len(set(symmetries)) == len(symmetries) and bool(set.intersection(*sure))
 
 
 def judged(

@@ -91,6 +91,8 @@ class Search:
     """Of the samples."""
     balance: float = 0.1
     """REBASE's temperature: how much of the budget goes to the likeliest rows."""
+    certain: float = 0.5
+    """Where three views of three symmetries all give one answer this probability, it is taken; 1 for hardly ever."""
     whole: bool = False
     """Search every view and score every candidate in all of them, even where the vote cannot change any more."""
 
@@ -132,6 +134,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _require(0 < self.search.threshold <= 1, "search.threshold must lie above 0 and at most at 1")
+        _require(0 < self.search.certain <= 1, "search.certain must lie above 0 and at most at 1")
         for name in ("temperature", "balance", "megabytes"):
             _require(0 < asdict(self.search)[name] < math.inf, f"search.{name} must be above 0 and finite")
         for name in ("seconds", "grace", "silence", "loading"):

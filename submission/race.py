@@ -93,9 +93,10 @@ def race(engine: LanguageModel, task: Task, questions: Sequence[Question], setti
     """The first test input of a task in all ways."""
     threshold = settings.search.threshold
     legs: dict[str, Leg] = {}
+    exact = replace(settings, search=replace(settings.search, certain=1.0))
     exhaustive = replace(settings, search=replace(settings.search, whole=True))
     whole, legs["whole"] = _ours(engine, task, list(questions), exhaustive, seed)
-    used, legs["used"] = _ours(engine, task, list(questions), settings, seed)
+    used, legs["used"] = _ours(engine, task, list(questions), exact, seed)
     found: dict[str, list[Answers]] = {
         "whole": [{grid_key(p.answer): p.log_probability for p in each.proposals if p.above} for each in whole.found]
     }

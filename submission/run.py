@@ -74,6 +74,8 @@ def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
     until = within(job.seconds) if job.seconds is not None else NEVER
     began = time.monotonic()
     with _folder_of(job), _logged_to(job.out / "log.txt"), _signals() as stop, _hard_end(until, job.settings):
+        if not job.resume:
+            _written_blank(job.out, tasks)
         weights = journal.file_sha256(job.model)
         book = _opened(job, tasks, weights)
         schedule = Schedule(tasks, _cost, job.settings, job.seed, until, book.records)
@@ -191,8 +193,16 @@ def _not_writable(task: Task, record: Record | None) -> str:
     return f"failed: its answers are not valid ({wrong[0]})" if wrong else ""
 
 
+def _written_blank(out: Path, tasks: Tasks) -> None:
+    """A complete submission before anything else; BadInput where none can be written."""
+    try:
+        answers.write(out / "submission.json", answers.blank(tasks), tasks)
+    except OSError as error:
+        raise BadInput(f"{out}: cannot be written to ({error.strerror})") from None
+
+
 def _opened(job: Run, tasks: Tasks, weights: str) -> Book:
-    """The files of the run: a blank submission, or that of the run that goes on."""
+    """The files of the run, with what is known from before."""
     settings = asdict(job.settings)
     stamps = {n: journal.fingerprint(settings, weights, job.seed, digest({n: task})) for n, task in tasks.items()}
     _same_run(job, journal.fingerprint(settings, weights, job.seed))
@@ -202,8 +212,6 @@ def _opened(job: Run, tasks: Tasks, weights: str) -> Book:
     # A task that both tries failed on has no fit: it is tried again.
     book = Book(job.out, tasks, stamps, {n: record for n, record in records.items() if record["fit"] is not None})
     book.write()
-    if book.unwritten is not None:
-        raise BadInput(f"{job.out}: cannot be written to ({book.unwritten})")
     return book
 
 
@@ -291,23 +299,28 @@ def _folder_of(job: Run) -> Iterator[None]:
 
 
 class _Stop:
-    """Whether a signal has asked for the end."""
+    """Whether a signal has asked for the end, and when."""
 
-    asked = False
+    asked_at: float | None = None
 
     def __bool__(self) -> bool:
-        return self.asked
+        return self.asked_at is not None
 
 
 @contextmanager
 def _signals() -> Iterator[_Stop]:
-    """SIGTERM and SIGINT ask for a tidy end; the second one ends the process at once, and with it its workers."""
+    """SIGTERM and SIGINT ask for a tidy end; the second one ends the process at once, and with it its workers.
+
+    The second one is one that comes a second later or more: who signals a whole group of processes, in which one passes
+    on what it gets, means a single signal.
+    """
     stop = _Stop()
 
     def asked(number: int, frame: Any) -> None:
-        if stop:
+        if stop.asked_at is None:
+            stop.asked_at = time.monotonic()
+        elif time.monotonic() - stop.asked_at > 1.0:
             os._exit(128 + number)
-        stop.asked = True
 
     if threading.current_thread() is not threading.main_thread():
         yield stop  # Signals come to the main thread alone.

@@ -97,6 +97,36 @@ def test_what_is_settled_early_has_the_attempts_of_the_whole_search() -> None:
     assert early > 30, "the comparison must be about something"
 
 
+def agreeing(*sure: bool) -> Scripted:
+    """An engine whose views all like one answer best, some of them surely, and one other of its own."""
+    table = np.full((len(sure), 10), math.log(1e-6))
+    for k, certain in enumerate(sure):
+        table[k, 0], table[k, 1 + k] = (math.log(0.8), math.log(0.1)) if certain else (math.log(0.4), math.log(0.3))
+    return Scripted(table, SETTINGS.search.threshold)
+
+
+@pytest.mark.parametrize(
+    ("sure", "symmetries", "searched"),
+    [
+        ((True,) * 8, range(8), 3),
+        ((True, True, False, *[True] * 5), range(8), 8),
+        ((True, False, *[True] * 6), range(8), 8),
+        ((True,) * 8, (0, 1, 1, 3, 4, 5, 6, 7), 8),
+    ],
+)
+def test_an_agreement_of_two_views_counts_once_a_third_symmetry_agrees(
+    sure: tuple[bool, ...], symmetries: Sequence[int], searched: int
+) -> None:
+    task = Task("t", (Pair(grid([[1]]), grid([[2]])),), (grid([[3]]),))
+    questions = shown(*[View(symmetry, tuple(range(10)), (0,)) for symmetry in symmetries])
+    sought = seek(agreeing(*sure), task, task.tests[0], questions, SETTINGS, NEVER, 0)
+    assert len(sought.found) == searched
+    assert sought.settled == (searched == 3)
+    assert voting.rank(sought.candidates, symmetries, "poe")[0].item() == 0
+    never = with_changes(SETTINGS, ["search.certain=1.0"])
+    assert len(seek(agreeing(*sure), task, task.tests[0], questions, never, NEVER, 0).found) == 8
+
+
 def test_settled_means_that_no_unseen_answer_could_be_second() -> None:
     least = 3 * math.log(0.1)
     assert is_settled([-1.0, least + 0.01], 3, 0.1)

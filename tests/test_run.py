@@ -167,11 +167,16 @@ def test_a_second_signal_ends_the_run_at_once(files: tuple[Path, Path], tiny_gri
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop, "the first one is only noted"
     body = (
-        "import os, signal; from submission import run\n"
-        "with run._signals():\n    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)\n    print('still here')"
+        "import os, signal, time; from submission import run\n"
+        "with run._signals():\n"
+        "    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('one signal, passed on', flush=True)\n"
+        "    time.sleep(1.1)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('still here')"
     )
     done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "one signal, passed on\n")
 
 
 def test_a_clock_bounds_the_run_and_what_it_leaves_goes_to_second_looks(
@@ -191,7 +196,7 @@ def test_a_clock_bounds_the_run_and_what_it_leaves_goes_to_second_looks(
 
 def test_a_full_disk_stops_no_run_and_is_told_in_the_end(tiny_grid_model: Path, tmp_path: Path) -> None:
     tasks, solutions = copies(3)
-    write, full = answers.write, [False, False, True, True, True, True]
+    write, full = answers.write, [False, False, False, True, True, True]
 
     def failing(path: Path, submission: answers.Submission, tasks: object) -> None:
         if full.pop(0):
@@ -232,6 +237,20 @@ def test_a_run_without_a_model_to_load_says_so_and_leaves_a_complete_blank(tmp_p
     job = run.Run(tmp_path / "out", tmp_path / "model", SETTINGS, workers=1)
     with pytest.raises(BadInput, match=r"there is no config\.json"):
         run.run(job, tasks, None)
+    assert answers.check(json.loads((tmp_path / "out" / "submission.json").read_text()), tasks) == []
+
+
+def test_weights_that_cannot_be_read_end_the_run_with_a_sentence_and_a_complete_blank(
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
+) -> None:
+    (model := tmp_path / "model").mkdir()
+    for path in tiny_grid_model.iterdir():
+        (model / path.name).write_bytes(path.read_bytes()[:5000])
+    done = subprocess.run(command(files, model, tmp_path / "out", "--workers", "1"), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("no worker could load the model")
+    assert "Traceback" not in done.stderr
+    tasks = read_challenges(files[0])
     assert answers.check(json.loads((tmp_path / "out" / "submission.json").read_text()), tasks) == []
 
 

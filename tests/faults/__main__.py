@@ -1,5 +1,5 @@
-"""`python -m tests.faults table`: every fault at every stage; `... kills N`: N kills at random moments, each gone on
-with; `... mutations N`: N challenges files with something wrong about them.
+"""`python -m tests.faults table [real]`: every fault at every stage; `... kills N`: N kills at random moments, after
+each of which the run goes on; `... mutations N`: N challenges files with something wrong about them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tests.faults.table import table
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         match sys.argv[1:]:
-            case ["table"]:
-                print(table(Path(folder)))
+            case ["table", *more] if more in ([], ["real"]):
+                print(table(Path(folder), real=bool(more)))
             case ["kills", number]:
                 print(kills(Path(folder), int(number)))
             case ["mutations", number]:

@@ -17,11 +17,13 @@ from submission import answers, journal, run
 from submission.config import EMBEDDED, PRESETS, Settings, with_changes
 from submission.schedule import Outcome
 from submission.tasks import Pair, Solutions, Task, Tasks, grid
+from submission.workers import language_model
 from tests.faults.scripted import IN_THE_WORKER, Fault, Loader, around
 
 QUICK = ["lessons.copies=1", "search.views=2"]
 IMPATIENT = ["time.seconds=20", "time.silence=2", "time.grace=2", "time.loading=4"]
 SCRIPTED = with_changes(PRESETS["laptop"], QUICK + IMPATIENT)
+REAL = with_changes(SCRIPTED, ["time.loading=60", "time.silence=5"])
 
 
 def copies(number: int, seed: int = 0) -> tuple[dict[str, Task], dict[str, tuple[Any, ...]]]:
@@ -47,6 +49,8 @@ class Cell:
     seconds: float | None = 30.0
     resume: bool = False
     pause: float = 0.02
+    real: bool = False
+    """The embedded model instead of a scripted engine."""
     settings: Settings = SCRIPTED
     model: Path = EMBEDDED
 
@@ -62,7 +66,7 @@ class Cell:
         inside = tuple(each for each in self.faults if each.stage in IN_THE_WORKER)
         job = run.Run(
             self.out, self.model, self.settings, 0, self.seconds, self.resume, workers=self.workers,
-            load=Loader(inside, self.pause),
+            load=Loader(inside, self.pause, language_model if self.real else None),
         )  # fmt: skip
         run.run(job, *copies(self.tasks))
 
