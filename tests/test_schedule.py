@@ -64,26 +64,41 @@ def test_without_a_clock_a_task_may_take_what_the_settings_say() -> None:
     assert order.seconds == 50
 
 
-def test_a_task_is_given_its_share_by_cost_of_what_all_workers_have_left() -> None:
-    clock = Clock()
-    for workers in (1, 2):
-        schedule = made(tasks(1, 1, 1, 97), within(100, clock))
-        order = schedule.next(workers)
-        assert order is not None
-        assert order.seconds == pytest.approx(3 / 102 * 100 * workers)
-
-
-def test_time_that_is_returned_is_shared_anew_and_what_the_others_will_not_need_is_free() -> None:
-    clock = Clock()
-    schedule = made(tasks(1, 1, 1, 1), within(100, clock))
+def paced(costs: list[int], seconds: float, clock: Clock, taken: float = 1.0) -> Schedule:
+    """A schedule whose first task, the cheapest, took so many seconds for each unit of its cost."""
+    schedule = made(tasks(*costs), within(seconds, clock))
     first = schedule.next(1)
     assert first is not None
-    clock.now += 1
-    schedule.told(Outcome(first, record(first, seconds=1.0)))
-    assert schedule.predicted("b") == pytest.approx(1.0)
-    second = schedule.next(1)
-    assert second is not None
-    assert second.seconds == 50, "the others need two seconds, so there is time to spare"
+    schedule.told(Outcome(first, record(first, seconds=taken * costs[0])))
+    return schedule
+
+
+def test_a_task_may_take_what_it_needs_while_a_quick_look_is_left_for_each_of_the_others() -> None:
+    clock = Clock()
+    schedule = paced([1, 2, *range(10, 16)], 40, clock)
+    orders = [order for _ in range(7) if (order := schedule.next(1)) is not None]
+    assert orders[0].seconds == pytest.approx(20.0), "half of what is left, should it hang"
+    assert orders[-1].seconds == pytest.approx(40.0), "nobody comes after the last one"
+
+
+def test_where_time_is_short_the_rest_is_shared_by_cost() -> None:
+    for workers in (1, 2):
+        clock = Clock()
+        schedule = paced([1, *[10] * 30], 100, clock, taken=10.0)
+        clock.now = schedule.until.at - 20 / workers
+        order = schedule.next(workers)
+        assert order is not None
+        assert order.seconds == pytest.approx(30 / 320 * 20), "not even a quick look is left for all"
+
+
+def test_what_a_task_takes_is_predicted_from_those_before_it() -> None:
+    schedule = paced([1, 2, 3], 1000, Clock(), taken=4.0)
+    assert [schedule.predicted(name) for name in "bc"] == [8.0, 12.0]
+    order = schedule.next(1)
+    assert order is not None
+    assert order.seconds == 50, "there is time enough"
+    schedule.told(Outcome(order, record(order, seconds=14.0)))
+    assert schedule.predicted("c") == pytest.approx(18.0)
 
 
 def test_nothing_is_begun_after_the_end() -> None:
