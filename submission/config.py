@@ -81,6 +81,8 @@ class Search:
     """Views of each test input, used for proposing and for scoring."""
     threshold: float = 0.09
     """Every answer at least this probable in a view is found; 1 is the greedy limit: the one best path."""
+    hopeless: float = 8.0
+    """Where a view has no such answer, its best path is given up at this cost (nats), unless no view has any answer."""
     megabytes: float = 2048.0
     """Memory for what the model keeps of the prompts and answers it has read; views that do not fit take turns."""
     method: Literal["threshold", "sample", "beam", "rebase"] = "threshold"
@@ -135,7 +137,7 @@ class Settings:
     def __post_init__(self) -> None:
         _require(0 < self.search.threshold <= 1, "search.threshold must lie above 0 and at most at 1")
         _require(0 < self.search.certain <= 1, "search.certain must lie above 0 and at most at 1")
-        for name in ("temperature", "balance", "megabytes"):
+        for name in ("temperature", "balance", "megabytes", "hopeless"):
             _require(0 < asdict(self.search)[name] < math.inf, f"search.{name} must be above 0 and finite")
         for name in ("seconds", "grace", "silence", "loading"):
             _require(asdict(self.time)[name] > 0, f"time.{name} must be above 0")

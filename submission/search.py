@@ -26,8 +26,11 @@ from submission.prompts import successors
 from submission.tasks import Grid, grid_key
 from submission.trie import Forest, Node, Tokens
 
-FIRST_REACH, LEAST_REACH = 16, 8
-"""Tokens that a draft which is not an answer goes ahead, at first and at least."""
+MOST_AHEAD = 64
+"""Tokens that a draft which is not an answer goes ahead at most."""
+
+FADING = 0.95
+"""What a token of the past counts, against the one after it, in the rate at which drafts are right."""
 
 SCORED_TOGETHER = 4
 """Candidates, and prompts for each, that are read before those that have fallen behind are dropped."""
@@ -57,7 +60,8 @@ def pursue(forest: Forest, hunts: Sequence[Hunt], known: Mapping[int, Sequence[G
             hunt: _Drafts(forest, hunt.prompt, known.get(hunt.prompt, ())) for hunt in hunts[first:][: forest.together]
         }
         while waiting := {hunt: drafts for hunt, drafts in waiting.items() if hunt.open}:
-            if not forest.read({hunt.prompt: drafts.of(hunt.open) for hunt, drafts in waiting.items()}, until):
+            share = forest.worth_a_pass / sum(len(hunt.open) for hunt in waiting)
+            if not forest.read({hunt.prompt: drafts.of(hunt.open, share) for hunt, drafts in waiting.items()}, until):
                 cut.update(hunt.prompt for hunt in waiting)
                 break
             for hunt in waiting:
@@ -66,11 +70,21 @@ def pursue(forest: Forest, hunts: Sequence[Hunt], known: Mapping[int, Sequence[G
 
 
 def search(
-    forest: Forest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], threshold: float, until: Deadline
-) -> list[Found]:
-    """For each prompt in `which` every legal answer with p >= threshold, or the best path where there is none."""
-    hunts = [AboveThreshold(forest, k, -math.log(threshold)) for k in which]
+    forest: Forest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], threshold: float, until: Deadline,
+    hopeless: float = math.inf,
+) -> list[Found]:  # fmt: skip
+    """For each prompt in `which` every legal answer with p >= threshold, or the best path where there is none.
+
+    A best path whose cost, in nats, exceeds `hopeless` is given up; the cheapest of them is followed to its end after
+    all where no prompt would have an answer otherwise.
+    """
+    hunts = [AboveThreshold(forest, k, -math.log(threshold), hopeless) for k in which]
     cut = pursue(forest, hunts, known, until)
+    costs = {hunt: hunt.given_up[0] for hunt in hunts if hunt.given_up and hunt.prompt not in cut}
+    if costs and not any(hunt.found for hunt in hunts):
+        likeliest = min(costs, key=lambda hunt: costs[hunt])
+        likeliest.resume()
+        cut |= pursue(forest, [likeliest], known, until)
     return [Found(found_of(hunt.found), exhaustive=hunt.prompt not in cut) for hunt in hunts]
 
 
@@ -83,14 +97,14 @@ def found_of(proposals: Sequence[Proposal]) -> tuple[Proposal, ...]:
 class AboveThreshold:
     """Every answer of at least the probability exp(-bound), or the best path where there is none."""
 
-    def __init__(self, forest: Forest, prompt: int, bound: float) -> None:
-        self.forest, self.prompt, self.bound = forest, prompt, bound
+    def __init__(self, forest: Forest, prompt: int, bound: float, hopeless: float = math.inf) -> None:
+        self.forest, self.prompt, self.bound, self.hopeless = forest, prompt, bound, hopeless
         self.found: list[Proposal] = []
         self.open = [forest.roots[prompt]]
         self.below = False
         """Whether nothing is above the threshold, and the best path is followed instead."""
-        self._best_below: tuple[float, Node, int] | None = None
-        """Of what is below the threshold the likeliest: its cost, its parent, its token."""
+        self.given_up: tuple[float, Node, int] | None = None
+        """Of what is below the threshold and not followed the likeliest: its cost, its parent, its token."""
 
     def go_on(self) -> None:
         """Follow the open nodes that have been read, and all live ones after them that have."""
@@ -101,11 +115,19 @@ class AboveThreshold:
                 self.open.append(node)
             else:
                 stack += self._live_children(node)
-            if not stack and not self.open and not self.found and self._best_below is not None:
-                self.below = True
-                _, parent, token = self._best_below
-                self._best_below = None
-                stack += self._taken(parent, token)
+            if not stack and not self.open and not self.found and self.given_up and self.given_up[0] <= self.hopeless:
+                stack += self._best_path()
+
+    def resume(self) -> None:
+        """Follow the best path, which was given up, to its end after all."""
+        self.hopeless = math.inf
+        self.open = self._best_path()
+
+    def _best_path(self) -> list[Node]:
+        assert self.given_up is not None
+        _, parent, token = self.given_up
+        self.below, self.given_up = True, None
+        return self._taken(parent, token)
 
     def _live_children(self, node: Node) -> list[Node]:
         live: list[Node] = []
@@ -113,8 +135,8 @@ class AboveThreshold:
             cost = node.cost - self.forest.log_p(node, token)
             if cost <= self.bound and not self.below:
                 live += self._taken(node, token)
-            elif not math.isnan(cost) and (self._best_below is None or cost < self._best_below[0]):
-                self._best_below = (cost, node, token)
+            elif not math.isnan(cost) and (self.given_up is None or cost < self.given_up[0]):
+                self.given_up = (cost, node, token)
         return live
 
     def _taken(self, node: Node, token: int) -> list[Node]:
@@ -135,38 +157,73 @@ def completed(forest: Forest, node: Node, token: int, above: bool) -> Proposal:
 # -- drafts ---------------------------------------------------------------------------------------------------------
 
 
+class Trust:
+    """How often one kind of draft is right, and so how far ahead it pays to read."""
+
+    def __init__(self) -> None:
+        self._right, self._tokens = 4.0, 5.0
+
+    def told(self, probability: float) -> None:
+        """A drafted token turned out to have this probability; what was long ago counts ever less."""
+        self._right = FADING * self._right + probability
+        self._tokens = FADING * self._tokens + 1
+
+    def reach(self, share: float) -> int:
+        """Tokens to draft, where a pass costs as much as `share` more of them: the most progress for its price.
+
+        A draft of n tokens costs 1 + share + n and brings on average 1 + p + ... + p**n, with p their rate: it is worth
+        another token as long as that one brings more than the average of those before.
+        """
+        rate = min(self._right / self._tokens, 1.0)
+        reach, gain, next_gain = 0, 1.0, rate
+        while reach < MOST_AHEAD and next_gain * (1 + share + reach) > gain:
+            reach, gain, next_gain = reach + 1, gain + next_gain, next_gain * rate
+        return reach
+
+
 class _Drafts:
     """Guesses of how the open nodes of one prompt go on."""
 
     def __init__(self, forest: Forest, prompt: int, known: Sequence[Grid]) -> None:
         self.forest, self.prompt = forest, prompt
         self.known = [tuple(forest.layout.answer(each).tolist()) for each in known]
-        self._reach = FIRST_REACH
-        self._end = 0
-        """How deep the last drafts went."""
+        self._guess = {"rejoined": self._rejoined, "aligned": self._aligned, "repeated": self._repeated}
+        self._trust = {kind: Trust() for kind in self._guess}
+        self._sent: list[tuple[str, Node, Tokens]] = []
 
-    def of(self, nodes: Sequence[Node]) -> list[Tokens]:
-        """Each node's path with a draft behind it."""
-        paths = [node.tokens() for node in nodes]
-        if self._end:
-            held = max(map(len, paths)) > self._end
-            self._reach = self._reach * 4 if held else max(LEAST_REACH, self._reach // 2)
-        drafted = [path + self._draft(node, path) for node, path in zip(nodes, paths, strict=True)]
-        self._end = max(map(len, drafted))
-        return drafted
+    def of(self, nodes: Sequence[Node], share: float) -> list[Tokens]:
+        """Each node's path with a draft behind it; a pass costs as much as `share` tokens for each open node."""
+        for kind, node, guess in self._sent:
+            self._learn(self._trust[kind], node, guess)
+        self._sent = []
+        return [path + self._draft(node, path, share) for node in nodes for path in [node.tokens()]]
 
-    def _draft(self, node: Node, path: Tokens) -> Tokens:
+    def _draft(self, node: Node, path: Tokens, share: float) -> Tokens:
         for answer in self.known:
             if answer[: len(path)] == path:
                 return answer[len(path) : -1]
-        guess = self._rejoined(node) or self._aligned(node, len(path)) or self._repeated(node, path)
-        return guess[: self._reach]
+        for kind, guess_of in self._guess.items():
+            if guess := guess_of(node, path, max(1, self._trust[kind].reach(share))):
+                self._sent.append((kind, node, guess))
+                return guess
+        return ()
 
-    def _rejoined(self, node: Node) -> Tokens:
+    def _learn(self, trust: Trust, node: Node, guess: Tokens) -> None:
+        """What has become of a draft: its tokens up to the first one that was not likely."""
+        for token in guess:
+            if node.log_p is None:
+                return
+            probability = math.exp(self.forest.log_p(node, token))
+            trust.told(probability)
+            if probability < 0.5:
+                return
+            node = node.children[token]
+
+    def _rejoined(self, node: Node, path: Tokens, reach: int) -> Tokens:
         """What the model expected after the sibling that was read instead of this node: mostly what comes here too."""
         cursor = _read_child(node.parent, node.token) if node.parent else None
         state, guess = node.state, list[int]()
-        while cursor is not None and cursor.log_p is not None and len(guess) < self._reach:
+        while cursor is not None and cursor.log_p is not None and len(guess) < reach:
             options = successors(self.forest.layout, state)
             _, token = max((self.forest.log_p(cursor, each), each) for each in options)
             then = options[token]
@@ -177,10 +234,10 @@ class _Drafts:
             cursor = _read_child(cursor, token)
         return tuple(guess)
 
-    def _aligned(self, node: Node, depth: int) -> Tokens:
+    def _aligned(self, node: Node, path: Tokens, reach: int) -> Tokens:
         """The rest of a known answer from the same place on, as far as it is legal here."""
         state, guess = node.state, list[int]()
-        for token in self.known[0][depth:-1] if self.known else ():
+        for token in self.known[0][len(path) : -1][:reach] if self.known else ():
             then = successors(self.forest.layout, state).get(token)
             if then is None:
                 break
@@ -188,10 +245,10 @@ class _Drafts:
             guess.append(token)
         return tuple(guess)
 
-    def _repeated(self, node: Node, path: Tokens) -> Tokens:
+    def _repeated(self, node: Node, path: Tokens, reach: int) -> Tokens:
         """The row above again, or the last cell until there is one."""
         layout, state, guess = self.forest.layout, node.state, list(path)
-        while len(guess) - len(path) < self._reach:
+        while len(guess) - len(path) < reach:
             cell = 1 + len(layout.cell_gap)
             period = state.width * cell + len(layout.row_gap) - len(layout.cell_gap) if state.width else cell
             then = successors(layout, state).get(guess[-period]) if period <= len(guess) else None

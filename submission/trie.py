@@ -29,8 +29,8 @@ Tokens = tuple[int, ...]
 ROW_NODES = 1024
 """Nodes of one prompt that a pass takes at most."""
 
-WORTH_A_PASS = 256
-"""Padding tokens that cost as much as another pass: beyond, rows of unlike lengths are read apart."""
+WORTH_A_PASS = {"cpu": 32, "cuda": 512}
+"""Tokens that cost as much time as a pass does beside its tokens, by device."""
 
 
 @dataclass(eq=False, slots=True)
@@ -77,6 +77,7 @@ class Forest:
         self.padding = 0
         """Tokens that they computed for nothing, to make rows of one length."""
         self._device = next(model.parameters()).device
+        self.worth_a_pass = WORTH_A_PASS[self._device.type]
         self._alphabet = torch.tensor(layout.alphabet, device=self._device)
         self._column = {token: k for k, token in enumerate(layout.alphabet)}
         self.roots = [Node(-1, None, AnswerState(), layout.where(each.ids)[:, -1], cost=0.0) for each in prompts]
@@ -193,7 +194,7 @@ class Forest:
         for k in sorted(rows, key=lambda k: -len(rows[k])):
             widest = len(rows[parts[-1][0]]) if parts else 0
             padding += widest - len(rows[k])
-            if not parts or padding > WORTH_A_PASS or widest * (len(parts[-1]) + 1) > self._pass_tokens:
+            if not parts or padding > 2 * self.worth_a_pass or widest * (len(parts[-1]) + 1) > self._pass_tokens:
                 parts.append([])
                 padding = 0
             parts[-1].append(k)

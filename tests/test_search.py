@@ -124,6 +124,34 @@ def test_where_nothing_passes_the_threshold_the_best_path_is_kept(grid_model: to
         assert best.log_probability == pytest.approx(total, abs=1e-3)
 
 
+def test_a_hopeless_path_is_given_up_but_never_the_likeliest_of_all(grid_model: torch.nn.Module) -> None:
+    asked = some_prompts(GRID16, 6)
+    whole = search.search(Forest(grid_model, GRID16, asked), range(6), {}, 1.0, NEVER)
+    costs = [-each.proposals[0].log_probability for each in whole]
+    middle, cheap = float(np.median(costs)), min(costs) / 2
+    forest = Forest(grid_model, GRID16, asked)
+    some = search.search(forest, range(6), {}, 1.0, NEVER, hopeless=middle)
+    for each, full, cost in zip(some, whole, costs, strict=True):
+        assert [grid_key(p.answer) for p in each.proposals] == [
+            grid_key(p.answer) for p in full.proposals if cost <= middle
+        ]
+        assert each.exhaustive, "nothing above the threshold was missed"
+    assert 0 < sum(len(each.proposals) for each in some) < 6
+    [least] = [p for each in search.search(forest, range(6), {}, 1.0, NEVER, hopeless=cheap) for p in each.proposals]
+    assert not least.above
+    assert -least.log_probability < max(costs)
+
+
+def test_drafts_reach_as_far_as_they_are_right_and_passes_are_dear() -> None:
+    trusted, doubted = search.Trust(), search.Trust()
+    for _ in range(100):
+        trusted.told(0.99)
+        doubted.told(0.3)
+    assert doubted.reach(2.0) <= 1 < trusted.reach(2.0) < trusted.reach(30.0)
+    assert doubted.reach(30.0) > doubted.reach(0.5)
+    assert trusted.reach(1e9) == search.MOST_AHEAD
+
+
 def test_drafts_and_little_memory_change_nothing_that_is_found(grid_model: torch.nn.Module) -> None:
     for seed in range(4):
         plain = agrees(grid_model, GRID16, 0.02, seed)
