@@ -64,6 +64,16 @@ LAW = {
         "torch transformers peft bitsandbytes safetensors",
         later="unsloth",
     ),
+    # level 1w and 3w: programs that a language model writes, and the processes that they run in
+    "programs": room("tasks budget"),
+    "confinement": room(),
+    "frames": room(),
+    "forkserver": room("confinement frames"),
+    "sandbox": room("tasks budget confinement forkserver"),
+    "dialogue": room("tasks"),
+    "induction": room("tasks budget programs dialogue sandbox"),
+    "forcing": room("dialogue"),
+    "writer": room("tasks budget config dialogue forcing llm", "torch transformers"),
     # level 3 and 4: the algorithm, and the run over all tasks
     "candidates": room("tasks budget config engine voting"),
     "solve": room("tasks budget config views prompts lessons engine voting candidates"),
@@ -178,7 +188,8 @@ TRUTH = {"Solutions", "read_solutions", "public_set"}
 
 SOLVERS = [
     "views", "prompts", "lessons", "voting", "engine", "finetune", "cache", "trie", "search", "decoding", "merging",
-    "gridlm", "llm", "candidates", "solve",
+    "gridlm", "llm", "candidates", "solve", "programs", "confinement", "frames", "forkserver", "sandbox", "dialogue",
+    "induction", "forcing", "writer",
 ]  # fmt: skip
 """The modules between a task and its attempts."""
 
