@@ -4,6 +4,9 @@ python -m submission run                                   # public tasks, the e
 python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
 python -m submission score OUT --solutions FILE --revote kgmon
 python -m submission report OUT
+python -m submission check --model DIR --preset l4x4       # is this machine fit for it?
+python -m submission shrink --model DIR --layout numpy --out DIR --nf4
+python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006
 python -m submission bench scaling --tasks 60 --minutes 5,10,20
 python -m submission pretrain --minutes 60 --rearc re_arc.npz --out DIR
@@ -17,31 +20,22 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from submission.config import EMBEDDED, PRESETS, Initial, Pretraining, preset, with_changes
-from submission.tasks import (
-    PUBLIC_SETS,
-    BadInput,
-    Solutions,
-    Task,
-    public_set,
-    read_challenges,
-    read_solutions,
-)
+from submission.arguments import HELD_OUT, PANEL, training_fields
+from submission.arguments import parser as _parser
+from submission.config import Initial, Pretraining, Settings, preset, with_changes
+from submission.tasks import BadInput, Solutions, Task, public_set, read_challenges, read_solutions
 
 if TYPE_CHECKING:
     from submission import corpus
 
 T = TypeVar("T")
 
-HELD_OUT = "held-out"
-"""The set, beside the public ones, by which settings are chosen: training tasks that no training has seen."""
-
-PANEL = 24
-"""Tasks of a public set that are run by default: the cheapest, by prompt length."""
+BENCH = 10
+"""Tasks that a bench takes by default: the cheapest."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Both interrupts end a run alike: tidily.
     try:
-        result: int = options.command(options)
-        return result
+        return COMMANDS[options.command](options)
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2
@@ -152,15 +145,10 @@ def _pretrain(options: argparse.Namespace) -> int:
 
 def _chosen(kind: type[T], options: argparse.Namespace) -> T:
     """Training settings with what the command line names; what is not for this kind of training is refused."""
-    given = {name: value for name in _training_fields() if (value := vars(options)[name]) is not None}
+    given = {name: value for name in training_fields() if (value := vars(options)[name]) is not None}
     if foreign := sorted(set(given) - set(get_type_hints(kind))):
         raise BadInput(f"--{foreign[0].replace('_', '-')} is {'not ' * bool(options.base)}for --base")
     return kind(**given)
-
-
-def _training_fields() -> dict[str, Any]:
-    """The settings of both kinds of training, with their types."""
-    return {**get_type_hints(Pretraining), **get_type_hints(Initial)}
 
 
 def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.Corpus:
@@ -180,136 +168,103 @@ def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
-    from submission import bench, race
     from submission.journal import write_json
 
     settings = with_changes(preset(options.preset), options.set)
-    rows: list[Any]
-    if options.name == "scaling":
-        from submission import scaling
-        from submission.run import Run
-
-        tasks, solutions = _tasks(options)
-        if solutions is None:
-            raise BadInput("bench scaling counts solved tasks: name a set whose solutions are known")
-        out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling"
-        job = Run(out, options.model, settings, options.seed, workers=options.workers)
-        points = scaling.measured(job, tasks, solutions, [60 * each for each in options.minutes], print)
-        print(*scaling.table(points), sep="\n")
-        rows = [asdict(each) for each in points]
-    elif options.name == "ttt":
-        outcomes = bench.ttt(options.model, settings, ["", *options.attempt], options.tasks, options.seed)
-        print(bench.table(outcomes))
-        rows = [asdict(each) for each in outcomes]
-    elif options.shape is not None:
-        from submission import shaped
-        from submission.llm import device
-
-        measured, text = shaped.report(
-            options.shape, device(settings.model.device), shaped.VIEWS, settings.search.threshold,
-            settings.search.megabytes,
-        )  # fmt: skip
-        print(text)
-        rows = [asdict(each) for each in measured]
-    else:
-        tasks, _ = _tasks(options)
-        scoring = options.name == "scoring"
-        print(race.HEAD)
-        run = race.races(
-            options.model, settings, tasks, options.seed, lambda each: print(race.line(each, scoring), flush=True)
-        )
-        print(race.totals(run, scoring))
-        rows = [asdict(each) for each in run]
+    if options.tasks is None and options.name != "plan":
+        options.tasks = BENCH
+    rows = BENCHES["shape" if options.shape else options.name](options, settings)
     if options.json is not None:
         write_json(options.json, rows, indent=1)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m submission", description="An ARC Prize solver.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def _bench_scaling(options: argparse.Namespace, settings: Settings) -> Any:
+    from dataclasses import asdict
 
-    run = commands.add_parser("run", help="solve tasks and write submission.json")
-    run.set_defaults(command=_run)
-    _source(run)
-    which = run.add_mutually_exclusive_group()
-    which.add_argument("--tasks", type=_count, help=f"the N cheapest tasks (public sets: {PANEL} by default)")
-    which.add_argument("--only", help="these task ids, separated by commas")
-    clock = run.add_mutually_exclusive_group()
-    clock.add_argument("--hours", type=_positive, help="wall time of the run")
-    clock.add_argument("--minutes", type=_positive, help="wall time of the run")
-    run.add_argument("--model", type=Path, default=EMBEDDED, help="a model folder (default: the embedded model)")
-    run.add_argument("--preset", default="laptop", help=f"settings: {', '.join(PRESETS)}")
-    run.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change one setting")
-    run.add_argument("--out", type=Path, help="output folder (default: runs/<time>-<data>)")
-    run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--workers", type=_count, default=0, help="processes (default: one a GPU, or one a CPU core)")
-    run.add_argument("--ray", metavar="ADDRESS", help="work on this Ray cluster; auto: on the one there is, or here")
-    again = run.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
-    again.add_argument("--fresh", action="store_true", help="begin anew in a folder that holds a run")
+    from submission import scaling
+    from submission.run import Run
 
-    score = commands.add_parser("score", help="score a submission against solutions")
-    score.set_defaults(command=_score)
-    score.add_argument("out", type=Path, help="a run's folder, or a submission.json")
-    _source(score)
-    score.add_argument("--revote", metavar="RULE", help="what another voting rule would have scored")
-
-    report = commands.add_parser("report", help="write report.html of a run anew")
-    report.set_defaults(command=_report)
-    report.add_argument("out", type=Path, help="a run's folder")
-    _source(report)
-
-    bench = commands.add_parser("bench", help="measure settings, and the search against others")
-    bench.set_defaults(command=_bench, challenges=None, solutions=None, only=None)
-    bench.add_argument(
-        "name", choices=["ttt", "search", "scoring", "scaling"],
-        help="ttt: how likely true answers are after training; search, scoring: ours against the field's; "
-        "scaling: solved tasks against seconds, by schedule",
-    )  # fmt: skip
-    bench.add_argument("--tasks", type=_count, default=10, help="the N shortest (default: 10)")
-    bench.add_argument("--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval", help="not for ttt: held-out")
-    bench.add_argument("--shape", choices=["8b", "tiny"], help="search: random weights of this shape, scripted answers")
-    bench.add_argument("--try", action="append", default=[], dest="attempt", metavar="SECTION.FIELD=VALUE,...")
-    bench.add_argument("--model", type=Path, default=EMBEDDED)
-    bench.add_argument("--preset", default="laptop")
-    bench.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE")
-    bench.add_argument("--seed", type=int, default=0)
-    bench.add_argument("--minutes", type=_minutes, default=[2.0, 5.0, 10.0], help="scaling: as 2,5,10 (the default)")
-    bench.add_argument("--workers", type=_count, default=0, help="scaling: processes, as in run")
-    bench.add_argument("--out", type=Path, help="scaling: a folder for the runs (default: runs/<time>-scaling)")
-    bench.add_argument("--json", type=Path, help="write the figures here as well")
-
-    train = commands.add_parser("pretrain", help="train the embedded model, or fine-tune a large base, on many tasks")
-    train.set_defaults(command=_pretrain)
-    train.add_argument("--out", type=Path, required=True)
-    train.add_argument("--base", type=Path, help="fine-tune this causal language model instead, by a LoRA on 4 bits")
-    train.add_argument("--resume", action="store_true", help="go on from OUT/trunk")
-    train.add_argument("--rearc", type=Path, help="RE-ARC packed as .npz; without it, the public training tasks alone")
-    train.add_argument("--generated", type=_count, default=100, help="pairs of each made-up family (default: 100)")
-    named = "public sets, or files CHALLENGES[:SOLUTIONS], separated by commas"
-    train.add_argument("--train-on", default="arc1-train,arc2-train", help=f"{named} (default: %(default)s)")
-    train.add_argument("--against", default="arc1-eval,arc2-eval", help=f"never train on a pair of these {named}")
-    train.add_argument("--select", type=Path, metavar="MODEL", help="draw what this model finds hard, see selection")
-    train.add_argument("--threads", type=_count, default=0)
-    for name, kind in _training_fields().items():
-        option = f"--{name.replace('_', '-')}"
-        if kind is bool:
-            train.add_argument(option, action=argparse.BooleanOptionalAction)
-        else:
-            train.add_argument(option, type=str if get_args(kind) else kind, choices=get_args(kind) or None)
-    return parser
+    tasks, solutions = _tasks(options)
+    if solutions is None:
+        raise BadInput("bench scaling counts solved tasks: name a set whose solutions are known")
+    out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling"
+    job = Run(out, options.model, settings, options.seed, workers=options.workers)
+    points = scaling.measured(job, tasks, solutions, [60 * each for each in options.minutes], print)
+    print(*scaling.table(points), sep="\n")
+    return [asdict(each) for each in points]
 
 
-def _source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--challenges", type=Path, help="a challenges file, as on Kaggle")
-    parser.add_argument("--solutions", type=Path, help="its solutions, for scoring only")
-    parser.add_argument(
-        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval",
-        help="a public set, or the training tasks that the embedded model has not seen (default: arc1-eval)",
-    )  # fmt: skip
+def _bench_ttt(options: argparse.Namespace, settings: Settings) -> Any:
+    from dataclasses import asdict
+
+    from submission import bench
+
+    outcomes = bench.ttt(options.model, settings, ["", *options.attempt], options.tasks, options.seed)
+    print(bench.table(outcomes))
+    return [asdict(each) for each in outcomes]
+
+
+def _bench_shape(options: argparse.Namespace, settings: Settings) -> Any:
+    from dataclasses import asdict
+
+    from submission import shaped
+    from submission.llm import device
+
+    where, how = device(settings.model.device), settings.search
+    measured, text = shaped.report(options.shape, where, shaped.VIEWS, how.threshold, how.megabytes)
+    print(text)
+    return [asdict(each) for each in measured]
+
+
+def _bench_race(options: argparse.Namespace, settings: Settings) -> Any:
+    from dataclasses import asdict
+
+    from submission import race
+
+    tasks, _ = _tasks(options)
+    scoring = options.name == "scoring"
+    print(race.HEAD)
+    run = race.races(
+        options.model, settings, tasks, options.seed, lambda each: print(race.line(each, scoring), flush=True)
+    )
+    print(race.totals(run, scoring))
+    return [asdict(each) for each in run]
+
+
+def _bench_plan(options: argparse.Namespace, settings: Settings) -> Any:
+    from submission import plan
+
+    tasks, _ = _tasks(options)
+    made = plan.planned_run(tasks, options.model, settings, options.preset, options.workers, options.hours)
+    print(*plan.table(made, options.hours), sep="\n")
+    return plan.as_json(made)
+
+
+BENCHES: dict[str, Callable[[argparse.Namespace, Settings], Any]] = {
+    "ttt": _bench_ttt, "search": _bench_race, "scoring": _bench_race, "scaling": _bench_scaling, "shape": _bench_shape,
+    "plan": _bench_plan,
+}  # fmt: skip
+
+
+def _check(options: argparse.Namespace) -> int:
+    from submission import preflight
+
+    settings = with_changes(preset(options.preset), options.set)
+    findings = []
+    for each in preflight.check(options.model, settings, options.preset):
+        findings.append(each)
+        print(preflight.line(each), flush=True)
+    return 0 if preflight.passed(findings) else 1
+
+
+def _shrink(options: argparse.Namespace) -> int:
+    from submission.llm import device
+    from submission.shrink import shrink
+
+    layout = shrink(options.model, options.out, options.layout, options.nf4, device(options.device))
+    print(f"{options.out}: layout {layout.name}")
+    return 0
 
 
 def _tasks(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | None]:
@@ -382,22 +337,10 @@ def _tell(summary: dict[str, Any]) -> None:
             print(f"{name:18} {summary[name]:.4g}")
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return value
-
-
-def _minutes(text: str) -> list[float]:
-    return [_positive(each) for each in text.split(",")]
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be above 0")
-    return value
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run, "score": _score, "report": _report, "check": _check, "shrink": _shrink, "bench": _bench,
+    "pretrain": _pretrain,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -31,6 +31,12 @@ class Model:
     """auto: the GPU, if there is one."""
     threads: int = 0
     """CPU threads of the worker; 0 leaves it to torch."""
+    layout: Literal["auto", "architects", "chat16", "grid16", "numpy"] = "auto"
+    """How a task is written for this model, see `prompts`; auto: as the checkpoint's files tell."""
+    backend: Literal["native", "unsloth"] = "native"
+    """What loads the model: transformers and bitsandbytes, or unsloth where it is installed (CUDA only)."""
+    gigabytes: float = 0.0
+    """Memory of the device (10^9 bytes) that is planned with, see `memory`; 0 for what it has."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,10 @@ class Adapt:
     """Training stops when the mean loss of the last 8 steps is below this (nats a token)."""
     share: float = 0.6
     """Training takes at most this share of a task's time."""
-    checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, a third more time."""
+    checkpointing: Literal["auto", "on", "off"] = "auto"
+    """Recompute activations in the backward pass: less memory, a third more time. auto: where a task needs it."""
+    ends: bool = False
+    """A LoRA on embeddings and head as well; such a model is never searched through dense matrices."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +153,7 @@ class Settings:
         for name in ("rate", "alpha", "clip"):
             _require(0 < asdict(self.adapt)[name] < float("inf"), f"adapt.{name} must be above 0 and finite")
         _require(0 <= self.adapt.warmup <= 1, "adapt.warmup must lie between 0 and 1")
+        _require(0 <= self.model.gigabytes < math.inf, "model.gigabytes must be at least 0 and finite")
         _require(self.model.context >= 1024, "model.context must be at least 1024: a 30x30 answer takes 930 tokens")
         for name, least in {
             "search.views": 1, "lessons.copies": 1, "lessons.most": 1, "adapt.batch": 1, "adapt.rank": 0,
@@ -243,7 +252,7 @@ class Initial(Training):
     """The LoRA product is scaled by alpha / sqrt(rank)."""
     four_bit: bool = True
     """The frozen blocks in NF4 (QLoRA), or in 16 bits."""
-    checkpointing: bool = True
+    checkpointing: Literal["on", "off"] = "on"
     """Recompute activations in the backward pass: less memory, a third more time."""
 
     def __post_init__(self) -> None:
@@ -301,7 +310,7 @@ PRESETS = {
         search=Search(megabytes=512.0),
         time=Time(seconds=120.0),
     ),
-    "t4x2": Settings(adapt=Adapt(checkpointing=True), search=Search(megabytes=6000.0)),
-    "l4x4": Settings(adapt=Adapt(checkpointing=True), search=Search(megabytes=12000.0)),
+    "t4x2": Settings(search=Search(megabytes=6000.0)),
+    "l4x4": Settings(search=Search(megabytes=12000.0)),
 }
 """laptop: the embedded model on two CPU cores. t4x2, l4x4: an 8B on Kaggle's machines, PoE's published recipe."""

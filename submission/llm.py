@@ -13,29 +13,37 @@ import platform
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import bitsandbytes
+import psutil
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils.logging import disable_progress_bar
 
-from submission import decoding, finetune, search
+from submission import attention, decoding, finetune, memory, search
 from submission.budget import Deadline
-from submission.config import Adapt, Model, Search
+from submission.config import Adapt, Model, Search, Settings
 from submission.engine import Fit, Found, Question, Scores
 from submission.gridlm import GridLM
 from submission.merging import Twin, dense_bytes
-from submission.prompts import CHAT16, NAMED, Layout, Row, architects, numpy_layout
+from submission.prompts import CHAT16, NAMED, Layout, Row, architects, numpy_layout, read_layout, vocabulary
 from submission.tasks import BadInput, Grid, generator
 from submission.trie import Forest
 
 logger = logging.getLogger(__name__)
 
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ENDS = ["embed_tokens", "lm_head"]
+"""What a LoRA can be put on, by transformers' names, which Llama, Mistral and Qwen3 share."""
+
+TORCHAO = (0, 16)
+"""The oldest torchao that peft bears (from its 0.19 on); with an older one, such as Kaggle's, it adapts nothing."""
 
 
 class LanguageModel:
@@ -51,9 +59,14 @@ class LanguageModel:
         self.device = device(settings.device)
         self.adapt_settings = adapt
         self.search_settings = budget
+        self._shape = memory.shape_of(path)
+        self._room = room(settings, self.device)
+        self._settings = Settings(model=settings, adapt=adapt, search=budget)
+        self.layout: Layout = layout_of(path, settings.layout)
         base = load_base(path, settings, self.device)
-        self.layout: Layout = layout_of(path)
-        self._twin = Twin(base) if 0 < dense_bytes(base) <= settings.dense_megabytes * 1e6 else None
+        dense = 0 if adapt.ends else dense_bytes(base)
+        self._twin = Twin(base) if 0 < dense <= settings.dense_megabytes * 1e6 else None
+        self.base = base
         self.model: nn.Module = with_adapter(base, adapt, seed) if adapt.rank else base
         self.model.eval()
         self._adapter = [p for p in self.model.parameters() if p.requires_grad]
@@ -65,11 +78,18 @@ class LanguageModel:
         self._forest = None
         if not self._adapter or not rows:
             return Fit(0, (), 0.0, "off")
+        recomputing(self.base, self.recomputes(rows))
         rng = generator(seed, "finetune")
         fit = finetune.finetune(self.model, self.layout, rows, self.adapt_settings, until, rng)
         if fit.stopped == "not finite":
             self.forget()
         return fit
+
+    def recomputes(self, rows: Sequence[Row]) -> bool:
+        """Whether training on these rows computes activations again: as the settings say, or as memory asks for."""
+        width = compute_dtype(self._settings.model.dtype, self.device).itemsize
+        longest = max(len(each.ids) for each in rows)
+        return memory.planned(self._shape, self._settings, width, longest, self._room).checkpointing
 
     def propose(
         self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int
@@ -99,9 +119,16 @@ class LanguageModel:
         if self._forest is None or self._forest[0] is not questions:
             self._forest = None
             prompts = [each.prompt for each in questions]
+            self._require_sight(max((len(each.ids) for each in prompts), default=0))
             reader = self._twin.follow(self.model) if self._twin else self.model
             self._forest = questions, Forest(reader, self.layout, prompts, self.search_settings.megabytes)
         return self._forest[1]
+
+    def _require_sight(self, longest: int) -> None:
+        """BadInput where attention looks back over a window only: a trie's masks would let it see more than that."""
+        window = self._shape.window
+        if window is not None and longest + self.layout.longest_answer > window:
+            raise BadInput(f"a prompt of {longest} tokens: this model looks back {window} only; lower model.context")
 
     def forget(self) -> None:
         """Reset the adapter in place to its first weights: the base model, bit for bit."""
@@ -121,16 +148,42 @@ def give_back_memory() -> None:
 
 
 def load_base(path: Path, settings: Model, where: str) -> Any:
-    """The frozen base model of a checkpoint folder, its blocks in NF4 unless `four_bit` is off."""
+    """The frozen base model of a checkpoint folder, its blocks in NF4 unless `four_bit` is off.
+
+    A checkpoint in 16 bits is quantized as it is read, one that is in NF4 stays as it is. BadInput where the folder
+    holds no whole model, or one that cannot be worked with.
+    """
     disable_progress_bar()
     if not (path / "config.json").is_file():
         raise BadInput(f"{path}: there is no config.json, so this is not a model folder")
-    config = AutoConfig.from_pretrained(path, local_files_only=True)
+    try:
+        config = AutoConfig.from_pretrained(path, local_files_only=True)
+        require_nf4(path, config)
+        load = from_unsloth if settings.backend == "unsloth" else from_transformers
+        model = load(path, config, settings, where)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{path}: cannot be read as a model ({' '.join(str(error).split())})") from error
+    without_cpu_packing(model)
+    computing_in(model, compute_dtype(settings.dtype, where))
+    return model.requires_grad_(False)
+
+
+def require_nf4(path: Path, config: Any) -> None:
+    """BadInput where the checkpoint is quantized in another way: no adapter was ever tried on that."""
+    quantized = config.to_dict().get("quantization_config")
+    if quantized is not None and not (quantized.get("load_in_4bit") and quantized.get("bnb_4bit_quant_type") == "nf4"):
+        raise BadInput(f"{path}: is quantized otherwise than in bitsandbytes' NF4, which is all that can be adapted")
+
+
+def from_transformers(path: Path, config: Any, settings: Model, where: str) -> Any:
+    """The model as transformers loads it, quantized by bitsandbytes; no weight is left to chance."""
     dtype = compute_dtype(settings.dtype, where)
     options: dict[str, Any] = {
         "dtype": dtype,
         "device_map": {"": where},
-        "attn_implementation": "sdpa",
+        "attn_implementation": attention.implementation(
+            torch.cuda.get_device_capability() if where == "cuda" else None
+        ),
         "local_files_only": True,
         "use_safetensors": True,
     }
@@ -143,10 +196,32 @@ def load_base(path: Path, settings: Model, where: str) -> Any:
             llm_int8_skip_modules=["lm_head"],
         )
     family: Any = GridLM if config.model_type == "qwen3_vl_text" else AutoModelForCausalLM
-    model = family.from_pretrained(path, **options)
-    without_cpu_packing(model)
-    computing_in(model, dtype)
-    return model.requires_grad_(False)
+    model, told = family.from_pretrained(path, output_loading_info=True, **options)
+    if missing := sorted(told["missing_keys"]):
+        raise BadInput(f"{path}: {len(missing)} weights are not in its files, {missing[0]} for one")
+    return model
+
+
+def from_unsloth(path: Path, config: Any, settings: Model, where: str) -> Any:
+    """The model as unsloth loads it: its own kernels, on CUDA alone.
+
+    Unsloth allows neither every transformers nor a CPU, so it is imported here and nowhere
+    else. The adapter, its training and the search are the same as of the native backend.
+    """
+    if where != "cuda":
+        raise BadInput("model.backend=unsloth needs a CUDA GPU; model.backend=native does without one")
+    try:
+        from unsloth import FastLanguageModel
+    except (ImportError, NotImplementedError) as error:
+        raise BadInput(f"model.backend=unsloth: unsloth cannot be imported here ({error})") from error
+    model, _ = FastLanguageModel.from_pretrained(
+        str(path),
+        max_seq_length=settings.context,
+        dtype=compute_dtype(settings.dtype, where),
+        load_in_4bit=settings.four_bit,
+        local_files_only=True,
+    )
+    return model
 
 
 def without_cpu_packing(model: nn.Module) -> None:
@@ -192,39 +267,101 @@ def compute_dtype(wish: str, where: str) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.get_device_capability()[0] >= 8 else torch.float16
 
 
-def layout_of(path: Path) -> Layout:
-    """The layout that a checkpoint was trained with, told by its files."""
+def room(settings: Model, where: str) -> float:
+    """Bytes of memory that the model has to itself: what the settings say, the GPU's, or what the machine can spare."""
+    if settings.gigabytes:
+        return settings.gigabytes * 1e9
+    if where == "cpu":
+        return float(psutil.virtual_memory().available)
+    return float(torch.cuda.get_device_properties(0).total_memory)
+
+
+def layout_of(path: Path, wish: str = "auto") -> Layout:
+    """The layout that a checkpoint was trained with: told by its files, or the one wished for, if that fits.
+
+    Without an `arc_layout` in its config a vocabulary of 16 means chat16, one of up to 255 (cut to characters)
+    architects, and a whole one numpy. BadInput where the layout does not fit the vocabulary or the tokenizer.
+    """
     config = json.loads((path / "config.json").read_text())
-    if config.get("arc_layout") in NAMED:
-        return NAMED[config["arc_layout"]]
-    if config.get("vocab_size") == 16:
-        return CHAT16
-    tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    encode: Callable[[str], list[int]] = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    size = config["vocab_size"]
+    told = config.get("arc_layout", (wish if wish in NAMED else CHAT16.name) if size == 16 else None)
     try:
-        if config["vocab_size"] < 256:
-            return architects(encode, tokenizer.bos_token_id, tokenizer.eos_token_id, pad)
-        return numpy_layout(encode, pad)
+        layout = read_layout(told) if told is not None else spoken_layout(path, wish, size)
     except ValueError as error:
         raise BadInput(f"{path}: none of the known layouts fits this checkpoint ({error})") from error
+    if wish not in ("auto", layout.name):
+        raise BadInput(f"model.layout={wish}, but {path} was made for layout {layout.name}")
+    if vocabulary(layout)[-1] >= size:
+        raise BadInput(f"{path}: layout {layout.name} writes id {vocabulary(layout)[-1]}, but there are only {size}")
+    return layout
+
+
+def spoken_layout(path: Path, wish: str, size: int) -> Layout:
+    """The layout in the words of a checkpoint's own tokenizer; ValueError where it has no such words."""
+    if wish in NAMED:
+        raise ValueError(f"{wish} has a vocabulary of 16, this one has {size}: shrink it first")
+    if not any(path.glob("tokenizer*")):
+        raise ValueError("it has neither a tokenizer nor an arc_layout")
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"its tokenizer cannot be read: {' '.join(str(error).split())}") from error
+    encode: Callable[[str], list[int]] = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    if eos is None or bos is None:
+        raise ValueError("its tokenizer names no beginning or no end of a text")
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos
+    if wish == "architects" or (wish == "auto" and size < 256):
+        return architects(encode, bos, eos, pad)
+    return numpy_layout(encode, pad)
 
 
 def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
-    """The base with a LoRA on all seven projections of each block; its first weights depend on the seed alone."""
-    if settings.checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        base.enable_input_require_grads()
+    """The base with a LoRA on all seven projections of each block, and on its ends if the settings say so.
+
+    Its first weights depend on the seed alone.
+    """
+    recomputing(base, settings.checkpointing == "on")
+    hide_old_torchao()
     lora = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         use_rslora=True,
         lora_dropout=0.0,
-        target_modules=PROJECTIONS,
+        target_modules=[*PROJECTIONS, *(ENDS if settings.ends else [])],
     )
     with torch.random.fork_rng(), warnings.catch_warnings():
         # peft asks for a method name that transformers has just deprecated.
         warnings.simplefilter("ignore", FutureWarning)
+        # That tied ends get an adapter each is what is wanted: neither is ever merged into the weights they share.
+        warnings.filterwarnings("ignore", message=".*tie_word_embeddings", category=UserWarning)
         torch.manual_seed(seed)
         adapted: nn.Module = get_peft_model(base, lora)
     return adapted
+
+
+def recomputing(base: Any, wanted: bool) -> None:
+    """Have the backward pass compute the activations of each block anew, or keep them; the gradient is the same."""
+    with warnings.catch_warnings():
+        # transformers 5.23 deprecates the only names that 5.0 knows.
+        warnings.simplefilter("ignore", FutureWarning)
+        if wanted == base.is_gradient_checkpointing:
+            return
+        if wanted:
+            base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        else:
+            base.gradient_checkpointing_disable()
+
+
+def hide_old_torchao() -> None:
+    """Keep an old torchao, which nothing here needs, from being found: peft would refuse to adapt anything.
+
+    Kaggle's image has torchao 0.10 beside peft 0.19. None in `sys.modules` is Python's own word for "not to be
+    imported"; to be dropped when the image has none, or a newer one.
+    """
+    try:
+        found = tuple(map(int, version("torchao").split(".")[:2]))
+    except PackageNotFoundError:
+        return
+    if found < TORCHAO:
+        sys.modules["torchao"] = None  # type: ignore[assignment]

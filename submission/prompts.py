@@ -12,9 +12,9 @@ the part that a model is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -262,7 +262,44 @@ GRID16 = replace(CHAT16, name="grid16", positions="grid")
 """chat16 with (segment, row, column) positions: the embedded model's layout."""
 
 NAMED = {layout.name: layout for layout in (CHAT16, GRID16)}
-"""The layouts that a checkpoint's config may name as its `arc_layout`."""
+"""The layouts that a checkpoint's config may name as its `arc_layout`; others it has to describe."""
+
+
+def described(layout: Layout) -> str | dict[str, Any]:
+    """What a checkpoint's config says of its layout as `arc_layout`: a name, or all of its fragments."""
+    return layout.name if layout.name in NAMED else asdict(layout)
+
+
+def read_layout(description: Any) -> Layout:
+    """The layout behind a config's `arc_layout`; ValueError where that is none."""
+    if isinstance(description, str) and description in NAMED:
+        return NAMED[description]
+    if not isinstance(description, dict) or set(description) != {each.name for each in fields(Layout)}:
+        raise ValueError(f"its arc_layout is neither one of {', '.join(NAMED)} nor a whole layout")
+    read: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list | tuple) else value for key, value in description.items()
+    }
+    layout = Layout(**read)
+    if len(set(layout.cells)) != len(layout.cells) or len(layout.cells) != 10:
+        raise ValueError("its arc_layout does not name ten ids for the ten colours")
+    return layout
+
+
+def renumbered(layout: Layout, kept: Sequence[int]) -> Layout:
+    """The same layout after a vocabulary was cut to the ids `kept`, which are numbered anew in that order."""
+    new = {old: k for k, old in enumerate(kept)}
+    value = {each.name: getattr(layout, each.name) for each in fields(Layout)}
+    cut: dict[str, Any] = {
+        key: tuple(new[token] for token in ids) for key, ids in value.items() if isinstance(ids, tuple)
+    }
+    return replace(layout, pad=new[layout.pad], **cut)
+
+
+def vocabulary(layout: Layout) -> tuple[int, ...]:
+    """Every id that the layout writes, in ascending order."""
+    written = [ids for each in fields(Layout) if isinstance(ids := getattr(layout, each.name), tuple)]
+    return tuple(sorted({layout.pad, *(token for ids in written for token in ids)}))
+
 
 PRE_PROMPT = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjklmnpqrstuvwxyz"
 """The letters, without I, O, i and o, that the Architects' models read before each task."""
@@ -332,7 +369,8 @@ def numpy_layout(encode: Encode, pad: int) -> Layout:
             cut.append(())
         else:
             cut[-1] = (*cut[-1], token)
-    if len(cut) != 6 * 4 + 1 or len(set(cells)) != 10:
+    # A tokenizer that has no word for a space or a bracket leaves it out without a word of its own.
+    if len(cut) != 6 * 4 + 1 or len(set(cells)) != 10 or not cut[1] or not cut[2]:
         raise ValueError("this tokenizer does not write each cell of a numpy grid as one token")
     bracket = len(encode("[[0")) - 1
     between, before_query = cut[8], cut[16]

@@ -47,7 +47,7 @@ def refusal(*changes: str) -> str:
 def test_false_is_false() -> None:
     assert with_changes(Settings(), ["model.four_bit=False"]).model.four_bit is False
     assert with_changes(Settings(), ["model.four_bit=True"]).model.four_bit is True
-    assert with_changes(Settings(), ["adapt.checkpointing=True"]).adapt.checkpointing is True
+    assert with_changes(Settings(), ["adapt.ends=True"]).adapt.ends is True
 
 
 def test_an_int_stays_an_int() -> None:

@@ -59,9 +59,11 @@ LAW = {
     "decoding": room(f"{LEVEL_0} prompts views engine trie search"),
     "merging": room("", "torch bitsandbytes"),
     "gridlm": room("prompts", "torch transformers"),
+    "memory": room("tasks config"),
+    "attention": room("", "torch transformers"),
     "llm": room(
-        f"{LEVEL_0} prompts engine finetune trie search decoding merging gridlm",
-        "torch transformers peft bitsandbytes safetensors",
+        f"{LEVEL_0} prompts engine finetune trie search decoding merging gridlm memory attention",
+        "torch transformers peft bitsandbytes safetensors psutil",
         later="unsloth",
     ),
     # level 1w and 3w: programs that a language model writes, and the processes that they run in
@@ -92,13 +94,17 @@ LAW = {
     "selection": room("tasks prompts corpus training gridlm", "torch"),
     "pretrain": room("tasks config prompts corpus training gridlm", "torch"),
     "initial": room("tasks config prompts corpus training llm merging", "torch transformers"),
+    "shrink": room("tasks config prompts llm initial", "torch safetensors"),
+    "preflight": room("tasks config prompts memory", "psutil", later="llm solve budget torch"),
+    "plan": room("tasks config prompts lessons memory", later="llm finetune budget engine views"),
     "bench": room(ALL),
     "race": room(ALL),
     "scaling": room("tasks config run"),
     "shaped": room(ALL, "torch transformers bitsandbytes"),
     "baselines": room("tasks prompts cache finetune", "torch"),
     # entry: arguments, then one import of what the command needs
-    "__main__": room("tasks config corpus", later=f"{ALL} torch"),
+    "arguments": room("tasks config"),
+    "__main__": room("tasks config arguments corpus", later=f"{ALL} torch"),
 }
 
 

@@ -20,7 +20,7 @@ from submission.prompts import CHAT16
 from submission.tasks import BadInput
 
 SMALL = Initial(
-    steps=120, tokens=1024, limit=100, warmup=3, rank=8, rate=2e-3, other_rate=1e-2, new_rules=0.0, checkpointing=False
+    steps=120, tokens=1024, limit=100, warmup=3, rank=8, rate=2e-3, other_rate=1e-2, new_rules=0.0, checkpointing="off"
 )
 
 
@@ -50,7 +50,7 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_learns_as_the_cpu_does(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
-    on_gpu = replace(SMALL, device="cuda", checkpointing=True)
+    on_gpu = replace(SMALL, device="cuda", checkpointing="on")
     assert initial(on_gpu, copying, tiny_line_model, tmp_path) < 0.3
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,16 +12,20 @@ import bitsandbytes
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from submission import llm
 from submission.budget import NEVER, Deadline
 from submission.config import Adapt, Model, Search
 from submission.engine import Question
 from submission.finetune import backward, batches, finetune, schedule
 from submission.gridlm import fresh
-from submission.llm import LanguageModel, layout_of
-from submission.prompts import CHAT16, GRID16, Layout, Row, padded, prompt, row
+from submission.llm import LanguageModel, from_unsloth, layout_of, load_base
+from submission.prompts import CHAT16, GRID16, Layout, Row, described, padded, prompt, row
+from submission.shrink import shrink
 from submission.tasks import BadInput, Pair, Task, generator, grid
 from submission.views import identity
+from tests.families import FAMILIES, miniature
 
 ADAPT = Adapt(rank=4, rate=3e-3, batch=4, warmup=0.1)
 
@@ -224,3 +231,157 @@ def test_a_batch_that_goes_through_the_model_in_parts_has_the_same_loss_and_grad
 def test_an_untrainable_model_trains_nothing(tiny_grid_model: Path) -> None:
     fit = finetune(engine(tiny_grid_model).model, GRID16, [], ADAPT, NEVER, generator(0))
     assert (fit.steps, fit.stopped) == (0, "done")
+
+
+# -- the families of large models, in miniature -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_goes_every_way(family: str, tmp_path: Path, small_task: Task) -> None:
+    """16 bits -> NF4 on load -> saved -> NF4 as it is; adapted, searched, scored, and forgotten bit for bit."""
+    half = miniature(tmp_path / "half", family)
+    model = Model(device="cpu", dense_megabytes=0)
+    load_base(half, Model(device="cpu"), "cpu").save_pretrained(tmp_path / "nf4")
+    lessons = [row(CHAT16, small_task.demonstrations, 4096)] * 8
+    asked, answers = questions(small_task, CHAT16), [grid(small_task.tests[0][::-1]), grid([[3]])]
+    told = {}
+    for folder in (half, tmp_path / "nf4"):
+        engine = LanguageModel(folder, model, ADAPT, Search(threshold=1.0, views=2))
+        quantized = [m for m in engine.model.modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
+        assert len(quantized) == 2 * 7
+        before = engine.score(asked[:], answers, 2, NEVER).log_p
+        fit = engine.adapt(lessons, NEVER, seed=0)
+        assert fit.stopped == "done" and fit.steps == 2
+        found = engine.propose(asked[:], [0], answers, Deadline(40.0, iter(range(1000)).__next__), 0)
+        adapted = engine.score(asked[:], answers, 2, NEVER).log_p
+        assert not np.array_equal(adapted, before)
+        engine.forget()
+        assert np.array_equal(engine.score(asked[:], answers, 2, NEVER).log_p, before)
+        told[folder.name] = before, adapted, fit.losses, len(found)
+    for one, other in zip(told["half"], told["nf4"], strict=True):
+        assert np.array_equal(one, other), "a checkpoint saved in NF4 is what it was when it was saved"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_lora_on_the_ends_learns_and_is_forgotten(family: str, tmp_path: Path, small_task: Task) -> None:
+    adapt = replace(ADAPT, ends=True, batch=2)
+    engine = LanguageModel(miniature(tmp_path, family), Model(device="cpu"), adapt, Search())
+    names = [name for name, p in engine.model.named_parameters() if p.requires_grad]
+    assert sum("embed_tokens" in name or "lm_head" in name for name in names) == 4
+    weights = {name: p.clone() for name, p in engine.base.named_parameters()}
+    asked, answers = questions(small_task, CHAT16), [grid([[1, 2]]), grid([[3]])]
+    before = engine.score(asked[:], answers, 2, NEVER).log_p
+    assert engine.forest(asked).model is engine.model, "never through matrices that lack what the ends have learned"
+    engine.adapt([row(CHAT16, small_task.demonstrations, 4096)] * 20, NEVER, seed=0)
+    ends = [name for name in names if "embed_tokens" in name or "lm_head" in name]
+    now = dict(engine.model.named_parameters())
+    first = {name: p for name, p in zip(names, engine._first, strict=True)}
+    assert all(not torch.equal(now[name], first[name]) for name in ends), "all of the ends' adapters learn"
+    assert not np.allclose(engine.score(asked[:], answers, 2, NEVER).log_p, before, atol=1e-3)
+    engine.forget()
+    assert np.array_equal(engine.score(asked[:], answers, 2, NEVER).log_p, before)
+    assert all(torch.equal(p, weights[name]) for name, p in engine.base.named_parameters())
+
+
+@pytest.mark.parametrize("layout", ["architects", "numpy"])
+@pytest.mark.parametrize("shrunk", [False, True])
+def test_a_checkpoint_answers_in_its_own_layout(
+    layout: Literal["architects", "numpy"], shrunk: bool, tmp_path: Path, small_task: Task
+) -> None:
+    folder = miniature(tmp_path / "whole", "llama-3.1", layout)
+    if shrunk:
+        shrink(folder, tmp_path / "small", layout, nf4=True)
+        folder = tmp_path / "small"
+    engine = LanguageModel(folder, Model(device="cpu", layout=layout), ADAPT, Search(threshold=1.0))
+    assert engine.layout.name == layout
+    fit = engine.adapt([row(engine.layout, small_task.demonstrations, 4096)] * 40, NEVER, seed=0)
+    assert fit.losses[-1] < fit.losses[0]
+    asked = questions(small_task, engine.layout)[:1]
+    assert np.isfinite(engine.score(asked, [grid([[1, 2]])], 1, NEVER).log_p).all()
+
+
+def test_auto_takes_characters_for_architects_and_a_whole_vocabulary_for_numpy(tmp_path: Path) -> None:
+    assert layout_of(miniature(tmp_path / "a", "minitron", "architects")).name == "architects"
+    assert layout_of(miniature(tmp_path / "n", "llama-3.1", "numpy")).name == "numpy"
+    assert layout_of(miniature(tmp_path / "c", "qwen3")) is CHAT16
+    assert layout_of(tmp_path / "c", "grid16") is GRID16
+
+
+@pytest.mark.parametrize(
+    ("made", "wish", "told"),
+    [
+        ("numpy", "chat16", "shrink it first"),
+        ("chat16", "architects", "made for layout chat16"),
+        ("architects", "numpy", "each cell of a numpy grid"),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_refused_in_a_sentence(made: str, wish: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=told):
+        layout_of(miniature(tmp_path, "llama-3.1", made), wish)
+
+
+def test_a_layout_that_is_none_is_refused(tmp_path: Path) -> None:
+    folder = miniature(tmp_path, "llama-3.1")
+    config = json.loads((folder / "config.json").read_text())
+    whole = described(replace(CHAT16, name="other"))
+    assert isinstance(whole, dict)
+    for wrong, told in (
+        ("nothing", "neither one of"), (["chat16"], "neither one of"), ({"name": "x"}, "neither one of"),
+        (whole | {"cells": [1, 2]}, "ten ids"), (whole | {"pad": 16}, "there are only 16"),
+    ):  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(config | {"arc_layout": wrong}))
+        with pytest.raises(BadInput, match=told):
+            layout_of(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"arc_layout": whole}))
+    assert layout_of(folder) == replace(CHAT16, name="other")
+
+
+def test_weights_that_are_cut_short_or_missing_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    cut = miniature(tmp_path / "cut", "llama-3.1") / "model.safetensors"
+    cut.write_bytes(cut.read_bytes()[:-64])
+    with pytest.raises(BadInput, match="cannot be read as a model"):
+        engine(tmp_path / "cut")
+    less = miniature(tmp_path / "less", "llama-3.1") / "model.safetensors"
+    tensors = load_file(less)
+    del tensors["model.layers.1.self_attn.q_proj.weight"]
+    save_file(tensors, less, {"format": "pt"})
+    with pytest.raises(BadInput, match="1 weights are not in its files"):
+        engine(tmp_path / "less")
+    none = miniature(tmp_path / "none", "llama-3.1")
+    (none / "model.safetensors").unlink()
+    with pytest.raises(BadInput, match="cannot be read as a model"):
+        engine(none)
+
+
+def test_another_quantization_is_refused(tmp_path: Path) -> None:
+    folder = miniature(tmp_path, "llama-3.1")
+    config = json.loads((folder / "config.json").read_text())
+    eight = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": eight}))
+    with pytest.raises(BadInput, match="otherwise than in bitsandbytes' NF4"):
+        engine(folder)
+
+
+def test_unsloth_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
+    folder = miniature(tmp_path, "llama-3.1")
+    with pytest.raises(BadInput, match="needs a CUDA GPU"):
+        LanguageModel(folder, Model(device="cpu", backend="unsloth"), ADAPT, Search())
+    with pytest.raises(BadInput, match="cannot be imported here"):
+        from_unsloth(folder, None, Model(backend="unsloth"), "cuda")
+
+
+def test_a_window_of_attention_is_never_asked_to_look_further(tmp_path: Path, small_task: Task) -> None:
+    folder = miniature(tmp_path, "minitron")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"sliding_window": 960}))
+    with pytest.raises(BadInput, match="looks back 960 only"):
+        engine(folder).score(questions(small_task, CHAT16), [grid([[1]])], 1, NEVER)
+
+
+def test_an_old_torchao_is_hidden_from_peft(monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, hidden in (("0.10.0", True), ("0.16.0+cu128", False), ("1.0", False)):
+        monkeypatch.setattr(llm, "version", lambda name, found=found: found)
+        monkeypatch.delitem(sys.modules, "torchao", raising=False)
+        llm.hide_old_torchao()
+        assert ("torchao" in sys.modules and sys.modules["torchao"] is None) == hidden
+    monkeypatch.delitem(sys.modules, "torchao", raising=False)

@@ -1,0 +1,126 @@
+"""An 8B's shape on a GPU, within the memory of Kaggle's: load, adapt on 64 rows, search 16 views, forget.
+
+    pytest tests/gpu -m gpu -s
+
+The weights are random, so the search runs through scripted logits (see `shaped`): every pass is computed whole.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from submission import memory, search, shaped
+from submission.budget import NEVER
+from submission.config import Settings, preset, with_changes
+from submission.llm import LanguageModel, recomputing
+from submission.prompts import CHAT16, Prompt, Row
+from submission.trie import Forest
+from tests.big import build
+
+GB = 1e9
+
+
+def one_task(folder: Path, settings: Settings, rows: int, length: int, views: int) -> dict[str, float]:
+    """Seconds of each stage with this checkpoint; asserts what has to hold on any device."""
+    took: dict[str, float] = {}
+
+    def stage(name: str, began: float) -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        took[name] = time.perf_counter() - began
+        return time.perf_counter()
+
+    began = time.perf_counter()
+    engine = LanguageModel(folder, settings.model, settings.adapt, settings.search)
+    began = stage("load", began)
+    rng = np.random.default_rng(0)
+    ids = torch.from_numpy(rng.integers(0, 10, (1, 64))).to(engine.device)
+
+    def logits() -> Any:
+        with torch.no_grad():
+            return engine.model(input_ids=ids, use_cache=False).logits
+
+    before = logits()
+    lessons = [Row(rng.integers(0, 10, length), np.arange(length) >= length // 2) for _ in range(rows)]
+    began = time.perf_counter()
+    fit = engine.adapt(lessons, NEVER, 0)
+    began = stage("adapt", began)
+    assert (fit.stopped, fit.steps) == ("done", rows)
+    assert not torch.equal(logits(), before)
+
+    scripted = shaped.Scripted(engine.model, shaped.PROMPT, shaped.script().to(engine.device))
+    prompts = [Prompt(rng.integers(0, 10, shaped.PROMPT), 0) for _ in range(views)]
+    began = time.perf_counter()
+    forest = Forest(scripted, CHAT16, prompts, settings.search.megabytes)
+    found = search.search(forest, range(views), {}, settings.search.threshold, NEVER)
+    stage("search", began)
+    assert all(each.exhaustive and each.proposals for each in found)
+    del forest
+    engine.forget()
+    assert torch.equal(logits(), before), "forgotten bit for bit"
+    return took
+
+
+@pytest.fixture(scope="session")
+def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Llama 3.1 8B's shape over the 16 ids of chat16, random, in NF4: 4 GB on disk."""
+    folder = tmp_path_factory.mktemp("big") / "model"
+    build(folder, 32, CHAT16)
+    return folder
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("name", "dtype"), [("t4x2", "float16"), ("l4x4", "auto")])
+def test_an_8b_does_a_task_within_the_memory_of_the_card(eight: Path, name: str, dtype: str) -> None:
+    room, there = memory.CARDS[name[:2]], torch.cuda.get_device_properties(0).total_memory
+    if there < room:
+        pytest.skip(f"this GPU has {there / GB:.1f} GB, fewer than the {room / GB:.1f} GB to be kept within")
+    settings = with_changes(preset(name), [f"model.gigabytes={room / GB}", f"model.dtype={dtype}", "adapt.converged=0"])
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(room / there)
+    torch.cuda.reset_peak_memory_stats()
+    try:
+        took = one_task(eight, settings, rows=64, length=1024, views=16)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    peak = torch.cuda.max_memory_reserved()
+    print(f"\n{name}: " + ", ".join(f"{k} {s:.1f} s" for k, s in took.items()) + f", peak {peak / GB:.1f} GB reserved")
+    assert peak <= room
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_plan_holds_what_training_takes(eight: Path, checkpointing: bool) -> None:
+    settings = with_changes(preset("l4x4"), [f"adapt.checkpointing={'on' if checkpointing else 'off'}"])
+    engine = LanguageModel(eight, settings.model, settings.adapt, settings.search)
+    recomputing(engine.base, checkpointing)
+    length = 4096 if checkpointing else 1024
+    lesson = Row(np.zeros(length, np.int64), np.arange(length) >= length // 2)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    engine.adapt([lesson] * 2, NEVER, 0)
+    made = memory.plan(memory.shape_of(eight), settings, 2, length, checkpointing)
+    held = made.weights + made.adapter + made.training
+    assert 0.5 * held < torch.cuda.max_memory_allocated() < held + made.reserve
+
+
+def test_the_task_that_the_gpu_is_given_runs_on_a_cpu_in_miniature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same steps, a few thousand weights: so that the test itself is known to be right before a GPU is paid for."""
+    from tests.families import miniature
+
+    monkeypatch.setattr(shaped, "PROMPT", 40)
+    monkeypatch.setattr(shaped, "SIDE", 4)
+    monkeypatch.setattr(shaped, "DOUBT_EVERY", 12)
+    settings = with_changes(Settings(), ["model.device=cpu", "model.dense_megabytes=0", "adapt.converged=0"])
+    took = one_task(miniature(tmp_path, "llama-3.1"), settings, rows=3, length=64, views=3)
+    assert set(took) == {"load", "adapt", "search"}
