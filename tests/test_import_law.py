@@ -83,6 +83,8 @@ LAW = {
     "workers": room(f"{LEVEL_0} engine solve schedule", "psutil", later="llm"),
     "cluster": room(f"{LEVEL_0} schedule workers", "ray"),
     "run": room(f"{LEVEL_0} prompts voting answers candidates engine report schedule workers", "tqdm", later="cluster"),
+    # Kaggle: before the wheels are there, and so with the image's packages alone
+    "kaggle": room("tasks"),
     # tools: as they need
     "report": room("tasks candidates voting answers journal"),
     "leaks": room("tasks views"),

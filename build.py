@@ -1,0 +1,123 @@
+"""Packaging for Kaggle.
+
+python build.py bundle --owner NAME --out DIR             # code, wheels, notebook, metadata, with the embedded model
+python build.py verify DIR                                 # all that can be checked without a network
+python build.py commands DIR                               # the calls of Kaggle's command line; nothing is pushed here
+python build.py model hf:REPO|PATH --out READY             # a large model: checked, safetensors only, with a manifest
+python build.py bundle --owner NAME --model READY --out DIR
+python build.py wheels                                     # download what the image lacks; --relock: resolve it anew
+
+Exit status: 0 done; 1 a bundle that is not right; 2 bad input, with one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bundling import wheels
+from bundling.commands import commands
+from bundling.folders import bundle
+from bundling.image import ACCELERATORS, PROFILES, Profile
+from bundling.model import prepared_model
+from bundling.names import COMPETITION, Names
+from bundling.verify import read_bundle, verify
+from submission.tasks import BadInput
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        result: int = options.command(options)
+        return result
+    except (BadInput, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _wheels(options: argparse.Namespace) -> int:
+    profile = Profile(options.profile)
+    if options.relock:
+        pins = wheels.resolve(profile)
+        profile.lock.write_text(wheels.lock_text(profile, pins), encoding="utf-8", newline="\n")
+        print(f"{profile.lock}: {len(pins)} wheels")
+    out = options.out or profile.folder
+    wheels.download(profile, out)
+    for path in sorted(out.glob("*.whl")):
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def _model(options: argparse.Namespace) -> int:
+    out = prepared_model(options.source, options.out, options.shrink, options.quantize)
+    for path in sorted(out.iterdir()):
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def _bundle(options: argparse.Namespace) -> int:
+    names = Names(
+        options.owner, options.name, options.competition, options.accelerator,
+        options.model_version if options.model else None, options.license,
+    )  # fmt: skip
+    print(*bundle(names, options.out, Profile(options.profile), options.wheels, options.model), sep="\n")
+    print(f"now: python build.py verify {options.out}; python build.py commands {options.out}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    wrong, notes = verify(options.folder)
+    print(*wrong, *notes, f"{options.folder}: {f'{len(wrong)} things are wrong' if wrong else 'is right'}", sep="\n")
+    return 1 if wrong else 0
+
+
+def _commands(options: argparse.Namespace) -> int:
+    print(commands(options.folder, read_bundle(options.folder)[0]), end="")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python build.py", description="Packaging for Kaggle.")
+    parts = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    of_wheels = parts.add_parser("wheels", help="download the locked wheels for Kaggle's image")
+    of_wheels.set_defaults(command=_wheels)
+    of_wheels.add_argument("--profile", choices=PROFILES, default="native")
+    of_wheels.add_argument("--relock", action="store_true", help="resolve anew against image.txt, and write the lock")
+    of_wheels.add_argument("--out", type=Path, help="(default: offline_wheels/<profile>)")
+
+    of_model = parts.add_parser("model", help="make a model folder ready")
+    of_model.set_defaults(command=_model)
+    of_model.add_argument("source", help="a folder, or hf:REPO")
+    of_model.add_argument("--out", type=Path, required=True)
+    of_model.add_argument("--shrink", metavar="LAYOUT", help="cut the vocabulary to the tokens of this layout")
+    of_model.add_argument("--quantize", action="store_true", help="turn the blocks into NF4")
+
+    of_bundle = parts.add_parser("bundle", help="make the folder that goes to Kaggle")
+    of_bundle.set_defaults(command=_bundle)
+    of_bundle.add_argument("--owner", required=True, help="Kaggle user name")
+    of_bundle.add_argument("--out", type=Path, required=True)
+    of_bundle.add_argument("--model", type=Path, help="what `build.py model` wrote (default: the embedded model)")
+    of_bundle.add_argument("--model-version", type=int, default=1, help="its version on Kaggle (default: 1)")
+    of_bundle.add_argument("--license", default="Apache 2.0", help="of the model, as Kaggle calls it (%(default)s)")
+    of_bundle.add_argument("--accelerator", choices=ACCELERATORS, default="l4x4")
+    of_bundle.add_argument("--competition", default=COMPETITION, help="(default: %(default)s)")
+    of_bundle.add_argument("--name", default="arc-submission", help="the notebook's slug (default: %(default)s)")
+    of_bundle.add_argument("--profile", choices=PROFILES, default="native")
+    of_bundle.add_argument("--wheels", type=Path, help="a folder of wheels (default: offline_wheels/<profile>)")
+
+    of_verify = parts.add_parser("verify", help="check a bundle")
+    of_verify.set_defaults(command=_verify)
+    of_verify.add_argument("folder", type=Path)
+
+    of_commands = parts.add_parser("commands", help="print the calls that push a bundle and submit it")
+    of_commands.set_defaults(command=_commands)
+    of_commands.add_argument("folder", type=Path)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
