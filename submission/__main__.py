@@ -69,8 +69,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.hours is not None:
         seconds = options.hours * 3600
     job = Run(
-        out, options.model, settings, options.seed, seconds, options.resume, options.fresh, options.workers, options.ray
-    )
+        out, options.model, settings, options.seed, seconds=seconds, resume=options.resume, fresh=options.fresh,
+        workers=options.workers, ray=options.ray, solvers=options.solvers,
+    )  # fmt: skip
     try:
         summary = run(job, tasks, solutions)
     except (Broken, OSError) as error:
@@ -94,7 +95,7 @@ def _score(options: argparse.Namespace) -> int:
     if not solutions:
         raise BadInput("there is nothing to score against: name a solutions file by --solutions")
     if options.revote:
-        rules = by_rule(_records(options.out, solutions), solutions)
+        rules = by_rule(_records(options.out, solutions, "network"), solutions)
         if options.revote not in NAMES:
             raise BadInput(f"no rule is called {options.revote!r}; there are {', '.join(NAMES)}")
         if options.revote not in rules:
@@ -108,6 +109,7 @@ def _score(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     import json
 
+    from submission.ensemble import joined
     from submission.report import write_report
 
     try:
@@ -115,7 +117,13 @@ def _report(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         raise BadInput(f"{options.out}: has no summary.json to report on ({error})") from None
     tasks, solutions = _tasks_of(options, _submission(options.out))
-    print(write_report(options.out, tasks, _records(options.out, tasks), summary, solutions))
+    network, programs = (_records(options.out, tasks, kind) for kind in ("network", "programs"))
+    how, trusted = summary["settings"]["vote"]["programs"], summary["settings"]["programs"]["trusted"]
+    known = {
+        name: joined(network.get(name), programs.get(name), how, trusted)
+        for name in tasks if name in network or name in programs
+    }  # fmt: skip
+    print(write_report(options.out, tasks, known, summary, solutions))
     return 0
 
 
@@ -315,10 +323,13 @@ def _tasks_of(options: argparse.Namespace, submission: dict[str, Any]) -> tuple[
     return _tasks(options)
 
 
-def _records(out: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+def _records(out: Path, names: Iterable[str], kind: str) -> dict[str, dict[str, Any]]:
+    """The journal of one kind of solver, unchecked: what is read here is only shown."""
     import json
 
-    paths = {name: out / "journal" / f"{name}.json" for name in names}
+    from submission.book import FOLDERS
+
+    paths = {name: out / FOLDERS[kind] / f"{name}.json" for name in names}
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
 
 

@@ -81,11 +81,11 @@ def coverage(records: Mapping[str, Mapping[str, Any]], solutions: Solutions) -> 
     among = total = 0
     for name, truth in solutions.items():
         total += len(truth)
-        tests = records[name]["tests"] if name in records else []
-        among += sum(
-            any(candidate["grid"] == answer.tolist() for candidate in test["candidates"])
-            for test, answer in zip(tests, truth, strict=False)
-        )
+        record = records.get(name, {"tests": []})
+        for number, (test, answer) in enumerate(zip(record["tests"], truth, strict=False)):
+            found = [each["grid"] for each in test["candidates"]]
+            found += [each["answers"][number] for each in record.get("programs", [])]
+            among += answer.tolist() in found
     return among / total
 
 

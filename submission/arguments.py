@@ -12,6 +12,9 @@ from submission.tasks import PUBLIC_SETS
 HELD_OUT = "held-out"
 """The set, beside the public ones, by which settings are chosen: training tasks that no training has seen."""
 
+KINDS = ("network", "programs")
+"""Who may solve."""
+
 PANEL = 24
 """Tasks of a public set that are run by default: the cheapest, by prompt length."""
 
@@ -36,6 +39,10 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, help="output folder (default: runs/<time>-<data>)")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--workers", type=_count, default=0, help="processes (default: one a GPU, or one a CPU core)")
+    run.add_argument(
+        "--solvers", type=_solvers, default=KINDS, metavar="NAMES",
+        help=f"who solves (default: {','.join(KINDS)}, see the README)",
+    )  # fmt: skip
     run.add_argument("--ray", metavar="ADDRESS", help="work on this Ray cluster; auto: on the one there is, or here")
     again = run.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
@@ -121,6 +128,13 @@ def _source(parser: argparse.ArgumentParser) -> None:
 def training_fields() -> dict[str, Any]:
     """The settings of both kinds of training, with their types."""
     return {**get_type_hints(Pretraining), **get_type_hints(Initial)}
+
+
+def _solvers(text: str) -> tuple[str, ...]:
+    chosen = text.split(",")
+    if wrong := [each for each in chosen if each not in KINDS]:
+        raise argparse.ArgumentTypeError(f"no solver is called {wrong[0]!r}; there are {', '.join(KINDS)}")
+    return tuple(each for each in KINDS if each in chosen)
 
 
 def _count(text: str) -> int:

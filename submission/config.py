@@ -113,6 +113,18 @@ class Vote:
 
     rule: Literal["poe", "probmul", "kgmon", "flat", "hierarchical"] = "poe"
     """See `voting`."""
+    programs: Literal["first", "last", "off"] = "first"
+    """How the answers of programs join the network's, see `ensemble`."""
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The search for programs that reproduce the demonstrations."""
+
+    seconds: float = 10.0
+    """The most seconds for one task, on one core."""
+    trusted: float = 0.5
+    """A program at least so steady has the first attempt, and its task is the network's last: others get its time."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +153,7 @@ class Settings:
     search: Search = field(default_factory=Search)
     vote: Vote = field(default_factory=Vote)
     time: Time = field(default_factory=Time)
+    programs: Programs = field(default_factory=Programs)
 
     def __post_init__(self) -> None:
         _require(0 < self.search.threshold <= 1, "search.threshold must lie above 0 and at most at 1")
@@ -149,6 +162,7 @@ class Settings:
             _require(0 < asdict(self.search)[name] < math.inf, f"search.{name} must be above 0 and finite")
         for name in ("seconds", "grace", "silence", "loading"):
             _require(asdict(self.time)[name] > 0, f"time.{name} must be above 0")
+        _require(0 < self.programs.seconds < math.inf, "programs.seconds must be above 0 and finite")
         _require(0 < self.adapt.share < 1, "adapt.share must lie between 0 and 1")
         for name in ("rate", "alpha", "clip"):
             _require(0 < asdict(self.adapt)[name] < float("inf"), f"adapt.{name} must be above 0 and finite")

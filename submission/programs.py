@@ -22,7 +22,10 @@ class Program:
     origin: Literal["search", "written"]
     """Found by a search in our own grid language, or written by a language model."""
     steady: float = 1.0
-    """Share of the demonstrations that can be left out without another program being found for the rest; 0..1."""
+    """Share of the demonstrations that can be left out, 0..1: what is found for the others then gives them as well.
+
+    The best sign that a program is no lucky fit: it is refitted, or looked for among its rivals, without each
+    demonstration in turn."""
 
 
 class Source(Protocol):

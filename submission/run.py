@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,15 +22,17 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from submission import answers, journal, voting
+from submission.book import Book, checked, written_blank
 from submission.budget import NEVER, Deadline, within
 from submission.candidates import ATTEMPTS, candidates_of, is_whole
 from submission.config import Settings
 from submission.engine import Engine
+from submission.guards import hard_end, logged_to, owned, signals
 from submission.prompts import CHAT16, task_length
 from submission.report import write_report
-from submission.schedule import Outcome, Record, Schedule
+from submission.schedule import Record, Schedule
 from submission.tasks import BadInput, Solutions, Task, Tasks, digest
-from submission.workers import Broken, Crew, Pool, peaks, places
+from submission.workers import Broken, Crew, Kind, Pool, cores, peaks, places
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +40,9 @@ LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "saf
 
 LOOK = 0.5
 """Seconds after which the loop looks up at the clock and for signals, if nothing else wakes it."""
+
+PROGRAMS_SHARE = 0.2
+"""Share of the run's time that the search for programs takes at most, where it shares the cores with the network."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,13 @@ class Run:
     """A Ray cluster to work on: its address, or "auto"; None for processes on this machine."""
     load: Callable[[Crew], Engine] | None = None
     """Makes the engine in each worker; None for the language model in `model`."""
+    solvers: tuple[Kind, ...] = ("network",)
+    """Who solves: the network, or programs, or both."""
+
+    @property
+    def main(self) -> Kind:
+        """Who decides when a task is finished."""
+        return "network" if "network" in self.solvers else "programs"
 
 
 def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
@@ -73,44 +82,49 @@ def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
     """
     until = within(job.seconds) if job.seconds is not None else NEVER
     began = time.monotonic()
-    with _folder_of(job), _logged_to(job.out / "log.txt"), _signals() as stop, _hard_end(until, job.settings):
+    with (
+        owned(job.out, job.resume, job.fresh), logged_to(job.out / "log.txt"), signals() as stop,
+        hard_end(until, job.settings.time.grace),
+    ):  # fmt: skip
         if not job.resume:
-            _written_blank(job.out, tasks)
+            written_blank(job.out, tasks)
         weights = journal.file_sha256(job.model)
         book = _opened(job, tasks, weights)
-        schedule = Schedule(tasks, _cost, job.settings, job.seed, until, book.records)
-        logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(book.records), job.out)
+        crowd = Crowd(job, tasks, book, until)
+        finished = book.records[job.main]
+        logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(finished), job.out)
 
         tqdm.set_lock(threading.RLock())  # Its default lock is one between processes, which outlives a kill.
-        bar = tqdm(total=len(tasks), initial=len(book.records), unit="task", disable=not sys.stderr.isatty())
-        pool = _pool(job, schedule)
+        bar = tqdm(total=len(tasks), initial=len(finished), unit="task", disable=not sys.stderr.isatty())
         late = replace(until, at=until.at + _overrun(job.seconds))
         broken: Broken | None = None
         try:
             with logging_redirect_tqdm():
-                while not stop and not late.passed() and (pool.busy() or schedule.pending()):
-                    while pool.free() and (order := schedule.next(pool.size)) is not None:
-                        pool.give(order)
-                    for outcome in pool.wait(LOOK):
-                        record = schedule.told(_checked(outcome))
-                        if record is not None:
-                            bar.update(record["task"] not in book.records)
-                            book.keep(record)
-                            left = schedule.left(pool.size)
-                            logger.info(_line(record, book.records, len(tasks), solutions, left))
+                while not stop and not late.passed() and (sides := crowd.at_work()):
+                    for side in sides:
+                        while side.pool.free() and (order := side.schedule.next(side.pool.size)) is not None:
+                            side.pool.give(order)
+                        for outcome in side.pool.wait(LOOK / len(sides)):
+                            record = side.schedule.told(checked(outcome))
+                            if record is not None:
+                                book.keep(side.kind, record)
+                                crowd.heard(side.kind, record)
+                                logger.info(_line(side, record, book, solutions))
+                    bar.update(len(finished) - bar.n)
         except Broken as error:
             broken = error
         finally:
-            for outcome in pool.abandon():
-                book.keep_for_now(_checked(outcome).so_far)
+            for side in crowd.sides:
+                for outcome in side.pool.abandon():
+                    book.keep_for_now(checked(outcome).so_far)
             bar.close()
         if stop:
             logger.warning("interrupted: what is finished is kept; --resume goes on from here")
         book.close()
-        summary = summarize(job, tasks, solutions, book.records, pool, time.monotonic() - began)
+        summary = summarize(job, tasks, solutions, book, crowd, time.monotonic() - began)
         summary["model_sha256"] = weights
         journal.write_json(job.out / "summary.json", summary, indent=1)
-        write_report(job.out, tasks, book.records, summary, solutions)
+        write_report(job.out, tasks, book.joined(), summary, solutions)
     if book.unwritten is not None:
         raise OSError(f"{job.out / 'submission.json'} lacks the latest answers: {book.unwritten}")
     if broken is not None:
@@ -120,85 +134,70 @@ def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
     return summary
 
 
-class Book:
-    """The files of a run: the journal of finished tasks and the submission, which is valid at any moment.
+@dataclass
+class Side:
+    """One kind of solver: its queue, and those who work on it."""
 
-    A write that fails is reported and made good by the next one that does not: a full disk stops no run.
-    """
-
-    def __init__(self, out: Path, tasks: Tasks, stamps: Mapping[str, str], records: Mapping[str, Record]) -> None:
-        """`records` are those of a run that goes on."""
-        self.out = out
-        self.tasks = tasks
-        self.stamps = stamps
-        self.records = dict(records)
-        self.submission = answers.blank(tasks)
-        self.unwritten: Exception | None = None
-        """Why the last write of the submission failed."""
-        for name, record in records.items():
-            self.submission = answers.filled(self.submission, name, record["attempts"])
-
-    def keep(self, record: Record) -> None:
-        """Keep the record of a finished task, and its answers."""
-        self.records[record["task"]] = record
-        try:
-            journal.write_record(self.out / "journal", record, self.stamps[record["task"]])
-        except Exception as error:
-            logger.error("%s is not in the journal (%r): --resume will solve it again", record["task"], error)
-        self.keep_for_now(record)
-
-    def keep_for_now(self, record: Record | None) -> None:
-        """Keep the answers of a task, finished or not."""
-        if record is None:
-            return
-        self.submission = answers.filled(self.submission, record["task"], record["attempts"])
-        self.write()
-
-    def write(self) -> None:
-        """The submission as it is now."""
-        try:
-            answers.write(self.out / "submission.json", self.submission, self.tasks)
-            self.unwritten = None
-        except Exception as error:
-            self.unwritten = error
-            logger.error("submission.json was not written (%r); the file before this one stays", error)
-
-    def close(self) -> None:
-        """The last write, if it is still wanted; says what stays blank, and why."""
-        if self.unwritten is not None:
-            self.write()
-        for name in self.tasks:
-            record = self.records.get(name)
-            if not any(record["attempts"] if record else []):
-                why = "; ".join(record["notes"]) or "no candidate" if record else "not reached"
-                logger.info("%s holds a blank answer: %s", name, why)
+    kind: Kind
+    schedule: Schedule
+    pool: Pool
 
 
-def _checked(outcome: Outcome) -> Outcome:
-    """The outcome, a failure if its record is one that cannot be written: it would spoil the files of all others."""
-    wrong = _not_writable(outcome.order.task, outcome.record)
-    so_far = None if _not_writable(outcome.order.task, outcome.so_far) else outcome.so_far
-    return replace(outcome, record=None if wrong else outcome.record, reason=wrong or outcome.reason, so_far=so_far)
+class Crowd:
+    """All who solve. Programs are searched for beside the network where it has GPUs, and before it where it has not."""
 
+    def __init__(self, job: Run, tasks: Tasks, book: Book, until: Deadline) -> None:
+        """Nobody is at work yet."""
+        self.job = job
+        self.sides: list[Side] = []
+        self.beside = job.ray is not None or places(1, job.settings.model.device) != [None]
+        self._later = [kind for kind in ("programs", "network") if kind in job.solvers]
+        self._queues = {kind: self._queue(kind, tasks, book, until) for kind in self._later}
+        for record in book.records["programs"].values():
+            self.heard("programs", record)
 
-def _not_writable(task: Task, record: Record | None) -> str:
-    """What is wrong with a record; nothing if it is valid, or there is none."""
-    if record is None:
-        return ""
-    try:
-        json.dumps(record, allow_nan=False)
-    except ValueError as error:
-        return f"failed: its record is not valid ({error})"
-    wrong = answers.check(answers.filled({}, task.id, record["attempts"]), {task.id: task})
-    return f"failed: its answers are not valid ({wrong[0]})" if wrong else ""
+    def at_work(self) -> list[Side]:
+        """Those who have something to do; whose turn has come is called."""
+        working = [side for side in self.sides if side.pool.busy() or side.schedule.pending()]
+        for side in self.sides:
+            if side not in working:
+                side.pool.close()
+        while self._later and (self.beside or not working):
+            kind = self._later.pop(0)
+            self.sides.append(Side(kind, self._queues[kind], self._pool(kind)))
+            working += [self.sides[-1]] if self.sides[-1].schedule.pending() else []
+        return working
 
+    def heard(self, kind: Kind, record: Record) -> None:
+        """A task that programs have solved is the network's last."""
+        steady = max((each["steady"] for each in record.get("programs", [])), default=-1.0)
+        if kind == "programs" and "network" in self._queues and steady >= self.job.settings.programs.trusted:
+            self._queues["network"].postpone(record["task"])
 
-def _written_blank(out: Path, tasks: Tasks) -> None:
-    """A complete submission before anything else; BadInput where none can be written."""
-    try:
-        answers.write(out / "submission.json", answers.blank(tasks), tasks)
-    except OSError as error:
-        raise BadInput(f"{out}: cannot be written to ({error.strerror})") from None
+    def _queue(self, kind: Kind, tasks: Tasks, book: Book, until: Deadline) -> Schedule:
+        settings, finished = self.job.settings, book.records[kind]
+        if kind == "programs":
+            time_ = replace(settings.time, seconds=settings.programs.seconds, schedule="uniform")
+            settings = replace(settings, time=time_)
+            until = until if self.beside or "network" not in self.job.solvers else until.share(PROGRAMS_SHARE)
+        return Schedule(tasks, _cost, settings, self.job.seed, until, finished)
+
+    def _pool(self, kind: Kind) -> Pool:
+        """Those who work on one queue: none if there is nothing to do."""
+        job = self.job
+        crew = Crew(job.model, self._queues[kind].settings, job.seed, job.load, kind)
+        if not self._queues[kind].pending():
+            return Pool(crew, [])
+        if kind == "programs":
+            busy = len(places(job.workers, job.settings.model.device)) if self.beside and job.ray is None else 0
+            return Pool(crew, [None] * max(1, (job.workers or cores()) - busy))
+        if job.ray is not None:
+            from submission.cluster import Cluster
+
+            return Cluster(crew, job.ray, job.workers)
+        where = places(job.workers, job.settings.model.device)
+        logger.info("%d workers", len(where))
+        return Pool(crew, where)
 
 
 def _opened(job: Run, tasks: Tasks, weights: str) -> Book:
@@ -206,45 +205,27 @@ def _opened(job: Run, tasks: Tasks, weights: str) -> Book:
     settings = asdict(job.settings)
     stamps = {n: journal.fingerprint(settings, weights, job.seed, digest({n: task})) for n, task in tasks.items()}
     _same_run(job, journal.fingerprint(settings, weights, job.seed))
-    records, doubts = journal.read_records(job.out / "journal", stamps) if job.resume else ({}, [])
-    for doubt in doubts:
-        logger.warning(doubt)
-    # A task that both tries failed on has no fit: it is tried again.
-    book = Book(job.out, tasks, stamps, {n: record for n, record in records.items() if record["fit"] is not None})
-    book.write()
+    book = Book(job.out, tasks, stamps, job.settings)
+    book.open(job.solvers, job.resume)
     return book
 
 
-def _pool(job: Run, schedule: Schedule) -> Pool:
-    """Those who work: none if there is nothing to do."""
-    crew = Crew(job.model, job.settings, job.seed, job.load)
-    if not schedule.pending():
-        return Pool(crew, [])
-    if job.ray is not None:
-        from submission.cluster import Cluster
-
-        return Cluster(crew, job.ray, job.workers)
-    where = places(job.workers, job.settings.model.device)
-    logger.info("%d workers", len(where))
-    return Pool(crew, where)
-
-
 def summarize(
-    job: Run,
-    tasks: Tasks,
-    solutions: Solutions | None,
-    records: Mapping[str, dict[str, Any]],
-    pool: Pool,
-    seconds: float,
+    job: Run, tasks: Tasks, solutions: Solutions | None, book: Book, crowd: Crowd, seconds: float
 ) -> dict[str, Any]:
     """The figures of a run. The scores are those of the file on disk, read again; absent without solutions."""
-    summary: dict[str, Any] = {"tasks": len(tasks), "finished_tasks": len(records)}
-    summary["finished"] = len(records) == len(tasks)
+    finished = {kind: len(book.records[kind]) for kind in job.solvers}
+    summary: dict[str, Any] = {"tasks": len(tasks), "finished_tasks": min(finished.values())}
+    summary["finished"] = summary["finished_tasks"] == len(tasks)
+    records = book.joined()
     if solutions is not None:
         written = json.loads((job.out / "submission.json").read_text())
         summary |= answers.score(written, solutions) | {"coverage": answers.coverage(records, solutions)}
-        summary["by_rule"] = by_rule(records, solutions)
+        summary["by_solver"] = by_solver(book, solutions)
+        summary["by_rule"] = by_rule(book.records["network"], solutions)
     solving = [record["seconds"] for record in records.values()]
+    pools = {side.kind: side.pool for side in crowd.sides}
+    last = pools.get(job.main)
     return summary | {
         "seconds": round(seconds, 1),
         "seconds_per_task": round(sum(solving) / len(solving), 2) if solving else None,
@@ -252,11 +233,24 @@ def summarize(
         "settings": asdict(job.settings),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES},
         "seed": job.seed,
-        "workers": pool.size,
-        "utilization": round(pool.utilization(), 4),
-        "peak_rss_mb": round(pool.peak_rss_mb + peaks()[0]),
-        "peak_gpu_mb": round(pool.peak_gpu_mb),
+        "solvers": list(job.solvers),
+        "workers": last.size if last else 0,
+        "utilization": round(last.utilization(), 4) if last else 0.0,
+        "peak_rss_mb": round(max((pool.peak_rss_mb for pool in pools.values()), default=0.0) + peaks()[0]),
+        "peak_gpu_mb": round(max((pool.peak_gpu_mb for pool in pools.values()), default=0.0)),
     }
+
+
+def by_solver(book: Book, solutions: Solutions) -> dict[str, int]:
+    """Solved tasks, had each kind of solver been alone."""
+    alone: dict[str, int] = {}
+    for kind, records in book.records.items():
+        if records:
+            submission: answers.Submission = {}
+            for name, record in records.items():
+                submission = answers.filled(submission, name, record["attempts"])
+            alone[kind] = int(answers.score(submission, solutions)["solved_tasks"])
+    return alone
 
 
 def by_rule(records: Mapping[str, dict[str, Any]], solutions: Solutions) -> dict[str, int]:
@@ -273,86 +267,6 @@ def by_rule(records: Mapping[str, dict[str, Any]], solutions: Solutions) -> dict
     return solved
 
 
-# -- what surrounds a run ---------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _folder_of(job: Run) -> Iterator[None]:
-    """The output folder, ours alone; BadInput where runs would mix. With `fresh` the old journal is put aside."""
-    begun = (job.out / "journal").is_dir()
-    if job.out.exists() and not job.out.is_dir():
-        raise BadInput(f"{job.out}: is not a folder")
-    if begun and not (job.resume or job.fresh):
-        raise BadInput(f"{job.out}: holds a run already; --resume goes on with it, --fresh begins anew")
-    if job.resume and not begun:
-        raise BadInput(f"{job.out}: there is no run to resume")
-    try:
-        job.out.mkdir(parents=True, exist_ok=True)
-        with journal.locked(job.out):
-            if begun and job.fresh:
-                (job.out / "journal").rename(job.out / f"journal-{time.strftime('%Y%m%d-%H%M%S')}")
-            (job.out / "journal").mkdir(exist_ok=True)
-            journal.sweep(job.out)
-            yield
-    except PermissionError as error:
-        raise BadInput(f"{job.out}: cannot be written to ({error.strerror})") from None
-
-
-class _Stop:
-    """Whether a signal has asked for the end, and when."""
-
-    asked_at: float | None = None
-
-    def __bool__(self) -> bool:
-        return self.asked_at is not None
-
-
-@contextmanager
-def _signals() -> Iterator[_Stop]:
-    """SIGTERM and SIGINT ask for a tidy end; the second one ends the process at once, and with it its workers.
-
-    The second one is one that comes a second later or more: who signals a whole group of processes, in which one passes
-    on what it gets, means a single signal.
-    """
-    stop = _Stop()
-
-    def asked(number: int, frame: Any) -> None:
-        if stop.asked_at is None:
-            stop.asked_at = time.monotonic()
-        elif time.monotonic() - stop.asked_at > 1.0:
-            os._exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # Signals come to the main thread alone.
-        return
-    before = {each: signal.signal(each, asked) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-@contextmanager
-def _hard_end(until: Deadline, settings: Settings) -> Iterator[None]:
-    """End the process, with its last valid submission on disk, if it hangs beyond its time: in a write, say."""
-    if until is NEVER:
-        yield
-        return
-
-    def end() -> None:
-        logger.critical("the run hung %.0f s beyond its time and was ended", settings.time.grace)
-        os._exit(1)
-
-    timer = threading.Timer(until.left() + settings.time.grace, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
 def _overrun(seconds: float | None) -> float:
     """Seconds after the end of the run's time in which tasks may still hand in what they have."""
     return 0.5 * max(10.0, 0.05 * (seconds or 0.0))
@@ -366,25 +280,26 @@ def _same_run(job: Run, fingerprint: str) -> None:
     stamp.write_text(fingerprint)
 
 
-def _line(record: Record, records: Mapping[str, Record], total: int, solutions: Solutions | None, left: float) -> str:
-    """One line about a finished task; `left` are the seconds that the run will still take."""
-    fit = record["fit"] or {"losses": []}
-    parts = [f"{len(records)}/{total}", str(record["task"])]
+def _line(side: Side, record: Record, book: Book, solutions: Solutions | None) -> str:
+    """One line about a task that one kind of solver has finished."""
+    done = book.records[side.kind]
+    parts = [f"{len(done)}/{len(book.tasks)}", str(record["task"])]
     if solutions is not None:
-        known = {name: solutions[name] for name in records}
-        submission: answers.Submission = {}
-        for name, each in records.items():
-            submission = answers.filled(submission, name, each["attempts"])
-        right = answers.score({record["task"]: submission[record["task"]]}, {record["task"]: solutions[record["task"]]})
+        known = {name: solutions[name] for name in book.known()}
+        right = answers.score(book.submission, {record["task"]: solutions[record["task"]]})
         parts.append(f"{'solved' if right['solved_tasks'] else 'missed'} {right['score_by_task']:.2f}")
-        parts.append(f"running {answers.score(submission, known)['solved_tasks']}/{len(records)}")
-    if record["looks"] > 1:
-        parts.append(f"look {record['looks']}")
-    parts.append(f"candidates {'+'.join(str(len(test['candidates'])) for test in record['tests'])}")
-    if fit["losses"]:
-        parts.append(f"loss {fit['losses'][-1]:.3f} after {fit['steps']} steps")
+        parts.append(f"running {answers.score(book.submission, known)['solved_tasks']}/{len(known)}")
+    if "programs" in record:
+        parts.append(f"programs {len(record['programs'])}")
+    else:
+        fit = record["fit"] or {"losses": []}
+        if record["looks"] > 1:
+            parts.append(f"look {record['looks']}")
+        parts.append(f"candidates {'+'.join(str(len(test['candidates'])) for test in record['tests'])}")
+        if fit["losses"]:
+            parts.append(f"loss {fit['losses'][-1]:.3f} after {fit['steps']} steps")
     parts.append(f"{record['seconds']:.1f} s")
-    parts.append(f"{left / 60:.1f} min left")
+    parts.append(f"{side.schedule.left(side.pool.size) / 60:.1f} min left")
     return "  ".join(parts + [str(note) for note in record["notes"]])
 
 
@@ -398,27 +313,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "absent"
-
-
-class _LogFile(logging.FileHandler):
-    """A log on a disk that may be full: said once on stderr, then it goes on without."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(f"{self.baseFilename} cannot be written to ({sys.exc_info()[1]})\n")
-        self.setLevel(logging.CRITICAL + 1)
-
-
-@contextmanager
-def _logged_to(path: Path) -> Iterator[None]:
-    """Everything logged goes to this file as well."""
-    handler = _LogFile(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    package = logging.getLogger("submission")
-    package.setLevel(logging.INFO)
-    logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        package.setLevel(logging.NOTSET)
-        logging.getLogger().removeHandler(handler)
-        handler.close()

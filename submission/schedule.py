@@ -86,6 +86,14 @@ class Schedule:
         self._running: dict[str, Outcome | None] = {}
         self._looks = {name: int(record.get("looks", 1)) for name, record in finished.items()}
         self._pace: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        self._postponed: set[str] = set()
+
+    def postpone(self, name: str) -> None:
+        """Take this task after all others, and give it no second look: it is solved otherwise, as far as one knows."""
+        self._postponed.add(name)
+        if name in self._waiting:
+            self._waiting.remove(name)
+            self._waiting.append(name)
 
     def pending(self) -> bool:
         """Whether there is an order to be had now."""
@@ -158,9 +166,10 @@ class Schedule:
             return self.settings.time.seconds
         if self.settings.time.schedule == "uniform":
             return min(self.settings.time.seconds, left * workers / (1 + len(self._waiting)), left)
-        this, others = self.costs[name], sum(self.costs[each] for each in self._waiting)
+        urgent = [each for each in self._waiting if each not in self._postponed]
+        this, others = self.costs[name], sum(self.costs[each] for each in urgent)
         share = MOST_SHARES * this / (MOST_SHARES * this + others) * left * workers
-        spare = left * workers - QUICK * sum(self.predicted(each) for each in self._waiting)
+        spare = left * workers - QUICK * sum(self.predicted(each) for each in urgent)
         return min(self.settings.time.seconds, max(share, min(spare, left / 2)), left)
 
     def _doubtful(self) -> str | None:
@@ -170,8 +179,9 @@ class Schedule:
             return None
         may = [
             name for name, record in self.records.items()
-            if name not in self._running and self._looks[name] < MOST_LOOKS and record["fit"] is not None
-            and self._promise[name] <= SURE and float(record["seconds"]) / self._looks[name] <= left
+            if name not in self._running and name not in self._postponed and self._looks[name] < MOST_LOOKS
+            and record["fit"] is not None and self._promise[name] <= SURE
+            and float(record["seconds"]) / self._looks[name] <= left
         ]  # fmt: skip
         return min(may, key=lambda name: (self._looks[name], -self._promise[name], name)) if may else None
 

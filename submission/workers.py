@@ -23,18 +23,23 @@ from dataclasses import dataclass, replace
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import psutil
 
 from submission.budget import Deadline, within
 from submission.config import Settings, with_changes
 from submission.engine import Engine
+from submission.ensemble import searched
+from submission.programs import Source
 from submission.schedule import Order, Outcome, Record
 from submission.solve import solve
 from submission.tasks import BadInput
 
 logger = logging.getLogger(__name__)
+
+Kind = Literal["network", "programs"]
+"""The two kinds of solver."""
 
 MOST_LOADS = 3
 """Times in a row that a worker may fail to load its model before its place is given up."""
@@ -52,6 +57,8 @@ class Crew:
     seed: int
     load: Callable[[Crew], Engine] | None = None
     """Makes the engine; None for the language model in `model`. Called in the worker."""
+    kind: Kind = "network"
+    """What the workers do with a task: see `Solver` and `Searcher`."""
 
 
 class Broken(Exception):
@@ -59,6 +66,32 @@ class Broken(Exception):
 
 
 # -- in the worker ----------------------------------------------------------------------------------------------------
+
+
+class Worked(Protocol):
+    """What does the work of one kind."""
+
+    def solve(self, order: Order, until: Deadline, tell: Callable[[Record], None]) -> Record:
+        """The record of the order's task; `tell` may hear of it test by test."""
+        ...
+
+
+def solver_of(crew: Crew) -> Worked:
+    """What a worker of this crew works with; BadInput where it cannot be had."""
+    return Solver(crew) if crew.kind == "network" else Searcher(crew)
+
+
+class Searcher:
+    """All sources of programs, and what they do with orders."""
+
+    def __init__(self, crew: Crew) -> None:
+        from submission.synthesis.synthesizer import Synthesizer
+
+        self.sources: list[Source] = [Synthesizer()]
+
+    def solve(self, order: Order, until: Deadline, tell: Callable[[Record], None]) -> Record:
+        """The record of the programs that were found for the order's task."""
+        return searched(order.task, self.sources, until, order.seed)
 
 
 class Solver:
@@ -94,7 +127,7 @@ def work(line: Connection, crew: Crew, gpu: str | None, beat: Any) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     try:
-        solver = Solver(crew)
+        solver = solver_of(crew)
     except BadInput as error:
         line.send(("unfit", str(error)))
         return

@@ -76,6 +76,35 @@ def test_a_run_ends_with_submission_summary_journal_log_and_report(
     assert (out / "report.html").stat().st_size > 0
 
 
+def test_programs_solve_what_the_network_cannot_and_both_are_journaled(
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
+) -> None:
+    tasks = read_challenges(files[0])
+    solutions = read_solutions(files[1], tasks)
+    job = run.Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=2, solvers=("network", "programs"))
+    summary = run.run(job, tasks, solutions)
+    assert summary["solved_tasks"] == 4, "to flip a grid is a program"
+    assert summary["by_solver"] == {"network": 0, "programs": 4}
+    assert summary["finished"]
+    folder = tmp_path / "out" / "journal"
+    found = {path.stem: json.loads(path.read_text()) for path in (folder / "programs").glob("*.json")}
+    assert sorted(found) == sorted(tasks)
+    assert all("def transform(grid)" in record["programs"][0]["source"] for record in found.values())
+    before = (tmp_path / "out" / "submission.json").read_bytes()
+    entry = json.loads(before)["task0"][0]
+    network = json.loads((folder / "task0.json").read_text())["attempts"][0]
+    assert entry["attempt_2"] == network[0], "the second attempt is the network's"
+
+    for path in [folder / "task0.json", folder / "programs" / "task1.json"]:
+        path.unlink()
+    again = run.run(run.Run(**{**vars(job), "resume": True}), tasks, solutions)
+    assert again["solved_tasks"] == 4
+    assert (tmp_path / "out" / "submission.json").read_bytes() == before, "what is lost is found again"
+
+    alone = run.run(run.Run(**{**vars(job), "out": tmp_path / "alone", "solvers": ("programs",)}), tasks, solutions)
+    assert (alone["solved_tasks"], alone["finished"]) == (4, True)
+
+
 def test_without_solutions_the_run_finishes_and_scores_are_absent(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
 ) -> None:
@@ -160,23 +189,6 @@ def test_two_runs_do_not_share_a_folder(files: tuple[Path, Path], tiny_grid_mode
     assert "another run is at work here" in refused.stderr
     child.kill()
     child.wait()
-
-
-def test_a_second_signal_ends_the_run_at_once(files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path) -> None:
-    with run._signals() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop, "the first one is only noted"
-    body = (
-        "import os, signal, time; from submission import run\n"
-        "with run._signals():\n"
-        "    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    print('one signal, passed on', flush=True)\n"
-        "    time.sleep(1.1)\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    print('still here')"
-    )
-    done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "one signal, passed on\n")
 
 
 def test_a_clock_bounds_the_run_and_what_it_leaves_goes_to_second_looks(

@@ -1,0 +1,39 @@
+"""What keeps a run safe: a second signal ends at once, a hung run is ended, a full disk silences only the log."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from submission import guards
+
+
+def test_a_second_signal_ends_the_run_at_once() -> None:
+    with guards.signals() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop, "the first one is only noted"
+    body = (
+        "import os, signal, time; from submission import guards\n"
+        "with guards.signals():\n"
+        "    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('one signal, passed on', flush=True)\n"
+        "    time.sleep(1.1)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('still here')"
+    )
+    done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "one signal, passed on\n")
+
+
+def test_a_run_that_hangs_beyond_its_time_is_ended() -> None:
+    body = (
+        "import time; from submission import guards; from submission.budget import within\n"
+        "with guards.hard_end(within(0.2), grace=0.3): time.sleep(30)"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert time.monotonic() - began < 20
