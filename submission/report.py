@@ -138,7 +138,13 @@ def _is_in(answer: Grid, grids: Sequence[Grid]) -> bool:
 
 
 def _all_pooled(record: Mapping[str, Any], truths: Sequence[Grid]) -> bool:
-    return all(_is_in(t, [c.answer for c in _candidates(record, k)]) for k, t in enumerate(truths))
+    return all(_is_in(t, _pooled(record, k)) for k, t in enumerate(truths))
+
+
+def _pooled(record: Mapping[str, Any], number: int) -> list[Grid]:
+    """All answers to one test input: the network's candidates, then those of programs."""
+    programs = [each["answers"][number] for each in record.get("programs", [])]
+    return [c.answer for c in _candidates(record, number)] + [grid(rows) for rows in programs if rows is not None]
 
 
 FILTERS = {
@@ -161,7 +167,7 @@ def _tags(result: _Result, word: str) -> list[str]:
         tags.append("right" if word == "right" else "wrong")
         if word != "right" and _all_pooled(result.record, result.truths):
             tags.append("pool")
-    if not all(_candidates(result.record, k) for k in range(len(result.task.tests))):
+    if not all(_pooled(result.record, k) for k in range(len(result.task.tests))):
         tags.append("none")
     return tags
 
@@ -269,7 +275,7 @@ def _section(number: int, result: _Result, word: str, tags: Sequence[str]) -> st
             f"<details><summary>{_count(len(task.demonstrations), 'demonstration')}</summary>",
             f'<div class="pairs">{pairs}</div></details>',
             *(_test(result, k) for k in range(len(task.tests))),
-            *([_training(record)] if record is not None else []),
+            *([_programs(record), _training(record)] if record is not None else []),
             "</section>",
         ]
     )
@@ -336,6 +342,19 @@ def _pool(candidates: Sequence[Candidate], attempts: Sequence[Grid], truth: Grid
     head = "<tr><th></th><th>answer</th><th>found in views</th><th>total log p</th><th></th></tr>"
     table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
     return f"<details><summary>{', '.join(said)}</summary>{table}</details>"
+
+
+def _programs(record: Mapping[str, Any]) -> str:
+    """The programs that reproduce the demonstrations, folded; nothing where there are none."""
+    programs = record.get("programs", [])
+    if not programs:
+        return ""
+    shown = "".join(
+        f"<li>steady {each['steady']:.2f}, size {each['size']}, {escape(each['origin'])}"
+        f"<pre>{escape(each['source'])}</pre></li>"
+        for each in programs
+    )
+    return f"<details><summary>{_count(len(programs), 'program')}</summary><ol>{shown}</ol></details>"
 
 
 def _training(record: Mapping[str, Any]) -> str:

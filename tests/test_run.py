@@ -259,8 +259,8 @@ def test_weights_that_cannot_be_read_end_the_run_with_a_sentence_and_a_complete_
     for path in tiny_grid_model.iterdir():
         (model / path.name).write_bytes(path.read_bytes()[:5000])
     done = subprocess.run(command(files, model, tmp_path / "out", "--workers", "1"), capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("no worker could load the model")
+    assert done.returncode == 2
+    assert "cannot be read as a model" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     tasks = read_challenges(files[0])
     assert answers.check(json.loads((tmp_path / "out" / "submission.json").read_text()), tasks) == []
