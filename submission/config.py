@@ -123,6 +123,14 @@ class Programs:
 
     seconds: float = 10.0
     """The most seconds for one task, on one core."""
+    writer: str = ""
+    """The folder of a language model that writes programs as well; none by default. It wants minutes for a task."""
+    texts: int = 336
+    """The most programs that it writes for one task."""
+    reasoning: int = 512
+    """Tokens of reasoning after which its program is begun."""
+    waits: int = 0
+    """Times that an earlier end of its reasoning is held back by "Wait"."""
     trusted: float = 0.5
     """A program at least so steady has the first attempt, and its task is the network's last: others get its time."""
 
@@ -172,6 +180,7 @@ class Settings:
         for name, least in {
             "search.views": 1, "lessons.copies": 1, "lessons.most": 1, "adapt.batch": 1, "adapt.rank": 0,
             "adapt.tokens": 1, "search.width": 1, "model.threads": 0,
+            "programs.texts": 1, "programs.reasoning": 0, "programs.waits": 0,
         }.items():  # fmt: skip
             section, key = name.split(".")
             _require(asdict(self)[section][key] >= least, f"{name} must be at least {least}")

@@ -144,13 +144,14 @@ class Side:
 
 
 class Crowd:
-    """All who solve. Programs are searched for beside the network where it has GPUs, and before it where it has not."""
+    """All who solve. Programs come before the network where both need the same cores or GPUs, else beside it."""
 
     def __init__(self, job: Run, tasks: Tasks, book: Book, until: Deadline) -> None:
         """Nobody is at work yet."""
         self.job = job
         self.sides: list[Side] = []
-        self.beside = job.ray is not None or places(1, job.settings.model.device) != [None]
+        gpus = places(1, job.settings.model.device) != [None]
+        self.beside = job.ray is not None or (gpus and not job.settings.programs.writer)
         self._later = [kind for kind in ("programs", "network") if kind in job.solvers]
         self._queues = {kind: self._queue(kind, tasks, book, until) for kind in self._later}
         for record in book.records["programs"].values():
@@ -188,6 +189,8 @@ class Crowd:
         crew = Crew(job.model, self._queues[kind].settings, job.seed, job.load, kind)
         if not self._queues[kind].pending():
             return Pool(crew, [])
+        if kind == "programs" and job.settings.programs.writer:
+            return Pool(crew, places(job.workers, job.settings.model.device))
         if kind == "programs":
             busy = len(places(job.workers, job.settings.model.device)) if self.beside and job.ray is None else 0
             return Pool(crew, [None] * max(1, (job.workers or cores()) - busy))

@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import connection
 from multiprocessing.connection import Connection
@@ -88,6 +88,13 @@ class Searcher:
         from submission.synthesis.synthesizer import Synthesizer
 
         self.sources: list[Source] = [Synthesizer()]
+        self._open = ExitStack()
+        if crew.settings.programs.writer:
+            self.sources.append(language_model_that_writes(crew.settings, self._open))
+
+    def close(self) -> None:
+        """End what the sources have started."""
+        self._open.close()
 
     def solve(self, order: Order, until: Deadline, tell: Callable[[Record], None]) -> Record:
         """The record of the programs that were found for the order's task."""
@@ -106,6 +113,21 @@ class Solver:
     def solve(self, order: Order, until: Deadline, tell: Callable[[Record], None]) -> Record:
         """The record of the order's task; `tell` hears of it test by test."""
         return solve(order.task, self.engine, order.settings, until, order.seed, order.earlier, tell)
+
+
+def language_model_that_writes(settings: Settings, closing: ExitStack) -> Source:
+    """The model that the settings name as a writer of programs, and a sandbox for what it writes."""
+    from submission.forcing import Effort
+    from submission.induction import Induction
+    from submission.sandbox import Sandbox
+    from submission.writer import LanguageWriter, Writing
+
+    how = settings.programs
+    effort = Effort(reasoning=how.reasoning, waits=how.waits)
+    writer = LanguageWriter(Path(how.writer), settings.model, Writing(), effort)
+    sandbox = closing.enter_context(Sandbox())
+    logger.info("programs are confined by: %s", ", ".join(sandbox.layers))
+    return Induction(writer, sandbox, count=how.texts)
 
 
 def language_model(crew: Crew) -> Engine:

@@ -94,7 +94,11 @@ LAW = {
     "solve": room("tasks budget config views prompts lessons engine voting candidates"),
     "ensemble": room("tasks budget candidates programs"),
     "schedule": room(f"{LEVEL_0} candidates"),
-    "workers": room(f"{LEVEL_0} engine solve schedule programs ensemble", "psutil", later="llm synthesis.synthesizer"),
+    "workers": room(
+        f"{LEVEL_0} engine solve schedule programs ensemble",
+        "psutil",
+        later="llm synthesis.synthesizer induction sandbox writer forcing",
+    ),
     "cluster": room(f"{LEVEL_0} schedule workers", "ray"),
     "guards": room(LEVEL_0),
     "book": room("tasks config answers ensemble journal schedule"),

@@ -19,12 +19,14 @@ from tokenizers.trainers import BpeTrainer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from submission.budget import NEVER, Deadline, within
-from submission.config import Model
+from submission.config import PRESETS, Model, with_changes
 from submission.dialogue import OPENING, asked, program_of
 from submission.forcing import WAIT, Effort
 from submission.induction import Induction, Writer
 from submission.sandbox import Limits, Sandbox
+from submission.schedule import Order
 from submission.tasks import BadInput, Pair, Task, grid
+from submission.workers import Crew, Searcher
 from submission.writer import LanguageWriter, Writing, choose
 
 GREEDY = Writing(temperature=0.0)
@@ -98,6 +100,21 @@ def trained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         optimizer.zero_grad()
     model.save_pretrained(folder)
     return folder
+
+
+def test_a_worker_has_it_beside_the_search_if_the_settings_name_it(trained_model: Path, tmp_path: Path) -> None:
+    changes = [f"programs.writer={trained_model}", "programs.texts=1", "model.four_bit=False", "model.threads=1"]
+    settings = with_changes(PRESETS["laptop"], changes)
+    searcher = Searcher(Crew(tmp_path, settings, 0, kind="programs"))
+    record = searcher.solve(Order(task_of(7), settings, 0, 60.0), within(60.0), lambda so_far: None)
+    searcher.close()
+    origins = [each["origin"] for each in record["programs"]]
+    assert origins[0] == "search"
+    assert "written" in origins
+    assert record["attempts"][0][0] == task_of(7).tests[0][::-1].tolist()
+    refused = with_changes(settings, [f"programs.writer={tmp_path}"])
+    with pytest.raises(BadInput, match=r"no config\.json"):
+        Searcher(Crew(tmp_path, refused, 0, kind="programs"))
 
 
 @pytest.fixture(scope="module")
