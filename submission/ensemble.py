@@ -8,7 +8,7 @@ of the network.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from submission.budget import Deadline
@@ -83,12 +83,11 @@ def joined(network: Mapping[str, Any] | None, programs: Mapping[str, Any] | None
         tests = list(only["tests"]) or [UNSEEN] * len(only["attempts"])
         kept = only["attempts"] if network is not None or how != "off" else [[] for _ in tests]
         return {"programs": [], **only, "tests": tests, "attempts": kept}
+    found = programs.get("programs", [])  # None where both tries failed.
     both = []
     for number, answers in enumerate(network["attempts"]):
         sure, doubtful = (
-            _distinct(
-                _grid(each["answers"][number]) for each in programs["programs"] if (each["steady"] >= trusted) == wanted
-            )
+            _distinct(_grid(each["answers"][number]) for each in found if (each["steady"] >= trusted) == wanted)
             for wanted in (True, False)
         )
         candidates, symmetries = candidates_of(network["tests"][number])
@@ -98,7 +97,7 @@ def joined(network: Mapping[str, Any] | None, programs: Mapping[str, Any] | None
     return {
         **network,
         "attempts": [[answer.tolist() for answer in each] for each in both],
-        "programs": programs["programs"],
+        "programs": found,
         "seconds": network["seconds"] + programs["seconds"],
         "notes": [*programs["notes"], *network["notes"]],
     }
@@ -108,6 +107,6 @@ def _grid(rows: Any) -> Grid | None:
     return None if rows is None else grid(rows)
 
 
-def _distinct(answers: Any) -> list[Grid]:
+def _distinct(answers: Iterable[Grid | None]) -> list[Grid]:
     """The grids among these, each once, in order."""
     return [*{grid_key(each): each for each in answers if each is not None}.values()]

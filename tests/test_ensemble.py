@@ -11,6 +11,7 @@ import pytest
 from submission import ensemble
 from submission.budget import NEVER, Deadline
 from submission.programs import Program
+from submission.schedule import empty
 from submission.tasks import Grid, Pair, Task, grid
 
 
@@ -107,6 +108,9 @@ def test_the_record_of_both_has_the_attempts_of_both() -> None:
     doubted = [Program("", (of(c),), 1, "search", steady=0.0) for c in (4, 5)]
     mixed = ensemble.joined(doubting, ensemble.searched(task, [Listed(tuple(doubted))], NEVER, 0), "first", 0.5)
     assert mixed["attempts"] == doubting["attempts"], "programs that hardly hold leave the network its places"
+    failed = {**empty(task), "notes": ["the worker died"]}
+    assert ensemble.joined(doubting, failed, "first", 0.5)["attempts"] == doubting["attempts"]
+    assert ensemble.joined(doubting, failed, "first", 0.5)["notes"] == ["the worker died", "of the network"]
     alone = ensemble.joined(None, programs, "first", 0.5)
     assert [rows[0][0] for rows in alone["attempts"][0]] == [1, 4]
     assert len(alone["tests"]) == 1
