@@ -30,7 +30,7 @@ from submission.engine import Engine
 from submission.guards import hard_end, logged_to, owned, signals
 from submission.prompts import CHAT16, task_length
 from submission.report import write_report
-from submission.schedule import Record, Schedule
+from submission.schedule import Outcome, Record, Schedule
 from submission.tasks import BadInput, Solutions, Task, Tasks, digest
 from submission.workers import Broken, Crew, Kind, Pool, cores, peaks, places
 
@@ -104,7 +104,7 @@ def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
                     for side in sides:
                         while side.pool.free() and (order := side.schedule.next(side.pool.size)) is not None:
                             side.pool.give(order)
-                        for outcome in side.pool.wait(LOOK / len(sides)):
+                        for outcome in crowd.wait(side, LOOK / len(sides)):
                             record = side.schedule.told(checked(outcome))
                             if record is not None:
                                 book.keep(side.kind, record)
@@ -169,6 +169,18 @@ class Crowd:
             working += [self.sides[-1]] if self.sides[-1].schedule.pending() else []
         return working
 
+    def wait(self, side: Side, seconds: float) -> list[Outcome]:
+        """What has come of a side's orders, see `Pool.wait`; programs that cannot be searched for are done without."""
+        try:
+            return side.pool.wait(seconds)
+        except Broken as error:
+            if side.kind == self.job.main:
+                raise
+            logger.error("%s: %s", side.kind, error)
+            side.pool.close()
+            self.sides.remove(side)
+            return []
+
     def heard(self, kind: Kind, record: Record) -> None:
         """A task that programs have solved is the network's last."""
         steady = max((each["steady"] for each in record.get("programs", [])), default=-1.0)
@@ -217,8 +229,7 @@ def summarize(
     job: Run, tasks: Tasks, solutions: Solutions | None, book: Book, crowd: Crowd, seconds: float
 ) -> dict[str, Any]:
     """The figures of a run. The scores are those of the file on disk, read again; absent without solutions."""
-    finished = {kind: len(book.records[kind]) for kind in job.solvers}
-    summary: dict[str, Any] = {"tasks": len(tasks), "finished_tasks": min(finished.values())}
+    summary: dict[str, Any] = {"tasks": len(tasks), "finished_tasks": len(book.records[job.main])}
     summary["finished"] = summary["finished_tasks"] == len(tasks)
     records = book.joined()
     if solutions is not None:

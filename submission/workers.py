@@ -165,7 +165,7 @@ def work(line: Connection, crew: Crew, gpu: str | None, beat: Any) -> None:
     while True:
         try:
             order: Order = line.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         try:
             record = solver.solve(order, within(order.seconds, clock), lambda so_far: line.send(("so far", so_far)))

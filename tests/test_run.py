@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ import pytest
 
 from submission import answers, run
 from submission.config import PRESETS, with_changes
+from submission.schedule import Outcome
 from submission.tasks import BadInput, read_challenges, read_solutions
+from submission.workers import Broken
 from tests.faults.cell import copies
 from tests.faults.scripted import Loader
 
@@ -103,6 +106,29 @@ def test_programs_solve_what_the_network_cannot_and_both_are_journaled(
 
     alone = run.run(run.Run(**{**vars(job), "out": tmp_path / "alone", "solvers": ("programs",)}), tasks, solutions)
     assert (alone["solved_tasks"], alone["finished"]) == (4, True)
+
+
+def test_where_programs_cannot_be_searched_for_the_network_solves_alone(
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = read_challenges(files[0])
+    settings = with_changes(SETTINGS, [f"programs.writer={tiny_grid_model}"])  # It has no tokenizer.
+    job = run.Run(tmp_path / "out", tiny_grid_model, settings, workers=1, solvers=("network", "programs"))
+    with pytest.raises(BadInput, match="tokenizer"):
+        run.run(job, tasks, None)
+    monkeypatch.setattr(run.Pool, "wait", broken_for_programs(run.Pool.wait))
+    summary = run.run(run.Run(**{**vars(job), "settings": SETTINGS, "fresh": True}), tasks, None)
+    assert summary["finished"]
+    assert not list((tmp_path / "out" / "journal" / "programs").glob("*.json"))
+
+
+def broken_for_programs(wait: Callable[[run.Pool, float], list[Outcome]]) -> Callable[[run.Pool, float], list[Outcome]]:
+    def broken(pool: run.Pool, seconds: float) -> list[Outcome]:
+        if pool._workers[0].crew.kind == "programs":
+            raise Broken("no worker could be started")
+        return wait(pool, seconds)
+
+    return broken
 
 
 def test_without_solutions_the_run_finishes_and_scores_are_absent(
