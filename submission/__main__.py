@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from submission.arguments import HELD_OUT, PANEL, training_fields
+from submission.arguments import HELD_OUT, KINDS, PANEL, training_fields
 from submission.arguments import parser as _parser
 from submission.config import Initial, Pretraining, Settings, preset, with_changes
 from submission.tasks import BadInput, Solutions, Task, public_set, read_challenges, read_solutions
@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _score(options: argparse.Namespace) -> int:
     from submission import answers
-    from submission.run import by_rule
+    from submission.run import by_rule, by_solver
     from submission.voting import NAMES
 
     submission = _submission(options.out)
@@ -95,9 +95,12 @@ def _score(options: argparse.Namespace) -> int:
     if not solutions:
         raise BadInput("there is nothing to score against: name a solutions file by --solutions")
     if options.revote:
-        rules = by_rule(_records(options.out, solutions, "network"), solutions)
-        if options.revote not in NAMES:
-            raise BadInput(f"no rule is called {options.revote!r}; there are {', '.join(NAMES)}")
+        found = {kind: _records(options.out, solutions, kind) for kind in KINDS}
+        rules = by_rule(found["network"], solutions) | by_solver(found, solutions)
+        if options.revote not in (*NAMES, *KINDS):
+            raise BadInput(f"no rule is called {options.revote!r}; there are {', '.join((*NAMES, *KINDS))}")
+        if options.revote in KINDS and options.revote not in rules:
+            raise BadInput(f"{options.out}: holds nothing of {options.revote}")
         if options.revote not in rules:
             raise BadInput(f"{options.out}: only what poe needs was scored; --set search.whole=True scores everything")
         print(f"solved by {options.revote}: {rules[options.revote]} of {len(solutions)}")

@@ -52,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
     score.set_defaults(command="score")
     score.add_argument("out", type=Path, help="a run's folder, or a submission.json")
     _source(score)
-    score.add_argument("--revote", metavar="RULE", help="what another voting rule would have scored")
+    score.add_argument(
+        "--revote", metavar="RULE", help="what another voting rule, or one kind of solver, would have scored"
+    )
 
     report = commands.add_parser("report", help="write report.html of a run anew")
     report.set_defaults(command="report")

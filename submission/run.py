@@ -235,7 +235,7 @@ def summarize(
     if solutions is not None:
         written = json.loads((job.out / "submission.json").read_text())
         summary |= answers.score(written, solutions) | {"coverage": answers.coverage(records, solutions)}
-        summary["by_solver"] = by_solver(book, solutions)
+        summary["by_solver"] = by_solver(book.records, solutions)
         summary["by_rule"] = by_rule(book.records["network"], solutions)
     solving = [record["seconds"] for record in records.values()]
     pools = {side.kind: side.pool for side in crowd.sides}
@@ -255,10 +255,10 @@ def summarize(
     }
 
 
-def by_solver(book: Book, solutions: Solutions) -> dict[str, int]:
-    """Solved tasks, had each kind of solver been alone."""
+def by_solver(found: Mapping[str, Mapping[str, Record]], solutions: Solutions) -> dict[str, int]:
+    """Solved tasks, had each kind of solver been alone; `found` are the records of each."""
     alone: dict[str, int] = {}
-    for kind, records in book.records.items():
+    for kind, records in found.items():
         if records:
             submission: answers.Submission = {}
             for name, record in records.items():

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from submission import answers, run
+from submission.__main__ import main
 from submission.config import PRESETS, with_changes
 from submission.schedule import Outcome
 from submission.tasks import BadInput, read_challenges, read_solutions
@@ -80,7 +81,7 @@ def test_a_run_ends_with_submission_summary_journal_log_and_report(
 
 
 def test_programs_solve_what_the_network_cannot_and_both_are_journaled(
-    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tasks = read_challenges(files[0])
     solutions = read_solutions(files[1], tasks)
@@ -97,6 +98,11 @@ def test_programs_solve_what_the_network_cannot_and_both_are_journaled(
     entry = json.loads(before)["task0"][0]
     network = json.loads((folder / "task0.json").read_text())["attempts"][0]
     assert entry["attempt_2"] == network[0], "the second attempt is the network's"
+
+    out = str(tmp_path / "out")
+    told = ["score", out, "--challenges", str(files[0]), "--solutions", str(files[1]), "--revote", "programs"]
+    assert main(told) == 0
+    assert "solved by programs: 4 of 4" in capsys.readouterr().out
 
     for path in [folder / "task0.json", folder / "programs" / "task1.json"]:
         path.unlink()
