@@ -22,7 +22,8 @@ from bundling.image import Profile, read_image
 from bundling.model import checked
 from bundling.names import Names
 from bundling.notebook import notebook
-from submission.kaggle import CODE_MANIFEST, MODEL_MANIFEST, REQUIREMENTS, WHEELS_MANIFEST, sha256, wrong_files
+from submission.files import MODEL_MANIFEST, sha256, wrong_files
+from submission.kaggle import CODE_MANIFEST, REQUIREMENTS, WHEELS_MANIFEST
 from submission.tasks import BadInput
 
 ROOT = Path(__file__).parent.parent

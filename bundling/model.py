@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from submission.kaggle import MODEL_MANIFEST, sha256, whole
+from submission.files import MODEL_MANIFEST, sha256, whole
 from submission.tasks import BadInput
 
 KEPT = {".safetensors", ".json", ".txt", ".model", ".jinja", ".md", ""}

@@ -13,7 +13,8 @@ from bundling.folders import BUNDLE, ROOT, WHEELHOUSE, code_files, digests
 from bundling.image import OFFLINE_WHEELS, PROFILES, Profile, read_image
 from bundling.names import Names
 from bundling.notebook import notebook
-from submission.kaggle import CODE_MANIFEST, MODEL_MANIFEST, REQUIREMENTS, WHEELS_MANIFEST, sha256, whole, wrong_files
+from submission.files import MODEL_MANIFEST, sha256, whole, wrong_files
+from submission.kaggle import CODE_MANIFEST, REQUIREMENTS, WHEELS_MANIFEST
 from submission.tasks import BadInput
 
 MOST_FILES = 50

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bundling.image import NEVER, Image, Profile, misfit, normal, platforms, read_image
-from submission.kaggle import sha256
+from submission.files import sha256
 from submission.tasks import BadInput
 
 

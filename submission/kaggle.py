@@ -21,11 +21,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from submission.files import whole, wrong_files
 from submission.tasks import BadInput
 
 CODE_MANIFEST = "code_manifest.json"
 WHEELS_MANIFEST = "wheels_manifest.json"
-MODEL_MANIFEST = "manifest.json"
 """Marks and checks a part of the bundle: {"files": {path in its folder: sha256}, ...}."""
 
 REQUIREMENTS = "requirements.txt"
@@ -262,39 +262,6 @@ def surroundings(scratch: Path) -> dict[str, str]:
 
 
 # -- what came along ---------------------------------------------------------------------------------------------
-
-
-def wrong_files(folder: Path, manifest: str) -> list[str]:
-    """A sentence for each file that is not what the folder's manifest says; none where there is no manifest."""
-    if not (folder / manifest).exists():
-        return []
-    expected: dict[str, str] = json.loads((folder / manifest).read_text())["files"]
-    missing = [f"{folder / name}: is missing" for name in expected if not (folder / name).is_file()]
-    present = {name: digest for name, digest in expected.items() if (folder / name).is_file()}
-    changed = [name for name, digest in present.items() if sha256(folder / name) != digest]
-    return missing + [f"{folder / name}: is not the file that {manifest} names" for name in changed]
-
-
-def sha256(path: Path) -> str:
-    """sha256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def whole(model: Path) -> None:
-    """BadInput if a safetensors file is cut off: its head, 8 bytes of length and then JSON, says how long it is."""
-    for path in sorted(model.glob("*.safetensors")):
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = int.from_bytes(file.read(8), "little")
-            try:
-                table = json.loads(file.read(head)) if head <= size else {}
-            except ValueError:
-                table = {}
-        table.pop("__metadata__", None)
-        expected = 8 + head + max((entry["data_offsets"][1] for entry in table.values()), default=0)
-        if size != expected or not table:
-            raise BadInput(f"{path}: holds {size} bytes of {expected}: upload the model again")
 
 
 def installed(inputs: Path) -> list[str]:

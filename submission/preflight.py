@@ -8,7 +8,6 @@ from it is judged by others, which take values: so a P100 can be refused on a la
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
@@ -18,13 +17,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import psutil
 
 from submission import memory
 from submission.config import Settings
+from submission.files import MODEL_MANIFEST, fault_of, wrong_files
 from submission.memory import Shape
 from submission.prompts import Layout, prompt
 from submission.tasks import BadInput, Pair, Task, grid
@@ -245,46 +245,13 @@ def judged_weights(model: Path) -> list[Finding]:
     return [Finding("pass", "weights", f"{len(files)} safetensors, {size / 1e9:.2f} GB, none cut short")]
 
 
-def fault_of(file: Path) -> str:
-    """What is wrong with a safetensors file by its own header; "" if nothing is.
-
-    The format: 8 bytes with the header's length, the header in JSON with each tensor's place, the tensors.
-    """
-    size = file.stat().st_size
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        if size < 8 or length > size - 8:
-            return "is cut short within its header"
-        try:
-            header: dict[str, Any] = json.loads(opened.read(length))
-            end = max((each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"), default=0)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return "has a header that cannot be read"
-    missing = 8 + length + end - size
-    return f"is cut short: {missing} bytes are missing" if missing > 0 else ""
-
-
 def judged_manifest(model: Path) -> list[Finding]:
     """Whether the files are those of manifest.json, {"files": {name: sha256}}, where there is one."""
-    path = model / "manifest.json"
-    if not path.is_file():
+    if not (model / MODEL_MANIFEST).is_file():
         return [Finding("skip", "manifest", "there is no manifest.json to hold the files against")]
-    try:
-        files: dict[str, str] = dict(json.loads(path.read_text())["files"])
-    except (ValueError, KeyError, TypeError) as error:
-        return [Finding("fail", "manifest", f"manifest.json cannot be read ({error!r})")]
-    wrong = [f"{name} is missing" for name in files if not (model / name).is_file()]
-    there = {name: sha256(model / name) for name in files if (model / name).is_file()}
-    wrong += [f"{name} is not the file that the manifest names" for name in there if there[name] != files[name]]
-    if wrong:
+    if wrong := wrong_files(model, MODEL_MANIFEST):
         return [Finding("fail", "manifest", each) for each in wrong]
-    return [Finding("pass", "manifest", f"{len(files)} files are those of the manifest")]
-
-
-def sha256(file: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return [Finding("pass", "manifest", "all files are those that it names")]
 
 
 # -- the model at work ------------------------------------------------------------------------------------------

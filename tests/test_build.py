@@ -22,7 +22,7 @@ from bundling.model import prepared_model
 from bundling.names import Names, kernel_metadata
 from bundling.notebook import notebook
 from bundling.verify import verify
-from submission import kaggle
+from submission.files import MODEL_MANIFEST, sha256, wrong_files
 from submission.tasks import BadInput
 from tests.test_kaggle import weights, wheelhouse
 
@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheel = wheelhouse(folder / "made")
     (folder / "native").mkdir()
     shutil.copyfile(wheel, folder / "native" / wheel.name)
-    (folder / "native.lock").write_text(f"small-thing==1.0 --hash=sha256:{kaggle.sha256(wheel)}\n")
+    (folder / "native.lock").write_text(f"small-thing==1.0 --hash=sha256:{sha256(wheel)}\n")
     shutil.copyfile(OFFLINE_WHEELS / "image.txt", folder / "image.txt")
     return folder
 
@@ -317,7 +317,7 @@ def test_a_model_that_is_ready_has_safetensors_only_and_a_manifest(ready: Path) 
     assert sorted(path.name for path in ready.iterdir()) == [
         "config.json", "manifest.json", "model.safetensors", "tokenizer.json",
     ]  # fmt: skip
-    assert kaggle.wrong_files(ready, kaggle.MODEL_MANIFEST) == []
+    assert wrong_files(ready, MODEL_MANIFEST) == []
 
 
 def test_a_model_that_was_not_made_ready_or_was_changed_since_is_not_bundled(
@@ -364,4 +364,4 @@ def test_a_model_is_quantized_on_request(tiny_grid_model: Path, tmp_path: Path) 
     out = prepared_model(str(tiny_grid_model), tmp_path / "out", quantize=True)
     config = json.loads((out / "config.json").read_text())
     assert config["quantization_config"]["bnb_4bit_quant_type"] == "nf4"
-    assert kaggle.wrong_files(out, kaggle.MODEL_MANIFEST) == []
+    assert wrong_files(out, MODEL_MANIFEST) == []

@@ -108,7 +108,8 @@ LAW = {
         later="cluster",
     ),
     # Kaggle: before the wheels are there, and so with the image's packages alone
-    "kaggle": room("tasks"),
+    "files": room("tasks"),
+    "kaggle": room("tasks files"),
     # programs: their search in the grid language
     "synthesis.values": room("tasks"),
     "synthesis.components": room(of_synthesis("values")),
@@ -154,7 +155,7 @@ LAW = {
     "pretrain": room("tasks config prompts corpus training gridlm", "torch"),
     "initial": room("tasks config prompts corpus training llm merging", "torch transformers"),
     "shrink": room("tasks config prompts llm initial", "torch safetensors"),
-    "preflight": room("tasks config prompts memory", "psutil", later="llm solve budget torch"),
+    "preflight": room("tasks config prompts memory files", "psutil", later="llm solve budget torch"),
     "plan": room("tasks config prompts lessons memory", later="llm finetune budget engine views"),
     "bench": room(ALL),
     "race": room(ALL),

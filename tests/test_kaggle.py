@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from submission import kaggle
+from submission.files import sha256, whole, wrong_files
 from submission.kaggle import Gpu, Plan
 from submission.tasks import BadInput
 from tests import drill
@@ -50,7 +51,7 @@ def wheelhouse(folder: Path, content: str = "value = 7\n") -> Path:
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         file.writestr(f"{info}/RECORD", f"small_thing.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
-    digest = kaggle.sha256(wheel)
+    digest = sha256(wheel)
     (folder / kaggle.REQUIREMENTS).write_text(f"# a lock\nsmall-thing==1.0 --hash=sha256:{digest}\n")
     sealed(folder)
     return wheel
@@ -58,7 +59,7 @@ def wheelhouse(folder: Path, content: str = "value = 7\n") -> Path:
 
 def sealed(folder: Path) -> None:
     """Write the manifest of a data set of wheels anew."""
-    files = {str(p.relative_to(folder)): kaggle.sha256(p) for p in folder.rglob("*") if p.suffix in (".whl", ".txt")}
+    files = {str(p.relative_to(folder)): sha256(p) for p in folder.rglob("*") if p.suffix in (".whl", ".txt")}
     (folder / kaggle.WHEELS_MANIFEST).write_text(json.dumps({"files": files}))
 
 
@@ -149,23 +150,23 @@ def test_a_model_is_found_however_it_is_mounted_and_that_of_the_code_is_none(lay
 def test_weights_that_are_cut_off_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     weights(path)
-    kaggle.whole(tmp_path)
+    whole(tmp_path)
     content = path.read_bytes()
     for cut in (content[:-1], content[:20], content[:4], b""):
         path.write_bytes(cut)
-        with pytest.raises(BadInput, match=r"model\.safetensors: holds .* upload the model again"):
-            kaggle.whole(tmp_path)
-    kaggle.whole(ROOT / "submission" / "models" / "embedded")
+        with pytest.raises(BadInput, match=r"model\.safetensors: is cut short.* upload the model again"):
+            whole(tmp_path)
+    whole(ROOT / "submission" / "models" / "embedded")
 
 
 def test_files_are_held_against_their_manifest(tmp_path: Path) -> None:
     wheel = wheelhouse(tmp_path)
-    assert kaggle.wrong_files(tmp_path, kaggle.WHEELS_MANIFEST) == []
-    assert kaggle.wrong_files(tmp_path, "no_manifest.json") == []
+    assert wrong_files(tmp_path, kaggle.WHEELS_MANIFEST) == []
+    assert wrong_files(tmp_path, "no_manifest.json") == []
     wheel.write_bytes(wheel.read_bytes() + b"x")
-    assert "is not the file" in kaggle.wrong_files(tmp_path, kaggle.WHEELS_MANIFEST)[0]
+    assert "is not the file" in wrong_files(tmp_path, kaggle.WHEELS_MANIFEST)[0]
     wheel.unlink()
-    assert "is missing" in kaggle.wrong_files(tmp_path, kaggle.WHEELS_MANIFEST)[0]
+    assert "is missing" in wrong_files(tmp_path, kaggle.WHEELS_MANIFEST)[0]
 
 
 def install(python: Path, inputs: Path) -> subprocess.CompletedProcess[str]:

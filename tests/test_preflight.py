@@ -117,9 +117,9 @@ def test_files_are_held_against_the_manifest(tmp_path: Path) -> None:
     right = hashlib.sha256(b"{}").hexdigest()
     manifest = tmp_path / "manifest.json"
     for files, level, told in (
-        ({"config.json": right}, "pass", "1 files"),
-        ({"config.json": right[::-1]}, "fail", "config.json is not"),
-        ({"config.json": right, "model.safetensors": right}, "fail", "model.safetensors is missing"),
+        ({"config.json": right}, "pass", "all files"),
+        ({"config.json": right[::-1]}, "fail", "config.json: is not"),
+        ({"config.json": right, "model.safetensors": right}, "fail", "model.safetensors: is missing"),
     ):
         manifest.write_text(json.dumps({"files": files}))
         [finding] = preflight.judged_manifest(tmp_path)
@@ -153,7 +153,7 @@ def test_the_command_fails_for_a_broken_model_and_refuses_what_is_none(
     (folder / "manifest.json").write_text(json.dumps({"files": {"model.safetensors": "0" * 64}}))
     assert main(["check", "--model", str(folder)]) == 1
     told = capsys.readouterr().out
-    assert "not the file that the manifest names" in told
+    assert "is not the file that manifest.json names" in told
     assert "not tried: what it rests on has failed" in told
     assert main(["check", "--model", str(tmp_path)]) == 2
     assert "config.json" in capsys.readouterr().err
