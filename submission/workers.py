@@ -309,7 +309,9 @@ class Pool:
         lines = {each.line: each for each in self._workers}
         heard = connection.wait(list(lines), seconds)
         outcomes = [self._hear(each) for line, each in lines.items() if line in heard]
-        outcomes += [self._lose(each, why) for each in self._workers if (why := each.is_hung())]
+        # Who has something to say is not hung, however long nobody has listened.
+        quiet = [each for each in self._workers if each.line not in heard]
+        outcomes += [self._lose(each, why) for each in quiet if (why := each.is_hung())]
         return [each for each in outcomes if each is not None]
 
     def abandon(self) -> list[Outcome]:

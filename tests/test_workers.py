@@ -45,6 +45,14 @@ def crew(tmp_path: Path) -> Crew:
     return Crew(tmp_path, SCRIPTED, 0, Loader())
 
 
+def test_a_worker_that_has_finished_is_not_hung_however_long_nobody_listened(crew: Crew) -> None:
+    pool = ready(crew)
+    pool.give(an_order())
+    time.sleep(crew.settings.time.silence + 0.5)
+    assert awaited(pool).record is not None
+    pool.close()
+
+
 def test_a_worker_that_is_killed_at_work_is_replaced_and_the_order_fails(tmp_path: Path) -> None:
     pool = ready(Crew(tmp_path, SCRIPTED, 0, Loader(pause=5.0)))
     pool.give(an_order())
