@@ -197,13 +197,14 @@ def trials(count: int, seed: int, limits: Limits) -> Iterator[Trial]:
     """Run so many mutated programs, looking after each at what it may have left behind."""
     rng = generator(seed, "mutated programs")
     grids = [grid(rng.integers(0, 10, shape)) for shape in ((3, 3), (5, 2), (1, 7))]
+    others = set(psutil.Process().children())
     with tempfile.TemporaryDirectory() as folder, Sandbox(limits) as sandbox:
         os.chmod(folder, 0o755)
         planted = Path(folder) / "solutions.npy"
         planted.write_bytes(SECRET)
         planted.chmod(0o666)
         sandbox.run(CORRECT[0], grids)
-        servers = set(psutil.Process().children())
+        servers = set(psutil.Process().children()) - others
         for _ in range(count):
             source = mutated(rng, planted)
             start = time.monotonic()
@@ -217,7 +218,7 @@ def _escapes(outcome: Outcome, planted: Path, servers: set[psutil.Process]) -> I
         yield "it changed a file"
     if any(each is not None and each.tobytes() == SECRET for each in outcome.outputs):
         yield "it read a file"
-    if set(psutil.Process().children()) != servers:
+    if not servers <= set(psutil.Process().children()):
         yield "it ended a server"
     if any(server.children() for server in servers):
         yield "it left a process behind"
