@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -110,26 +110,28 @@ def typical(found: Parts, name: str) -> Cells:
 
 def keep_most(found: Parts, name: str) -> Parts:
     """All parts with the most of a property."""
-    top = max(map(PROPERTIES[name], found.items))
-    return parts(found.shape, [p for p in found.items if PROPERTIES[name](p) == top])
+    return _at_extreme(found, name, max, True)
 
 
 def drop_most(found: Parts, name: str) -> Parts:
     """All parts but those with the most of a property."""
-    top = max(map(PROPERTIES[name], found.items))
-    return parts(found.shape, [p for p in found.items if PROPERTIES[name](p) != top])
+    return _at_extreme(found, name, max, False)
 
 
 def keep_least(found: Parts, name: str) -> Parts:
     """All parts with the least of a property."""
-    low = min(map(PROPERTIES[name], found.items))
-    return parts(found.shape, [p for p in found.items if PROPERTIES[name](p) == low])
+    return _at_extreme(found, name, min, True)
 
 
 def drop_least(found: Parts, name: str) -> Parts:
     """All parts but those with the least of a property."""
-    low = min(map(PROPERTIES[name], found.items))
-    return parts(found.shape, [p for p in found.items if PROPERTIES[name](p) != low])
+    return _at_extreme(found, name, min, False)
+
+
+def _at_extreme(found: Parts, name: str, extreme: Callable[[Iterable[float]], float], kept: bool) -> Parts:
+    """The parts at an extreme of a property, or all others."""
+    edge = extreme(map(PROPERTIES[name], found.items))
+    return parts(found.shape, [p for p in found.items if (PROPERTIES[name](p) == edge) == kept])
 
 
 def keep_unique(found: Parts, name: str) -> Parts:
