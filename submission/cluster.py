@@ -19,8 +19,9 @@ from ray.exceptions import RayError
 
 from submission.budget import within
 from submission.schedule import Order, Outcome, Record
+from submission.solvers import Crew, solver_of
 from submission.tasks import BadInput
-from submission.workers import Broken, Crew, Pool, Solver, Worker, is_beyond_repair, peaks
+from submission.workers import Broken, Pool, Worker, is_beyond_repair, peaks
 
 
 class Actor:
@@ -32,7 +33,7 @@ class Actor:
     def load(self) -> tuple[str, Any]:
         """Load the model; what a worker process would say to it."""
         try:
-            self.solver = Solver(self.crew)
+            self.solver = solver_of(self.crew)
         except BadInput as error:
             return "unfit", str(error)
         except Exception:

@@ -31,8 +31,9 @@ from submission.guards import hard_end, logged_to, owned, signals
 from submission.prompts import CHAT16, task_length
 from submission.report import write_report
 from submission.schedule import Outcome, Record, Schedule
+from submission.solvers import Crew, Kind
 from submission.tasks import BadInput, Solutions, Task, Tasks, digest
-from submission.workers import Broken, Crew, Kind, Pool, cores, peaks, places
+from submission.workers import Broken, Pool, cores, peaks, places
 
 logger = logging.getLogger(__name__)
 

@@ -94,16 +94,16 @@ LAW = {
     "solve": room("tasks budget config views prompts lessons engine voting candidates"),
     "ensemble": room("tasks budget candidates programs"),
     "schedule": room(f"{LEVEL_0} candidates"),
-    "workers": room(
+    "solvers": room(
         f"{LEVEL_0} engine solve schedule programs ensemble",
-        "psutil",
         later="llm synthesis.synthesizer induction sandbox writer forcing",
     ),
-    "cluster": room(f"{LEVEL_0} schedule workers", "ray"),
+    "workers": room(f"{LEVEL_0} schedule solvers", "psutil"),
+    "cluster": room(f"{LEVEL_0} schedule solvers workers", "ray"),
     "guards": room(LEVEL_0),
     "book": room("tasks config answers ensemble journal schedule"),
     "run": room(
-        f"{LEVEL_0} prompts voting answers candidates engine report schedule workers book guards",
+        f"{LEVEL_0} prompts voting answers candidates engine report schedule solvers workers book guards",
         "tqdm",
         later="cluster",
     ),

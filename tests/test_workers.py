@@ -15,8 +15,9 @@ import pytest
 from submission import workers
 from submission.config import PRESETS, with_changes
 from submission.schedule import Order, Outcome
+from submission.solvers import Crew
 from submission.tasks import BadInput, Task
-from submission.workers import Broken, Crew, Pool, is_beyond_repair, places
+from submission.workers import Broken, Pool, is_beyond_repair, places
 from tests.faults.cell import SCRIPTED, copies
 from tests.faults.scripted import Fault, Loader
 

@@ -25,8 +25,8 @@ from submission.forcing import WAIT, Effort
 from submission.induction import Induction, Writer
 from submission.sandbox import Limits, Sandbox
 from submission.schedule import Order
+from submission.solvers import Crew, ProgramSolver
 from submission.tasks import BadInput, Pair, Task, grid
-from submission.workers import Crew, Searcher
 from submission.writer import LanguageWriter, Writing, choose
 
 GREEDY = Writing(temperature=0.0)
@@ -105,7 +105,7 @@ def trained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_worker_has_it_beside_the_search_if_the_settings_name_it(trained_model: Path, tmp_path: Path) -> None:
     changes = [f"programs.writer={trained_model}", "programs.texts=1", "model.four_bit=False", "model.threads=1"]
     settings = with_changes(PRESETS["laptop"], changes)
-    searcher = Searcher(Crew(tmp_path, settings, 0, kind="programs"))
+    searcher = ProgramSolver(Crew(tmp_path, settings, 0, kind="programs"))
     record = searcher.solve(Order(task_of(7), settings, 0, 60.0), within(60.0), lambda so_far: None)
     searcher.close()
     origins = [each["origin"] for each in record["programs"]]
@@ -114,7 +114,7 @@ def test_a_worker_has_it_beside_the_search_if_the_settings_name_it(trained_model
     assert record["attempts"][0][0] == task_of(7).tests[0][::-1].tolist()
     refused = with_changes(settings, [f"programs.writer={tmp_path}"])
     with pytest.raises(BadInput, match=r"no config\.json"):
-        Searcher(Crew(tmp_path, refused, 0, kind="programs"))
+        ProgramSolver(Crew(tmp_path, refused, 0, kind="programs"))
 
 
 @pytest.fixture(scope="module")

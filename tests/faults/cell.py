@@ -16,8 +16,8 @@ import numpy as np
 from submission import answers, journal, run
 from submission.config import EMBEDDED, PRESETS, Settings, with_changes
 from submission.schedule import Outcome
+from submission.solvers import language_model
 from submission.tasks import Pair, Solutions, Task, Tasks, grid
-from submission.workers import language_model
 from tests.faults.scripted import IN_THE_WORKER, Fault, Loader, around
 
 QUICK = ["lessons.copies=1", "search.views=2"]

@@ -16,8 +16,8 @@ from submission import voting
 from submission.budget import Deadline
 from submission.engine import Fit, Found, Proposal, Question, Scores
 from submission.prompts import GRID16, Layout, Row
+from submission.solvers import Crew
 from submission.tasks import Grid
-from submission.workers import Crew
 
 KINDS = ("raise", "kill", "hang", "oom", "nan", "slow")
 STAGES = ("load", "adapt", "propose", "score", "vote", "journal", "write")
