@@ -67,7 +67,11 @@ class Race:
     near: int
     """Answers so near the threshold that rounding may decide."""
     error: float
-    """Largest difference between two ways of one log p."""
+    """Largest difference between two ways of the log p of an answer above the threshold."""
+    error_scored: float
+    """The same of any candidate in any view: unlikely ones have long sums, and float32 rounds every term."""
+    error_relative: float
+    """The same as a part of the log p itself, where that is beyond 1."""
     attempts_equal: bool
     """Whether `used` gave the attempts that `whole` gave."""
     read_again: int
@@ -119,10 +123,12 @@ def race(engine: LanguageModel, task: Task, questions: Sequence[Question], setti
         for key, mine in answers.items()
         if key in each[k]
     ]
-    apart = [float(np.abs(scores["whole"] - scores[name]).max()) for name in ("plain", "lock-step") if pool]
+    apart = [np.abs(scores["whole"] - scores[name]) for name in ("plain", "lock-step") if pool]
+    parts = [each / np.maximum(1.0, np.abs(scores["whole"])) for each in apart]
     return Race(
         task.id, len(questions), len(used.found), sum(map(len, found["whole"])), len(pool), legs,
-        equal=all(each == sets[0] for each in sets), near=len(near), error=max([0.0, *shared, *apart]),
+        equal=all(each == sets[0] for each in sets), near=len(near), error=max([0.0, *shared]),
+        error_scored=_largest(apart), error_relative=_largest(parts),
         attempts_equal=_attempts(used, questions) == _attempts(whole, questions),
         read_again=max(0, _prompt_tokens(legs["used"]) - sum(len(each.prompt.ids) for each in questions)),
     )  # fmt: skip
@@ -210,6 +216,10 @@ def _prompt_tokens(leg: Leg) -> int:
     return leg.search.prompt_tokens + leg.scoring.prompt_tokens
 
 
+def _largest(differences: Sequence[NDArray[np.float64]]) -> float:
+    return max((float(each.max()) for each in differences), default=0.0)
+
+
 def _attempts(sought: Sought, questions: Sequence[Question]) -> set[bytes]:
     ranking = voting.rank(sought.candidates, [each.view.symmetry for each in questions], "poe")
     return {grid_key(each) for each in ranking[:ATTEMPTS]}
@@ -251,7 +261,9 @@ def totals(run: Sequence[Race], scoring: bool) -> str:
     lines.append(
         f"same answers in {sum(each.equal for each in run)} of {len(run)} tasks ({sum(e.near for e in run)} answers so"
         f" near the threshold that rounding decides), same attempts in {sum(e.attempts_equal for e in run)};"
-        f" largest difference of a log p: {max(each.error for each in run):.1e}"
+        f" largest difference of a log p: {max(each.error for each in run):.1e} of answers above the threshold,"
+        f" {max(each.error_scored for each in run):.1e} of all that were scored,"
+        f" {max(each.error_relative for each in run):.1e} of its size"
     )
     return "\n".join(lines)
 
