@@ -45,7 +45,7 @@ QUANTIZE = """
 import sys
 from pathlib import Path
 from submission.config import Model
-from submission.llm import device, load_base
+from submission.loading import device, load_base
 source, out = map(Path, sys.argv[1:])
 load_base(source, Model(), device("auto")).save_pretrained(out)
 """

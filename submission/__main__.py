@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from submission.run import Run, run
+    from submission.job import Run
+    from submission.run import run
     from submission.workers import Broken
 
     settings = with_changes(preset(options.preset), options.set)
@@ -84,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _score(options: argparse.Namespace) -> int:
     from submission import answers
-    from submission.run import by_rule, by_solver
+    from submission.summary import by_rule, by_solver
     from submission.voting import NAMES
 
     submission = _submission(options.out)
@@ -194,7 +195,7 @@ def _bench_scaling(options: argparse.Namespace, settings: Settings) -> Any:
     from dataclasses import asdict
 
     from submission import scaling
-    from submission.run import Run
+    from submission.job import Run
 
     tasks, solutions = _tasks(options)
     if solutions is None:
@@ -220,7 +221,7 @@ def _bench_shape(options: argparse.Namespace, settings: Settings) -> Any:
     from dataclasses import asdict
 
     from submission import shaped
-    from submission.llm import device
+    from submission.loading import device
 
     where, how = device(settings.model.device), settings.search
     measured, text = shaped.report(options.shape, where, shaped.VIEWS, how.threshold, how.megabytes)
@@ -270,7 +271,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _shrink(options: argparse.Namespace) -> int:
-    from submission.llm import device
+    from submission.loading import device
     from submission.shrink import shrink
 
     layout = shrink(options.model, options.out, options.layout, options.nf4, device(options.device))

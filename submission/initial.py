@@ -24,7 +24,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from submission import corpus
 from submission.config import Adapt, Initial, Model
-from submission.llm import load_base, with_adapter
+from submission.llm import with_adapter
+from submission.loading import load_base
 from submission.merging import products
 from submission.prompts import CHAT16
 from submission.tasks import BadInput

@@ -130,7 +130,7 @@ def planned_run(
     if card is None and shape.block_weights > SMALL:
         raise BadInput(f"{model}: {shape.block_weights / 1e9:.1f} billion weights need GPUs: name a preset for some")
     if card is None:
-        from submission.llm import compute_dtype, device, layout_of, room
+        from submission.loading import compute_dtype, device, layout_of, room
 
         where = device(settings.model.device)
         layout, width = layout_of(model, settings.model.layout), compute_dtype(settings.model.dtype, where).itemsize
@@ -140,7 +140,7 @@ def planned_run(
     else:
         layout, width, rates, spare = CHAT16, memory.SIXTEEN_BITS, stated(card, shape), CARDS[card]
         if large:
-            from submission.llm import layout_of
+            from submission.loading import layout_of
 
             layout = layout_of(model, settings.model.layout)
         workers = workers or gpus_of(preset)

@@ -259,7 +259,7 @@ def judged_manifest(model: Path) -> list[Finding]:
 
 def told_layout(model: Path, settings: Settings) -> Layout:
     """The layout of the checkpoint; BadInput where there is none."""
-    from submission.llm import layout_of
+    from submission.loading import layout_of
 
     return layout_of(model, settings.model.layout)
 

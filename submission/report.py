@@ -1,7 +1,7 @@
 """One HTML page about a run: its figures, and for every task what was asked, answered and true.
 
-The page is a single file that refers to no other. Grids travel as short texts in `data-g`, and a few lines of
-script paint them as they come into sight. Nothing here decides anything about a run.
+The page is a single file that refers to no other: `report.css` and `report.js` are copied into it. Grids travel as
+short texts in `data-g`, and the script paints them as they come into sight. Nothing here decides anything about a run.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def page(
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(_headline(summary, verdicts))}</title>",
-            f"<style>{_STYLE}</style>\n</head>\n<body>",
+            f"<style>\n{_beside('report.css')}</style>\n</head>\n<body>",
             _header(summary, solutions, results, verdicts, tags),
             _filter(tags),
             "<noscript><p>The grids are painted by a script, which is off here.</p></noscript>",
@@ -86,9 +86,13 @@ def page(
             *sections,
             '<p class="nothing" hidden>There is no such task.</p>',
             "</main>",
-            f"<script>\nconst palette = {json.dumps(PALETTE)};{_SCRIPT}</script>\n</body>\n</html>\n",
+            f"<script>\nconst palette = {json.dumps(PALETTE)};\n{_beside('report.js')}</script>\n</body>\n</html>\n",
         ]
     )
+
+
+def _beside(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def verdict(record: Mapping[str, Any] | None, truths: Sequence[Grid] | None) -> str:
@@ -402,136 +406,3 @@ def _count(number: int, noun: str) -> str:
 
 def _log_p(value: float) -> str:
     return f"{value:.2f}".replace("-", "−") if math.isfinite(value) else "–"
-
-
-_STYLE = """
-:root { color-scheme: light dark; --paper: #f7f5f0; --card: #fffefb; --ink: #1f1e1c; --soft: #716d66;
-  --line: #e3dfd6; --right: #1c8a4a; --partly: #b8860b; --pool: #2467c4; --wrong: #c2402f; --other: #8d8980; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #141413; --card: #1d1d1b; --ink: #ecebe6; --soft: #9c988f; --line: #33322e;
-    --right: #4cc47c; --partly: #e0b04a; --pool: #74a9f5; --wrong: #f0796a; --other: #807c74; } }
-* { box-sizing: border-box; }
-html { scroll-padding-top: 4.5rem; -webkit-text-size-adjust: 100%; }
-body { margin: 0 auto; padding: 0 1.25rem 5rem; max-width: 62rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
-  font-variant-numeric: tabular-nums; }
-.right { --is: var(--right); } .partly { --is: var(--partly); } .in-the-pool { --is: var(--pool); }
-.wrong { --is: var(--wrong); } .unknown, .not-reached { --is: var(--other); }
-small, dt { color: var(--soft); }
-header { padding: 3rem 0 1.25rem; }
-.stripe { display: flex; gap: 3px; margin: 0 0 1.5rem; }
-.stripe i { width: 1rem; height: 1rem; border-radius: 2px; box-shadow: inset 0 0 0 1px #8884; }
-h1 { margin: 0;
-  font: 400 clamp(1.5rem, 5vw, 2.1rem)/1.1 "Iowan Old Style", Palatino, "Palatino Linotype", Georgia, serif; }
-h1 b { font-size: 2.3em; font-weight: 500; letter-spacing: -.02em; }
-dl { display: flex; flex-wrap: wrap; gap: .75rem 2.25rem; margin: 1.25rem 0 0; }
-dt { font-size: .8rem; } dd { margin: 0; overflow-wrap: anywhere; }
-.scores dd { font-size: 1.5rem; line-height: 1.25; }
-.map { display: flex; flex-wrap: wrap; gap: 4px; margin: 2rem 0 .75rem; }
-.map a { width: 1rem; height: 1rem; border-radius: 3px; background: var(--is); transition: transform .1s; }
-.map a:hover, .map a:focus-visible { transform: scale(1.35); }
-.map .not-reached, .key .not-reached::before, .not-reached .verdict::before {
-  background: none; box-shadow: inset 0 0 0 1.5px var(--is); }
-.map a.off { opacity: .15; } .task.off { display: none; }
-.key { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 0; font-size: .875rem; }
-.key span::before, .verdict::before { content: ""; display: inline-block; width: .65rem; height: .65rem;
-  margin-right: .45rem; border-radius: 2px; background: var(--is); }
-.filter { position: sticky; top: 0; z-index: 1; display: flex; gap: .4rem; margin: 0 -1.25rem;
-  padding: .7rem 1.25rem; overflow-x: auto; background: var(--paper); border-bottom: 1px solid var(--line); }
-button { flex: none; padding: .3rem .8rem; border: 1px solid var(--line); border-radius: 99px;
-  background: var(--card); color: inherit; font: inherit; font-size: .875rem; cursor: pointer; }
-button b { margin-left: .15rem; color: var(--soft); font-weight: 400; }
-button[aria-pressed=true] { background: var(--ink); border-color: var(--ink); color: var(--paper); }
-button[aria-pressed=true] b { color: inherit; opacity: .65; }
-button:disabled { opacity: .4; cursor: default; }
-.task { margin: 1.25rem 0; padding: 1.1rem 1.4rem 1.2rem; background: var(--card);
-  border: 1px solid var(--line); border-radius: 8px; }
-h2 { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem .8rem; overflow-wrap: anywhere;
-  margin: 0 0 .5rem;
-  font: 600 1.1rem/1.4 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-.verdict { margin-left: auto; color: var(--is); font: 600 .95rem/1.4 ui-sans-serif, system-ui, sans-serif; }
-h3 { margin: 0 0 .5rem; color: var(--soft); font-size: .875rem; font-weight: 400; }
-.test { margin-top: 1rem; }
-.test + .test { padding-top: 1rem; border-top: 1px solid var(--line); }
-.row, .pairs { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 1.25rem 1.75rem; }
-.pairs { gap: 1.25rem 3rem; padding: .75rem 0 .25rem; }
-.pair { display: flex; align-items: center; gap: .75rem; max-width: 100%; }
-.arrow { color: var(--soft); padding-bottom: 1.4rem; }
-figure { margin: 0; min-width: 0; }
-canvas { display: block; max-width: 100%; border-radius: 2px; }
-figcaption { margin-top: .35rem; font-size: .875rem; line-height: 1.4; max-width: 12rem; }
-figcaption p { margin: 0; }
-.yes, .no { font-weight: 600; white-space: nowrap; }
-.yes { color: var(--right); } .no { color: var(--wrong); }
-.blank { width: 7rem; height: 7rem; border: 1px dashed var(--line); border-radius: 2px; }
-summary { width: fit-content; color: var(--soft); font-size: .875rem; cursor: pointer; }
-summary:hover, details[open] > summary { color: var(--ink); }
-.test details { margin-top: .75rem; }
-table { margin: .5rem 0 0; border-collapse: collapse; font-size: .875rem; }
-th { color: var(--soft); font-weight: 400; }
-th, td { padding: .5rem 1.25rem .5rem 0; text-align: left; vertical-align: middle; }
-td { border-top: 1px solid var(--line); } td:last-child { padding-right: 0; white-space: nowrap; }
-.fit, .none, .notes, .nothing { color: var(--soft); font-size: .875rem; }
-.fit { margin: 1rem 0 0; padding-top: .75rem; border-top: 1px solid var(--line); }
-.fit svg { width: 6rem; height: 1.25rem; margin-right: .75rem; vertical-align: middle; overflow: visible; }
-polyline { fill: none; stroke: var(--is); stroke-width: 1.5; stroke-linejoin: round; }
-.none { margin: .75rem 0 0; } .notes { margin: .4rem 0 0; padding-left: 1.1rem; overflow-wrap: anywhere; }
-@media (max-width: 34rem) {
-  header { padding-top: 1.75rem; } dl { gap: .6rem 1.5rem; } .task { padding: .9rem 1rem; }
-  .row { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
-  th, td { padding-right: .7rem; } .map a { width: .8rem; height: .8rem; } }
-@media print { .filter, .map { display: none; } .task { break-inside: avoid; } }
-"""
-
-_SCRIPT = r"""
-// "3b0/111" is two rows: run lengths are letters, a = 3.
-const rows = text =>
-  text.replace(/(\d)([a-z])/g, (_, digit, run) => digit.repeat(run.charCodeAt(0) - 94)).split("/");
-const ratio = Math.max(1, window.devicePixelRatio || 1);
-const canvases = document.querySelectorAll("canvas");
-
-function measure(canvas) {
-  const cells = rows(canvas.dataset.g), high = cells.length, wide = cells[0].length;
-  const small = canvas.className === "small", most = small ? 104 : 184, largest = small ? 12 : 26;
-  const side = Math.max(1, Math.floor(Math.min(most / Math.max(high, wide), largest) * ratio));
-  const line = side > 4 ? Math.max(1, Math.floor(side / 24)) : 0;
-  canvas.width = wide * side + line;
-  canvas.height = high * side + line;
-  canvas.style.width = canvas.width / ratio + "px";
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `grid of ${high} rows and ${wide} columns`);
-  return { cells, side, line };
-}
-
-function paint(canvas) {
-  const { cells, side, line } = measure(canvas), pen = canvas.getContext("2d");
-  pen.fillStyle = "#555";
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  cells.forEach((row, r) => [...row].forEach((cell, c) => {
-    pen.fillStyle = palette[cell];
-    pen.fillRect(c * side + line, r * side + line, side - line, side - line);
-  }));
-}
-
-const watch = new IntersectionObserver(seen => seen.forEach(each => {
-  if (each.isIntersecting) { paint(each.target); watch.unobserve(each.target); }
-}), { rootMargin: "600px" });
-canvases.forEach(canvas => { measure(canvas); watch.observe(canvas); });
-addEventListener("beforeprint", () => canvases.forEach(paint));
-
-const buttons = document.querySelectorAll("[data-show]");
-function show(tag) {
-  let some = false;
-  buttons.forEach(each => each.setAttribute("aria-pressed", each.dataset.show === tag));
-  document.querySelectorAll("[data-is]").forEach(each => {
-    const off = !each.dataset.is.split(" ").includes(tag);
-    each.classList.toggle("off", off);
-    if (each.tagName === "SECTION") some ||= !off;
-  });
-  document.querySelector(".nothing").hidden = some;
-}
-buttons.forEach(each => each.addEventListener("click", () => show(each.dataset.show)));
-// A square of the map leads to its task even when the filter hides it.
-document.querySelectorAll(".map a").forEach(each =>
-  each.addEventListener("click", () => { if (each.classList.contains("off")) show("all"); }));
-"""

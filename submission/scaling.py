@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from submission.config import with_changes
-from submission.run import Run, run
+from submission.job import Run
+from submission.run import run
 from submission.tasks import Solutions, Tasks
 
 SCHEDULES: Mapping[str, Sequence[str]] = {

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from submission.config import Model
 from submission.initial import sixteen
-from submission.llm import layout_of, load_base
+from submission.loading import layout_of, load_base
 from submission.prompts import NAMED, Layout, described, renumbered, vocabulary
 from submission.tasks import BadInput
 

@@ -22,7 +22,7 @@ from submission.budget import Deadline
 from submission.config import Model
 from submission.dialogue import Cells, asked
 from submission.forcing import Draft, Effort, Tokens
-from submission.llm import device, load_base
+from submission.loading import device, load_base
 from submission.tasks import BadInput, Task
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from submission import answers, run
+from submission import answers
 from submission.config import with_changes
+from submission.job import Run
+from submission.run import run
 from submission.tasks import BadInput
 from tests.faults.cell import SCRIPTED, copies
 from tests.faults.scripted import Loader
@@ -40,9 +42,7 @@ def cluster() -> Iterator[Any]:
 def test_a_run_over_two_nodes_of_which_one_is_lost(cluster: Any, tmp_path: Path) -> None:
     second = cluster.add_node(num_cpus=2)
     tasks, solutions = copies(12)
-    job = run.Run(
-        tmp_path / "out", tmp_path, PATIENT, workers=4, ray=cluster.address, load=Loader(pause=0.3), seconds=None
-    )
+    job = Run(tmp_path / "out", tmp_path, PATIENT, workers=4, ray=cluster.address, load=Loader(pause=0.3), seconds=None)
 
     def kill_when_under_way() -> None:
         while len(list((tmp_path / "out" / "journal").glob("*.json"))) < 2:
@@ -50,23 +50,23 @@ def test_a_run_over_two_nodes_of_which_one_is_lost(cluster: Any, tmp_path: Path)
         cluster.remove_node(second, allow_graceful=False)
 
     threading.Thread(target=kill_when_under_way, daemon=True).start()
-    summary = run.run(job, tasks, solutions)
+    summary = run(job, tasks, solutions)
     assert summary["solved_tasks"] == 12
     notes = [record["notes"] for record in records(tmp_path / "out")]
     assert any("lost" in note for each in notes for note in each)
     assert max(map(len, notes)) == 1, "one retry each"
 
-    alone = run.Run(tmp_path / "alone", tmp_path, SCRIPTED, workers=2, load=Loader())
-    run.run(alone, tasks, solutions)
+    alone = Run(tmp_path / "alone", tmp_path, SCRIPTED, workers=2, load=Loader())
+    run(alone, tasks, solutions)
     written = [(tmp_path / name / "submission.json").read_bytes() for name in ("out", "alone")]
     assert written[0] == written[1]
     assert answers.check(json.loads(written[0]), tasks) == []
 
 
 def test_an_address_where_there_is_no_cluster_is_bad_input(tmp_path: Path) -> None:
-    job = run.Run(tmp_path / "out", tmp_path, SCRIPTED, workers=1, ray="127.0.0.1:1", load=Loader())
+    job = Run(tmp_path / "out", tmp_path, SCRIPTED, workers=1, ray="127.0.0.1:1", load=Loader())
     with pytest.raises(BadInput, match="no cluster answers there"):
-        run.run(job, copies(1)[0], None)
+        run(job, copies(1)[0], None)
 
 
 def records(out: Path) -> list[dict[str, Any]]:

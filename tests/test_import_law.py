@@ -74,10 +74,14 @@ LAW = {
     "gridlm": room("prompts", "torch transformers"),
     "memory": room("tasks config"),
     "attention": room("", "torch transformers"),
-    "llm": room(
-        f"{LEVEL_0} prompts engine finetune trie search decoding merging gridlm memory attention",
-        "torch transformers peft bitsandbytes safetensors psutil",
+    "loading": room(
+        "tasks config prompts gridlm attention",
+        "torch transformers bitsandbytes safetensors psutil",
         later="unsloth",
+    ),
+    "llm": room(
+        f"{LEVEL_0} prompts engine finetune trie search decoding merging memory loading",
+        "torch transformers peft",
     ),
     # level 1w and 3w: programs that a language model writes, and the processes that they run in
     "programs": room("tasks budget"),
@@ -88,7 +92,7 @@ LAW = {
     "dialogue": room("tasks"),
     "induction": room("tasks budget programs dialogue sandbox"),
     "forcing": room("dialogue"),
-    "writer": room("tasks budget config dialogue forcing llm", "torch transformers"),
+    "writer": room("tasks budget config dialogue forcing loading", "torch transformers"),
     # level 3 and 4: the algorithm, and the run over all tasks
     "candidates": room("tasks budget config engine voting"),
     "solve": room("tasks budget config views prompts lessons engine voting candidates"),
@@ -102,11 +106,10 @@ LAW = {
     "cluster": room(f"{LEVEL_0} schedule solvers workers", "ray"),
     "guards": room(LEVEL_0),
     "book": room("tasks config answers ensemble journal schedule"),
-    "run": room(
-        f"{LEVEL_0} prompts voting answers candidates engine report schedule solvers workers book guards",
-        "tqdm",
-        later="cluster",
-    ),
+    "job": room("config engine solvers"),
+    "crowd": room(f"{LEVEL_0} prompts schedule solvers workers book job", later="cluster"),
+    "summary": room("tasks voting answers candidates schedule workers book job crowd"),
+    "run": room(f"{LEVEL_0} answers report schedule workers book guards job crowd summary", "tqdm"),
     # Kaggle: before the wheels are there, and so with the image's packages alone
     "files": room("tasks"),
     "kaggle": room("tasks files"),
@@ -153,13 +156,13 @@ LAW = {
     "training": room("tasks config prompts corpus finetune", "torch"),
     "selection": room("tasks prompts corpus training gridlm", "torch"),
     "pretrain": room("tasks config prompts corpus training gridlm", "torch"),
-    "initial": room("tasks config prompts corpus training llm merging", "torch transformers"),
-    "shrink": room("tasks config prompts llm initial", "torch safetensors"),
-    "preflight": room("tasks config prompts memory files", "psutil", later="llm solve budget torch"),
-    "plan": room("tasks config prompts lessons memory", later="llm finetune budget engine views"),
+    "initial": room("tasks config prompts corpus training loading llm merging", "torch transformers"),
+    "shrink": room("tasks config prompts loading initial", "torch safetensors"),
+    "preflight": room("tasks config prompts memory files", "psutil", later="loading llm solve budget torch"),
+    "plan": room("tasks config prompts lessons memory", later="loading llm finetune budget engine views"),
     "bench": room(ALL),
     "race": room(ALL),
-    "scaling": room("tasks config run"),
+    "scaling": room("tasks config job run"),
     "shaped": room(ALL, "torch transformers bitsandbytes"),
     "baselines": room("tasks prompts cache finetune", "torch"),
     # entry: arguments, then one import of what the command needs

@@ -20,7 +20,8 @@ from submission.config import Adapt, Model, Search
 from submission.engine import Question
 from submission.finetune import backward, batches, finetune, schedule
 from submission.gridlm import fresh
-from submission.llm import LanguageModel, from_unsloth, layout_of, load_base
+from submission.llm import LanguageModel
+from submission.loading import from_unsloth, layout_of, load_base
 from submission.prompts import CHAT16, GRID16, Layout, Row, described, padded, prompt, row
 from submission.shrink import shrink
 from submission.tasks import BadInput, Pair, Task, generator, grid

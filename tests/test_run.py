@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from submission import answers, run
+from submission import answers
 from submission.__main__ import main
 from submission.config import PRESETS, with_changes
+from submission.job import Run
+from submission.run import run
 from submission.schedule import Outcome
 from submission.tasks import BadInput, read_challenges, read_solutions
-from submission.workers import Broken
+from submission.workers import Broken, Pool
 from tests.faults.cell import copies
 from tests.faults.scripted import Loader
 
@@ -62,7 +64,7 @@ def test_a_run_ends_with_submission_summary_journal_log_and_report(
 ) -> None:
     tasks = read_challenges(files[0])
     solutions = read_solutions(files[1], tasks)
-    summary = run.run(run.Run(tmp_path / "out", tiny_grid_model, SETTINGS), tasks, solutions)
+    summary = run(Run(tmp_path / "out", tiny_grid_model, SETTINGS), tasks, solutions)
     out = tmp_path / "out"
     assert answers.check(json.loads((out / "submission.json").read_text()), tasks) == []
     assert sorted(results(out)) == [f"task{k}.json" for k in range(4)]
@@ -85,8 +87,8 @@ def test_programs_solve_what_the_network_cannot_and_both_are_journaled(
 ) -> None:
     tasks = read_challenges(files[0])
     solutions = read_solutions(files[1], tasks)
-    job = run.Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=2, solvers=("network", "programs"))
-    summary = run.run(job, tasks, solutions)
+    job = Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=2, solvers=("network", "programs"))
+    summary = run(job, tasks, solutions)
     assert summary["solved_tasks"] == 4, "to flip a grid is a program"
     assert summary["by_solver"] == {"network": 0, "programs": 4}
     assert summary["finished"]
@@ -106,11 +108,11 @@ def test_programs_solve_what_the_network_cannot_and_both_are_journaled(
 
     for path in [folder / "task0.json", folder / "programs" / "task1.json"]:
         path.unlink()
-    again = run.run(run.Run(**{**vars(job), "resume": True}), tasks, solutions)
+    again = run(Run(**{**vars(job), "resume": True}), tasks, solutions)
     assert again["solved_tasks"] == 4
     assert (tmp_path / "out" / "submission.json").read_bytes() == before, "what is lost is found again"
 
-    alone = run.run(run.Run(**{**vars(job), "out": tmp_path / "alone", "solvers": ("programs",)}), tasks, solutions)
+    alone = run(Run(**{**vars(job), "out": tmp_path / "alone", "solvers": ("programs",)}), tasks, solutions)
     assert (alone["solved_tasks"], alone["finished"]) == (4, True)
 
 
@@ -119,17 +121,17 @@ def test_where_programs_cannot_be_searched_for_the_network_solves_alone(
 ) -> None:
     tasks = read_challenges(files[0])
     settings = with_changes(SETTINGS, [f"programs.writer={tiny_grid_model}"])  # It has no tokenizer.
-    job = run.Run(tmp_path / "out", tiny_grid_model, settings, workers=1, solvers=("network", "programs"))
+    job = Run(tmp_path / "out", tiny_grid_model, settings, workers=1, solvers=("network", "programs"))
     with pytest.raises(BadInput, match="tokenizer"):
-        run.run(job, tasks, None)
-    monkeypatch.setattr(run.Pool, "wait", broken_for_programs(run.Pool.wait))
-    summary = run.run(run.Run(**{**vars(job), "settings": SETTINGS, "fresh": True}), tasks, None)
+        run(job, tasks, None)
+    monkeypatch.setattr(Pool, "wait", broken_for_programs(Pool.wait))
+    summary = run(Run(**{**vars(job), "settings": SETTINGS, "fresh": True}), tasks, None)
     assert summary["finished"]
     assert not list((tmp_path / "out" / "journal" / "programs").glob("*.json"))
 
 
-def broken_for_programs(wait: Callable[[run.Pool, float], list[Outcome]]) -> Callable[[run.Pool, float], list[Outcome]]:
-    def broken(pool: run.Pool, seconds: float) -> list[Outcome]:
+def broken_for_programs(wait: Callable[[Pool, float], list[Outcome]]) -> Callable[[Pool, float], list[Outcome]]:
+    def broken(pool: Pool, seconds: float) -> list[Outcome]:
         if pool._workers[0].crew.kind == "programs":
             raise Broken("no worker could be started")
         return wait(pool, seconds)
@@ -228,7 +230,7 @@ def test_a_clock_bounds_the_run_and_what_it_leaves_goes_to_second_looks(
 ) -> None:
     tasks = read_challenges(files[0])
     began = time.monotonic()
-    summary = run.run(run.Run(tmp_path / "out", tiny_grid_model, SETTINGS, seconds=25, workers=1), tasks, None)
+    summary = run(Run(tmp_path / "out", tiny_grid_model, SETTINGS, seconds=25, workers=1), tasks, None)
     assert time.monotonic() - began < 35
     assert summary["finished"]
     records = [json.loads(path.read_text()) for path in (tmp_path / "out" / "journal").glob("*.json")]
@@ -247,29 +249,29 @@ def test_a_full_disk_stops_no_run_and_is_told_in_the_end(tiny_grid_model: Path, 
             raise OSError(28, "No space left on device")
         write(path, submission, tasks)  # type: ignore[arg-type]
 
-    job = run.Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
+    job = Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(answers, "write", failing)
         with pytest.raises(OSError, match=r"lacks the latest answers.*No space left"):
-            run.run(job, tasks, solutions)
+            run(job, tasks, solutions)
     left = json.loads((tmp_path / "out" / "submission.json").read_text())
     assert answers.check(left, tasks) == []
     assert answers.score(left, solutions)["solved_tasks"] == 1, "the last valid file stays"
-    again = run.run(run.Run(**{**vars(job), "resume": True}), tasks, solutions)
+    again = run(Run(**{**vars(job), "resume": True}), tasks, solutions)
     assert again["solved_tasks"] == 3
 
 
 def test_a_journal_file_that_is_not_as_it_was_written_is_set_aside(tiny_grid_model: Path, tmp_path: Path) -> None:
     tasks, solutions = copies(4)
-    job = run.Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
-    run.run(job, tasks, solutions)
+    job = Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
+    run(job, tasks, solutions)
     folder = tmp_path / "out" / "journal"
     (folder / "copy000.json").write_text("{")
     whole = (folder / "copy001.json").read_text()
     (folder / "copy001.json").write_text(whole.replace('"attempts": [[[[', '"attempts": [[[[1'))
     (folder / "copy002.json").write_bytes(b"\xff\x00")
     (folder / ".copy003.json.77").write_text("half")
-    summary = run.run(run.Run(**{**vars(job), "resume": True}), tasks, solutions)
+    summary = run(Run(**{**vars(job), "resume": True}), tasks, solutions)
     assert summary["solved_tasks"] == 4
     aside = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".json"))
     assert aside == [".run", *(f"copy00{k}.json.aside" for k in range(3))]
@@ -278,9 +280,9 @@ def test_a_journal_file_that_is_not_as_it_was_written_is_set_aside(tiny_grid_mod
 def test_a_run_without_a_model_to_load_says_so_and_leaves_a_complete_blank(tmp_path: Path) -> None:
     tasks, _ = copies(2)
     (tmp_path / "model").mkdir()
-    job = run.Run(tmp_path / "out", tmp_path / "model", SETTINGS, workers=1)
+    job = Run(tmp_path / "out", tmp_path / "model", SETTINGS, workers=1)
     with pytest.raises(BadInput, match=r"there is no config\.json"):
-        run.run(job, tasks, None)
+        run(job, tasks, None)
     assert answers.check(json.loads((tmp_path / "out" / "submission.json").read_text()), tasks) == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.run import Run
+from submission.job import Run
 from submission.scaling import SCHEDULES, Point, control, measured, performance, slope, table
 from tests.faults.cell import SCRIPTED, copies
 from tests.faults.scripted import Loader

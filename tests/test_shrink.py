@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from submission.__main__ import main
 from submission.config import Model
 from submission.initial import SPOKEN
-from submission.llm import layout_of, load_base
+from submission.loading import layout_of, load_base
 from submission.prompts import CHAT16, Layout, prompt, renumbered, vocabulary
 from submission.shrink import INDEX, shrink
 from submission.tasks import BadInput, Task

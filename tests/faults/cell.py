@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from submission import answers, journal, run
+from submission import answers, journal
 from submission.config import EMBEDDED, PRESETS, Settings, with_changes
+from submission.job import Run
+from submission.run import run
 from submission.schedule import Outcome
 from submission.solvers import language_model
 from submission.tasks import Pair, Solutions, Task, Tasks, grid
+from submission.workers import Pool
 from tests.faults.scripted import IN_THE_WORKER, Fault, Loader, around
 
 QUICK = ["lessons.copies=1", "search.views=2"]
@@ -64,25 +67,25 @@ class Cell:
             if fault.kind == "nan" and fault.stage not in IN_THE_WORKER:
                 spoil(fault)
         inside = tuple(each for each in self.faults if each.stage in IN_THE_WORKER)
-        job = run.Run(
+        job = Run(
             self.out, self.model, self.settings, 0, self.seconds, self.resume, workers=self.workers,
             load=Loader(inside, self.pause, language_model if self.real else None),
         )  # fmt: skip
-        run.run(job, *copies(self.tasks))
+        run(job, *copies(self.tasks))
 
 
 def spoil(fault: Fault) -> None:
     """Put something that is not a number into a record on its way: into its seconds, or into its first answer."""
-    wait = run.Pool.wait
+    wait = Pool.wait
 
-    def spoilt(pool: run.Pool, seconds: float) -> list[Outcome]:
+    def spoilt(pool: Pool, seconds: float) -> list[Outcome]:
         outcomes = wait(pool, seconds)
         if any(each.record is not None for each in outcomes) and fault.happens():
             wrong = {"seconds": float("nan")} if fault.stage == "journal" else {"attempts": [[[[float("nan")]]]]}
             outcomes = [replace(each, record=each.record and {**each.record, **wrong}) for each in outcomes]
         return outcomes
 
-    run.Pool.wait = spoilt
+    Pool.wait = spoilt
 
 
 def process(cell: Cell, log: Path) -> subprocess.Popen[bytes]:
