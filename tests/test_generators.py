@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from submission import generators
-from submission.canvas import DIAGONAL, STRAIGHT, Unfit, blank, blob, components, neighbours, placed
-from submission.generators import MOST_CELLS, RULES, Instance, family, pair
+from submission.generators import (
+    KINDS,
+    MOST_CELLS,
+    RULES,
+    Instance,
+    counting,
+    drawing,
+    family,
+    objects,
+    pair,
+    panels,
+    whole,
+)
+from submission.generators.canvas import DIAGONAL, STRAIGHT, Unfit, blank, blob, components, neighbours, placed
 from submission.tasks import LARGEST_SIDE, Grid, Pair, grid, grid_key
 
 RIGHT, UP = ((0, 1),), ((-1, 0),)
@@ -210,9 +222,14 @@ WORKED: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
+def rule_called(name: str) -> Callable[..., Instance]:
+    made: Callable[..., Instance] = next(vars(kind)[name] for kind in KINDS if name in vars(kind))
+    return made
+
+
 @pytest.mark.parametrize(("name", "hidden", "given", "expected"), WORKED)
 def test_a_worked_example(name: str, hidden: dict[str, Any], given: str, expected: str) -> None:
-    assert text(getattr(generators, name)(**hidden).apply(drawn(given))) == expected
+    assert text(rule_called(name)(**hidden).apply(drawn(given))) == expected
 
 
 def test_every_rule_has_a_worked_example() -> None:
@@ -222,12 +239,12 @@ def test_every_rule_has_a_worked_example() -> None:
 @pytest.mark.parametrize(
     ("name", "parameter", "choices"),
     [
-        ("exchange", "order", generators.ORDERS),
-        ("keep_extreme", "quality", generators.QUALITIES),
-        ("weave_blocks", "weave", generators.WEAVES),
-        ("carve", "face", generators.FACES),
-        ("tally", "form", generators.TALLIES),
-        ("combine_halves", "operation", generators.OPERATIONS),
+        ("exchange", "order", whole.ORDERS),
+        ("keep_extreme", "quality", objects.QUALITIES),
+        ("weave_blocks", "weave", drawing.WEAVES),
+        ("carve", "face", drawing.FACES),
+        ("tally", "form", counting.TALLIES),
+        ("combine_halves", "operation", panels.OPERATIONS),
     ],
 )
 def test_every_named_choice_has_a_worked_example(name: str, parameter: str, choices: dict[str, Any]) -> None:
@@ -253,7 +270,7 @@ def test_every_named_choice_has_a_worked_example(name: str, parameter: str, choi
 )
 def test_what_a_rule_does_not_decide_is_unfit(name: str, hidden: dict[str, Any], given: str) -> None:
     with pytest.raises(Unfit):
-        getattr(generators, name)(**hidden).apply(drawn(given))
+        rule_called(name)(**hidden).apply(drawn(given))
 
 
 # -- what holds for all rules -----------------------------------------------------------------------------------

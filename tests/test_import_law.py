@@ -16,9 +16,9 @@ import submission
 
 PACKAGE = Path(submission.__file__).parent
 FILES = {
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
-    for path in [*sorted(PACKAGE.glob("*.py")), *sorted(PACKAGE.glob("synthesis/*.py"))]
-    if path.name != "__init__.py"
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in [*sorted(PACKAGE.glob("*.py")), *sorted(PACKAGE.glob("*/*.py"))]
+    if path != PACKAGE / "__init__.py"
 }
 """Module -> file: `x` for submission.x, `synthesis.x` for submission.synthesis.x."""
 
@@ -41,6 +41,10 @@ def room(ours: str = "", others: str = "", later: str = "") -> Room:
 
 LEVEL_0 = "tasks budget config journal"
 ALL = " ".join(FILES)
+
+
+def of_generators(names: str) -> str:
+    return " ".join(f"generators.{name}" for name in names.split())
 
 
 def of_synthesis(names: str) -> str:
@@ -114,6 +118,7 @@ LAW = {
     "files": room("tasks"),
     "kaggle": room("tasks files"),
     # programs: their search in the grid language
+    "synthesis": room(),
     "synthesis.values": room("tasks"),
     "synthesis.components": room(of_synthesis("values")),
     "synthesis.shapes": room(f"tasks {of_synthesis('values')}"),
@@ -150,8 +155,13 @@ LAW = {
     "report": room("tasks candidates voting answers journal"),
     "leaks": room("tasks views"),
     "rules": room("tasks views lessons"),
-    "generators": room("tasks views canvas"),
-    "canvas": room("tasks"),
+    "generators": room(of_generators("instances whole colours objects motion drawing counting repetition panels")),
+    "generators.canvas": room("tasks"),
+    "generators.instances": room("tasks views generators.canvas"),
+    **{
+        f"generators.{name}": room(f"tasks views {of_generators('canvas instances')}")
+        for name in ["whole", "colours", "objects", "motion", "drawing", "counting", "repetition", "panels"]
+    },
     "corpus": room("tasks views prompts leaks rules generators"),
     "training": room("tasks config prompts corpus finetune", "torch"),
     "selection": room("tasks prompts corpus training gridlm", "torch"),
