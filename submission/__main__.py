@@ -281,7 +281,8 @@ def _shrink(options: argparse.Namespace) -> int:
 
 def _tasks(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | None]:
     """The tasks that are asked for, and their solutions where they are known."""
-    from submission.prompts import CHAT16, task_length
+    from submission.layouts import CHAT16
+    from submission.prompts import task_length
 
     if options.challenges is not None:
         tasks = read_challenges(options.challenges)

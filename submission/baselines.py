@@ -19,7 +19,8 @@ from torch import nn
 
 from submission.cache import Layer, Plan, Sizes, planned
 from submission.finetune import position_ids
-from submission.prompts import AnswerState, Ids, Layout, Prompt, successors
+from submission.layouts import AnswerState, Ids, Layout, successors
+from submission.prompts import Prompt
 from submission.tasks import Grid, grid_key
 
 Answers = dict[bytes, float]

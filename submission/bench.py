@@ -14,8 +14,9 @@ import numpy as np
 from submission.budget import NEVER
 from submission.config import Settings, with_changes
 from submission.corpus import held_out_tasks
+from submission.layouts import GRID16
 from submission.llm import LanguageModel
-from submission.prompts import GRID16, task_length
+from submission.prompts import task_length
 from submission.solve import ask, learn
 from submission.tasks import Grid, Task
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicLayer
 
-from submission.prompts import Ids
+from submission.layouts import Ids
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ class Training:
 
     @property
     def layout(self) -> str:
-        """How rows are written, see `prompts.NAMED`."""
+        """How rows are written, see `layouts.NAMED`."""
         return "chat16"
 
 
@@ -257,7 +257,7 @@ class Pretraining(Training):
 
     @property
     def layout(self) -> str:
-        """How rows are written, see `prompts.NAMED`."""
+        """How rows are written, see `layouts.NAMED`."""
         return "grid16" if self.positions == "grid" else "chat16"
 
 

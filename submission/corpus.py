@@ -17,8 +17,9 @@ from zipfile import BadZipFile
 import numpy as np
 
 from submission import generators
+from submission.layouts import GRID16, Layout
 from submission.leaks import Guard, fingerprint
-from submission.prompts import GRID16, Layout, Row, row
+from submission.prompts import Row, row
 from submission.rules import varied
 from submission.tasks import (
     PUBLIC_SETS,

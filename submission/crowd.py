@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from submission.book import Book
 from submission.budget import Deadline
 from submission.job import Run
-from submission.prompts import CHAT16, task_length
+from submission.layouts import CHAT16
+from submission.prompts import task_length
 from submission.schedule import Outcome, Record, Schedule
 from submission.solvers import Crew, Kind
 from submission.tasks import Task, Tasks

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from submission.budget import Deadline
 from submission.engine import Found, Proposal
-from submission.prompts import AnswerState, Layout, successors
+from submission.layouts import AnswerState, Layout, successors
 from submission.search import completed, found_of, pursue
 from submission.tasks import Grid
 from submission.trie import Forest, Node, Tokens

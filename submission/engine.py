@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from submission.budget import Deadline
-from submission.prompts import Layout, Prompt, Row
+from submission.layouts import Layout
+from submission.prompts import Prompt, Row
 from submission.tasks import Grid
 from submission.views import View
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from submission.budget import Deadline
 from submission.config import Adapt
 from submission.engine import Fit
-from submission.prompts import Layout, Row, padded
+from submission.layouts import Layout
+from submission.prompts import Row, padded
 
 CONVERGENCE_WINDOW = 8
 """Steps whose mean loss decides that training has converged."""

@@ -1,7 +1,7 @@
 """GridLM: the embedded model's architecture, the stock text decoder of Qwen3-VL with a head for 16 tokens.
 
 Qwen3-VL's rotary positions have three axes, interleaved over the frequencies; here they are (segment, row,
-column), see `prompts.Layout.where`. transformers has no class with this decoder and a language head, hence ours.
+column), see `layouts.Layout.where`. transformers has no class with this decoder and a language head, hence ours.
 `generate()` would lose the grid axes: decoding is `search`'s work.
 """
 
@@ -15,7 +15,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLTextConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLPreTrainedModel, Qwen3VLTextModel
 
-from submission.prompts import GRID16, Layout
+from submission.layouts import GRID16, Layout
 
 HEAD = 64
 """Channels of one attention head."""

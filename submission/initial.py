@@ -24,10 +24,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from submission import corpus
 from submission.config import Adapt, Initial, Model
+from submission.layouts import CHAT16
 from submission.llm import with_adapter
 from submission.loading import load_base
 from submission.merging import products
-from submission.prompts import CHAT16
 from submission.tasks import BadInput
 from submission.training import Progress, examination, examine, loader, require_device, tell, train
 

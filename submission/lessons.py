@@ -11,7 +11,8 @@ from itertools import chain, combinations, islice
 import numpy as np
 
 from submission.config import Lessons
-from submission.prompts import Layout, Row, row
+from submission.layouts import Layout
+from submission.prompts import Row, row
 from submission.tasks import LARGEST_SIDE, Grid, Pair, Task, grid, grid_key
 from submission.views import SYMMETRIES, View, recolouring
 

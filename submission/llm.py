@@ -24,9 +24,10 @@ from submission import decoding, finetune, memory, search
 from submission.budget import Deadline
 from submission.config import Adapt, Model, Search, Settings
 from submission.engine import Fit, Found, Question, Scores
+from submission.layouts import Layout
 from submission.loading import compute_dtype, device, layout_of, load_base, room
 from submission.merging import Twin, dense_bytes
-from submission.prompts import Layout, Row
+from submission.prompts import Row
 from submission.tasks import BadInput, Grid, generator
 from submission.trie import Forest
 

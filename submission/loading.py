@@ -18,7 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 from submission import attention
 from submission.config import Model
 from submission.gridlm import GridLM
-from submission.prompts import CHAT16, NAMED, Layout, architects, numpy_layout, read_layout, vocabulary
+from submission.layouts import CHAT16, NAMED, Layout, architects, numpy_layout, read_layout, vocabulary
 from submission.tasks import BadInput
 
 

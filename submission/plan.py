@@ -22,9 +22,10 @@ import numpy as np
 
 from submission import memory
 from submission.config import EMBEDDED, Settings
+from submission.layouts import CHAT16, Layout
 from submission.lessons import lessons
 from submission.memory import CARDS, Shape
-from submission.prompts import CHAT16, Layout, Prompt, Row, prompt, task_length
+from submission.prompts import Prompt, Row, prompt, task_length
 from submission.tasks import BadInput, Grid, Task, Tasks, generator, grid
 
 

@@ -25,8 +25,9 @@ import psutil
 from submission import memory
 from submission.config import Settings
 from submission.files import MODEL_MANIFEST, fault_of, wrong_files
+from submission.layouts import Layout
 from submission.memory import Shape
-from submission.prompts import Layout, prompt
+from submission.prompts import prompt
 from submission.tasks import BadInput, Pair, Task, grid
 
 IMAGE = {

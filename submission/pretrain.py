@@ -22,7 +22,7 @@ import torch
 from submission import corpus
 from submission.config import Pretraining
 from submission.gridlm import GridLM, fresh
-from submission.prompts import NAMED
+from submission.layouts import NAMED
 from submission.tasks import BadInput
 from submission.training import Progress, examination, examine, loader, require_device, tell, train
 

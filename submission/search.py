@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from submission.budget import Deadline
 from submission.engine import Found, Proposal, Scores
-from submission.prompts import successors
+from submission.layouts import successors
 from submission.tasks import Grid, grid_key
 from submission.trie import Forest, Node, Tokens
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from submission.corpus import Corpus, Family, rows
 from submission.gridlm import GridLM
-from submission.prompts import NAMED, Layout
+from submission.layouts import NAMED, Layout
 from submission.tasks import BadInput, generator, grid_key
 from submission.training import examine
 

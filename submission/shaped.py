@@ -24,8 +24,9 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from submission import baselines, search
 from submission.baselines import Work
 from submission.budget import NEVER
+from submission.layouts import CHAT16
 from submission.loading import compute_dtype, computing_in, without_cpu_packing
-from submission.prompts import CHAT16, Prompt
+from submission.prompts import Prompt
 from submission.race import LANES
 from submission.tasks import Grid, grid
 from submission.trie import Forest

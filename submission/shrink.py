@@ -30,8 +30,8 @@ from torch import Tensor
 
 from submission.config import Model
 from submission.initial import sixteen
+from submission.layouts import NAMED, Layout, described, renumbered, vocabulary
 from submission.loading import layout_of, load_base
-from submission.prompts import NAMED, Layout, described, renumbered, vocabulary
 from submission.tasks import BadInput
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from submission import corpus
 from submission.config import Training
 from submission.finetune import predictions
-from submission.prompts import NAMED, Layout, Row, padded, row
+from submission.layouts import NAMED, Layout
+from submission.prompts import Row, padded, row
 from submission.tasks import BadInput, generator
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from torch import nn
 from submission.budget import Deadline
 from submission.cache import Layer, Plan, Sizes, planned
 from submission.finetune import position_ids
-from submission.prompts import AnswerState, Ids, Layout, Prompt, successors
+from submission.layouts import AnswerState, Ids, Layout, successors
+from submission.prompts import Prompt
 
 Tokens = tuple[int, ...]
 

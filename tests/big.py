@@ -26,9 +26,10 @@ from torch import Tensor
 from submission.budget import NEVER
 from submission.config import Adapt, Model, Search
 from submission.engine import Question
+from submission.layouts import Layout, described, vocabulary
 from submission.llm import LanguageModel
 from submission.memory import Shape, read_shape
-from submission.prompts import Layout, described, prompt, row, vocabulary
+from submission.prompts import prompt, row
 from submission.tasks import Pair, grid
 from submission.views import identity
 from tests.families import LLAMA3_ROPE

@@ -12,8 +12,9 @@ from submission.attention import REPEATED, implementation
 from submission.budget import NEVER
 from submission.config import Adapt, Model, Search
 from submission.engine import Question
+from submission.layouts import CHAT16
 from submission.llm import LanguageModel
-from submission.prompts import CHAT16, padded, prompt, row
+from submission.prompts import padded, prompt, row
 from submission.tasks import Task, grid
 from submission.views import identity
 from tests.families import FAMILIES, miniature

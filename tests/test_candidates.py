@@ -14,7 +14,8 @@ from submission.budget import NEVER, Deadline
 from submission.candidates import Sought, candidates_of, guess, is_settled, joined, pooled, record, seek
 from submission.config import PRESETS, with_changes
 from submission.engine import Fit, Found, Proposal, Question, Scores
-from submission.prompts import GRID16, Prompt, Row
+from submission.layouts import GRID16
+from submission.prompts import Prompt, Row
 from submission.tasks import Grid, Pair, Task, grid, grid_key
 from submission.views import View, identity
 from submission.voting import Candidate

@@ -27,8 +27,9 @@ from submission.corpus import (
     solved,
 )  # fmt: skip
 from submission.generators import RULES
+from submission.layouts import GRID16, Ids
 from submission.leaks import fingerprint
-from submission.prompts import GRID16, Ids, Row, padded, row
+from submission.prompts import Row, padded, row
 from submission.tasks import Grid, Pair, Task, grid, public_set
 from submission.views import View, recolouring
 

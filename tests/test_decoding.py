@@ -13,7 +13,8 @@ from submission import decoding, search
 from submission.budget import NEVER, Deadline
 from submission.decoding import Reader, rebase, recoloured, widths
 from submission.gridlm import GridLM
-from submission.prompts import GRID16, Prompt, prompt
+from submission.layouts import GRID16
+from submission.prompts import Prompt, prompt
 from submission.tasks import Pair, grid, grid_key
 from submission.trie import Forest
 from submission.views import View, recolouring

@@ -62,29 +62,30 @@ LAW = {
     "journal": room("tasks budget config", "filelock"),
     # level 1: what is known of the domain
     "views": room(LEVEL_0),
-    "prompts": room(LEVEL_0),
-    "lessons": room(f"{LEVEL_0} views prompts"),
+    "layouts": room(LEVEL_0),
+    "prompts": room(f"{LEVEL_0} layouts"),
+    "lessons": room(f"{LEVEL_0} views layouts prompts"),
     "voting": room(LEVEL_0),
     "answers": room(LEVEL_0),
     # level 2: what a model has to answer
-    "engine": room(f"{LEVEL_0} prompts views"),
+    "engine": room(f"{LEVEL_0} layouts prompts views"),
     # level 2t and 3t: the only modules that a run needs torch for
-    "finetune": room(f"{LEVEL_0} prompts engine", "torch"),
-    "cache": room("prompts", "torch transformers"),
-    "trie": room(f"{LEVEL_0} prompts cache finetune", "torch"),
-    "search": room(f"{LEVEL_0} prompts engine trie"),
-    "decoding": room(f"{LEVEL_0} prompts views engine trie search"),
+    "finetune": room(f"{LEVEL_0} layouts prompts engine", "torch"),
+    "cache": room("layouts", "torch transformers"),
+    "trie": room(f"{LEVEL_0} layouts prompts cache finetune", "torch"),
+    "search": room(f"{LEVEL_0} layouts engine trie"),
+    "decoding": room(f"{LEVEL_0} layouts views engine trie search"),
     "merging": room("", "torch bitsandbytes"),
-    "gridlm": room("prompts", "torch transformers"),
+    "gridlm": room("layouts", "torch transformers"),
     "memory": room("tasks config"),
     "attention": room("", "torch transformers"),
     "loading": room(
-        "tasks config prompts gridlm attention",
+        "tasks config layouts gridlm attention",
         "torch transformers bitsandbytes safetensors psutil",
         later="unsloth",
     ),
     "llm": room(
-        f"{LEVEL_0} prompts engine finetune trie search decoding merging memory loading",
+        f"{LEVEL_0} layouts prompts engine finetune trie search decoding merging memory loading",
         "torch transformers peft",
     ),
     # level 1w and 3w: programs that a language model writes, and the processes that they run in
@@ -111,7 +112,7 @@ LAW = {
     "guards": room(LEVEL_0),
     "book": room("tasks config answers ensemble journal schedule"),
     "job": room("config engine solvers"),
-    "crowd": room(f"{LEVEL_0} prompts schedule solvers workers book job", later="cluster"),
+    "crowd": room(f"{LEVEL_0} layouts prompts schedule solvers workers book job", later="cluster"),
     "summary": room("tasks voting answers candidates schedule workers book job crowd"),
     "run": room(f"{LEVEL_0} answers report schedule workers book guards job crowd summary", "tqdm"),
     # Kaggle: before the wheels are there, and so with the image's packages alone
@@ -162,19 +163,19 @@ LAW = {
         f"generators.{name}": room(f"tasks views {of_generators('canvas instances')}")
         for name in ["whole", "colours", "objects", "motion", "drawing", "counting", "repetition", "panels"]
     },
-    "corpus": room("tasks views prompts leaks rules generators"),
-    "training": room("tasks config prompts corpus finetune", "torch"),
-    "selection": room("tasks prompts corpus training gridlm", "torch"),
-    "pretrain": room("tasks config prompts corpus training gridlm", "torch"),
-    "initial": room("tasks config prompts corpus training loading llm merging", "torch transformers"),
-    "shrink": room("tasks config prompts loading initial", "torch safetensors"),
-    "preflight": room("tasks config prompts memory files", "psutil", later="loading llm solve budget torch"),
-    "plan": room("tasks config prompts lessons memory", later="loading llm finetune budget engine views"),
+    "corpus": room("tasks views layouts prompts leaks rules generators"),
+    "training": room("tasks config layouts prompts corpus finetune", "torch"),
+    "selection": room("tasks layouts corpus training gridlm", "torch"),
+    "pretrain": room("tasks config layouts corpus training gridlm", "torch"),
+    "initial": room("tasks config layouts corpus training loading llm merging", "torch transformers"),
+    "shrink": room("tasks config layouts loading initial", "torch safetensors"),
+    "preflight": room("tasks config layouts prompts memory files", "psutil", later="loading llm solve budget torch"),
+    "plan": room("tasks config layouts prompts lessons memory", later="loading llm finetune budget engine views"),
     "bench": room(ALL),
     "race": room(ALL),
     "scaling": room("tasks config job run"),
     "shaped": room(ALL, "torch transformers bitsandbytes"),
-    "baselines": room("tasks prompts cache finetune", "torch"),
+    "baselines": room("tasks layouts prompts cache finetune", "torch"),
     # entry: arguments, then one import of what the command needs
     "arguments": room("tasks config"),
     "__main__": room("tasks config arguments corpus", later=f"{ALL} torch"),
@@ -268,9 +269,9 @@ TRUTH = {"Solutions", "read_solutions", "public_set"}
 """The names by which true outputs can be had."""
 
 SOLVERS = [
-    "views", "prompts", "lessons", "voting", "engine", "finetune", "cache", "trie", "search", "decoding", "merging",
-    "gridlm", "llm", "candidates", "solve", "programs", "confinement", "frames", "forkserver", "sandbox", "dialogue",
-    "induction", "forcing", "writer",
+    "views", "layouts", "prompts", "lessons", "voting", "engine", "finetune", "cache", "trie", "search", "decoding",
+    "merging", "gridlm", "loading", "llm", "candidates", "solve", "programs", "confinement", "frames", "forkserver",
+    "sandbox", "dialogue", "induction", "forcing", "writer",
     *(name for name in FILES if name.startswith("synthesis.") and name != "synthesis.__main__"),
 ]  # fmt: skip
 """The modules between a task and its attempts."""

@@ -15,9 +15,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from submission.config import Adapt, Initial, Model, Search
 from submission.corpus import Corpus
 from submission.initial import SPOKEN, cut_vocabulary, initial, sixteen
+from submission.layouts import CHAT16
 from submission.llm import LanguageModel
 from submission.loading import layout_of
-from submission.prompts import CHAT16
 from submission.tasks import BadInput
 
 SMALL = Initial(

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from submission.config import Lessons
+from submission.layouts import CHAT16, GRID16, Layout
 from submission.lessons import augmenters, leave_out, lessons, related
-from submission.prompts import CHAT16, GRID16, Layout, Row, row
+from submission.prompts import Row, row
 from submission.tasks import Grid, Pair, Task, generator, grid, grid_key
 from submission.views import COLOURS, View
 

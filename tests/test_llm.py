@@ -20,9 +20,10 @@ from submission.config import Adapt, Model, Search
 from submission.engine import Question
 from submission.finetune import backward, batches, finetune, schedule
 from submission.gridlm import fresh
+from submission.layouts import CHAT16, GRID16, Layout, described
 from submission.llm import LanguageModel
 from submission.loading import from_unsloth, layout_of, load_base
-from submission.prompts import CHAT16, GRID16, Layout, Row, described, padded, prompt, row
+from submission.prompts import Row, padded, prompt, row
 from submission.shrink import shrink
 from submission.tasks import BadInput, Pair, Task, generator, grid
 from submission.views import identity

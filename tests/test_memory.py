@@ -13,11 +13,12 @@ from submission import memory
 from submission.budget import NEVER
 from submission.config import Adapt, Model, Search, Settings, preset, with_changes
 from submission.finetune import predictions
+from submission.layouts import CHAT16
 from submission.llm import LanguageModel, recomputing
 from submission.loading import compute_dtype, load_base
 from submission.memory import CARDS, Shape, longest_row, plan, planned, read_shape, shape_of
 from submission.plan import EIGHT
-from submission.prompts import CHAT16, padded, row
+from submission.prompts import padded, row
 from submission.tasks import BadInput, Task
 from tests.families import FAMILIES, miniature
 

@@ -12,10 +12,11 @@ import pytest
 from submission import plan
 from submission.__main__ import main
 from submission.config import Settings, preset, with_changes
+from submission.layouts import CHAT16
 from submission.lessons import lessons
 from submission.memory import CARDS
 from submission.plan import EIGHT, STATED, Rates, cost, demand, expected_shape, finished, forecast, stated
-from submission.prompts import CHAT16, prompt
+from submission.prompts import prompt
 from submission.tasks import Pair, Task, generator, grid
 from tests.families import miniature
 

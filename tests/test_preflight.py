@@ -12,10 +12,10 @@ import pytest
 from submission import preflight
 from submission.__main__ import main
 from submission.config import EMBEDDED, Settings, preset, with_changes
+from submission.layouts import CHAT16, GRID16
 from submission.memory import CARDS
 from submission.plan import EIGHT
 from submission.preflight import IMAGE, Finding, Gpu
-from submission.prompts import CHAT16, GRID16
 from tests.families import miniature
 
 IMAGE_WITH_WHEEL = {**IMAGE, "bitsandbytes": "0.50.1"}

@@ -12,9 +12,9 @@ import torch
 from submission.config import Adapt, Model, Pretraining, Search
 from submission.corpus import Corpus
 from submission.gridlm import GridLM, configuration, fresh
+from submission.layouts import CHAT16, NAMED
 from submission.llm import LanguageModel
 from submission.pretrain import _keep, _restore, pretrain
-from submission.prompts import CHAT16, NAMED
 from submission.tasks import BadInput
 from submission.training import Progress, examination, examine
 

@@ -14,23 +14,18 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as InTurn
 
-from submission.prompts import (
+from submission.layouts import (
     CHAT16,
     GRID16,
     AnswerState,
     Ids,
     Layout,
-    Prompt,
-    Row,
     architects,
     numpy_layout,
     numpy_text,
-    padded,
-    prompt,
-    row,
     successors,
-    task_length,
 )
+from submission.prompts import Prompt, Row, padded, prompt, row, task_length
 from submission.tasks import LARGEST_SIDE, Grid, Pair, grid
 
 UNLIMITED = 1 << 30

@@ -14,7 +14,8 @@ from submission import baselines, search
 from submission.budget import NEVER, Deadline
 from submission.finetune import position_ids
 from submission.gridlm import GridLM
-from submission.prompts import CHAT16, GRID16, AnswerState, Layout, Prompt, prompt, successors
+from submission.layouts import CHAT16, GRID16, AnswerState, Layout, successors
+from submission.prompts import Prompt, prompt
 from submission.tasks import Grid, Pair, grid, grid_key
 from submission.trie import Forest
 

@@ -9,7 +9,7 @@ import pytest
 
 from submission.corpus import Corpus, Family
 from submission.gridlm import fresh
-from submission.prompts import GRID16
+from submission.layouts import GRID16
 from submission.selection import SOLVED, domain, is_sound, losses, narrowed, selected
 from submission.tasks import BadInput, Pair, grid
 

@@ -13,7 +13,8 @@ import torch
 from submission import baselines, shaped
 from submission.__main__ import main
 from submission.baselines import Work
-from submission.prompts import CHAT16, Prompt
+from submission.layouts import CHAT16
+from submission.prompts import Prompt
 from submission.tasks import grid_key
 
 

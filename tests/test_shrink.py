@@ -12,8 +12,9 @@ from transformers import AutoModelForCausalLM
 from submission.__main__ import main
 from submission.config import Model
 from submission.initial import SPOKEN
+from submission.layouts import CHAT16, Layout, renumbered, vocabulary
 from submission.loading import layout_of, load_base
-from submission.prompts import CHAT16, Layout, prompt, renumbered, vocabulary
+from submission.prompts import prompt
 from submission.shrink import INDEX, shrink
 from submission.tasks import BadInput, Task
 from tests.families import FAMILIES, miniature, tokenizer_of

@@ -13,7 +13,8 @@ from torch import nn
 from submission.config import Training
 from submission.corpus import Family
 from submission.gridlm import fresh
-from submission.prompts import CHAT16, GRID16, padded, row
+from submission.layouts import CHAT16, GRID16
+from submission.prompts import padded, row
 from submission.tasks import BadInput, Pair, grid
 from submission.training import (
     Batch,

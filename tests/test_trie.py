@@ -13,7 +13,8 @@ import torch
 from submission import baselines, search
 from submission.budget import NEVER, Deadline
 from submission.gridlm import GridLM, fresh
-from submission.prompts import GRID16, Prompt, prompt
+from submission.layouts import GRID16
+from submission.prompts import Prompt, prompt
 from submission.tasks import Grid, Pair, grid, grid_key
 from submission.trie import Forest
 
@@ -91,7 +92,8 @@ import numpy as np, torch
 from submission import search
 from submission.budget import NEVER
 from submission.gridlm import fresh
-from submission.prompts import GRID16, prompt
+from submission.layouts import GRID16
+from submission.prompts import prompt
 from submission.tasks import Pair, grid
 from submission.trie import Forest
 

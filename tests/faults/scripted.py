@@ -15,7 +15,8 @@ import numpy as np
 from submission import voting
 from submission.budget import Deadline
 from submission.engine import Fit, Found, Proposal, Question, Scores
-from submission.prompts import GRID16, Layout, Row
+from submission.layouts import GRID16, Layout
+from submission.prompts import Row
 from submission.solvers import Crew
 from submission.tasks import Grid
 

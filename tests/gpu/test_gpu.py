@@ -18,8 +18,9 @@ import torch
 from submission import memory, search, shaped
 from submission.budget import NEVER
 from submission.config import Settings, preset, with_changes
+from submission.layouts import CHAT16
 from submission.llm import LanguageModel, recomputing
-from submission.prompts import CHAT16, Prompt, Row
+from submission.prompts import Prompt, Row
 from submission.trie import Forest
 from tests.big import build
 
