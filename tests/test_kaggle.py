@@ -263,9 +263,8 @@ def test_the_answers_of_a_few_tasks_are_put_into_the_complete_submission(tmp_pat
     assert json.loads(begun.submission.read_text()) == {"a": [answer], "b": [blank, blank]}
 
 
-def test_the_hours_are_counted_from_the_start_of_the_notebook(
-    tmp_path: Path,
-) -> None:
+def test_the_hours_are_counted_from_the_start_of_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kaggle, "pip", lambda *words: None)  # It would remove a torchao of this very interpreter.
     tasks = asked(tmp_path / "input" / "arc-prize-2026", {"t": TASK})
     environ = {**drill.nvidia_smi(tmp_path, "NVIDIA L4, 23034, 8.9\n" * 4), "ARC_STARTED": "1000"}
     made = kaggle.prepare(tmp_path, tasks, ROOT, environ, 4000.0)

@@ -68,10 +68,14 @@ def image(folder: Path) -> Path:
     site = Path(subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip())
     packages = folder / "packages"
     packages.mkdir()
+    there: set[str] = set()
     for entry in [Path(path) for path in sys.path if path.endswith("site-packages")]:
-        for package in entry.iterdir():
-            if package.name.split("-")[0].split(".")[0] not in HIDDEN and not (packages / package.name).exists():
+        # Of a library that two folders hold, in two versions maybe, the first counts: files and metadata.
+        found = {package: _distribution(package) for package in entry.iterdir()}
+        for package, name in found.items():
+            if name.split(".")[0] not in HIDDEN and name not in there and not (packages / package.name).exists():
                 (packages / package.name).symlink_to(package)
+        there |= set(found.values())
     (site / "image.pth").write_text(f"{packages}\n")
     torchao = site / "torchao-0.10.0.dist-info"
     for path, text in {
@@ -83,6 +87,12 @@ def image(folder: Path) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     return python
+
+
+def _distribution(package: Path) -> str:
+    """What a file or folder of site-packages belongs to: `numpy-2.0.2.dist-info` is numpy's metadata."""
+    name, _, rest = package.name.partition("-")
+    return f"{name}.dist-info" if rest else name
 
 
 def mounted(bundle: Path, root: Path, layout: str, tasks: int) -> None:
