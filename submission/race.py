@@ -4,8 +4,9 @@
     python -m submission bench scoring --tasks 30
 
 Three ways to the same candidates, through the same model: `plain`, the depth-first walk, one view and one token a pass;
-`lock-step`, four views of one length at a time; and ours, twice: `whole`, every view searched and every candidate
-scored in all of them, as the other two do; and `used`, as far as the vote needs.
+`lock-step`, four views of one length at a time; and ours, three times: `whole`, every view searched and every
+candidate scored in all of them, as the other two do; `exact`, as far as no unseen grid can be among the best two; and
+`used`, as the settings say: where the first views agree, that is enough.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -57,7 +59,7 @@ class Race:
     task: str
     views: int
     searched: int
-    """Views that were searched until the attempts were settled."""
+    """Views that `used` searched until the attempts were settled."""
     answers: int
     """Above the threshold, summed over the views."""
     candidates: int
@@ -100,7 +102,8 @@ def race(engine: LanguageModel, task: Task, questions: Sequence[Question], setti
     exact = replace(settings, search=replace(settings.search, certain=1.0))
     exhaustive = replace(settings, search=replace(settings.search, whole=True))
     whole, legs["whole"] = _ours(engine, task, list(questions), exhaustive, seed)
-    used, legs["used"] = _ours(engine, task, list(questions), exact, seed)
+    _, legs["exact"] = _ours(engine, task, list(questions), exact, seed)
+    used, legs["used"] = _ours(engine, task, list(questions), settings, seed)
     found: dict[str, list[Answers]] = {
         "whole": [{grid_key(p.answer): p.log_probability for p in each.proposals if p.above} for each in whole.found]
     }
@@ -228,8 +231,8 @@ def _attempts(sought: Sought, questions: Sequence[Question]) -> set[bytes]:
 # -- what is told -----------------------------------------------------------------------------------------------------
 
 HEAD = (
-    f"{'task':10} {'views':>5} {'cand.':>5} {'plain':>6} {'lock-step':>9} {'whole':>6} {'used':>6}"
-    f"   {'plain':>7} {'lock-step':>9} {'whole':>7} {'used':>7}  {'ratio':>6}  same"
+    f"{'task':10} {'views':>5} {'cand.':>5} {'plain':>6} {'lock-step':>9} {'whole':>6} {'exact':>6} {'used':>6}"
+    f"   {'plain':>7} {'lock-step':>9} {'whole':>7} {'exact':>7} {'used':>7}  {'ratio':>6}  same"
 )
 
 
@@ -240,8 +243,9 @@ def line(each: Race, scoring: bool) -> str:
     same = "yes" if each.equal and each.attempts_equal else "NO"
     return (
         f"{each.task:10} {each.searched:5} {each.candidates:5} {passes['plain']:6.0f} {passes['lock-step']:9.0f}"
-        f" {passes['whole']:6.0f} {passes['used']:6.0f}   {seconds['plain']:7.2f} {seconds['lock-step']:9.2f}"
-        f" {seconds['whole']:7.2f} {seconds['used']:7.2f}  {_ratio(each, 'plain', 'seconds', scoring):6.1f}  {same}"
+        f" {passes['whole']:6.0f} {passes['exact']:6.0f} {passes['used']:6.0f}   {seconds['plain']:7.2f}"
+        f" {seconds['lock-step']:9.2f} {seconds['whole']:7.2f} {seconds['exact']:7.2f} {seconds['used']:7.2f}"
+        f"  {_ratio(each, 'plain', 'seconds', scoring):6.1f}  {same}"
     )
 
 
@@ -251,10 +255,10 @@ def totals(run: Sequence[Race], scoring: bool) -> str:
     for what in ("passes", "seconds"):
         sums = {name: sum(_figure(each, name, what, scoring) for each in run) for name in run[0].legs}
         lines.append(f"{what}: " + ", ".join(f"{name} {total:.4g}" for name, total in sums.items()))
-        for name in ("plain", "lock-step"):
-            spread = np.percentile([_ratio(each, name, what, scoring) for each in run], [0, 25, 50, 75, 100])
+        for name, ours in product(("plain", "lock-step"), ("exact", "used")):
+            spread = np.percentile([_ratio(each, name, what, scoring, ours) for each in run], [0, 25, 50, 75, 100])
             lines.append(
-                f"  {name} over used: {sums[name] / max(sums['used'], TINY):.1f} in all; by tasks, least / quarter /"
+                f"  {name} over {ours}: {sums[name] / max(sums[ours], TINY):.1f} in all; by tasks, least / quarter /"
                 f" median / three quarters / most: {' / '.join(f'{each:.1f}' for each in spread)}"
             )
     lines.append(f"prompt tokens computed again: {sum(each.read_again for each in run)}")
@@ -274,5 +278,5 @@ def _figure(each: Race, name: str, what: Literal["passes", "seconds"], scoring: 
     return float(sum(one.passes if what == "passes" else one.seconds for one in work))
 
 
-def _ratio(each: Race, name: str, what: Literal["passes", "seconds"], scoring: bool) -> float:
-    return _figure(each, name, what, scoring) / max(_figure(each, "used", what, scoring), TINY)
+def _ratio(each: Race, name: str, what: Literal["passes", "seconds"], scoring: bool, ours: str = "used") -> float:
+    return _figure(each, name, what, scoring) / max(_figure(each, ours, what, scoring), TINY)
