@@ -75,7 +75,9 @@ class Race:
     error_relative: float
     """The same as a part of the log p itself, where that is beyond 1."""
     attempts_equal: bool
-    """Whether `used` gave the attempts that `whole` gave."""
+    """Whether `exact` gave the attempts that `whole` gave."""
+    first_equal: bool
+    """Whether `used` gave its first attempt."""
     read_again: int
     """Tokens of prompts that ours computed more than once."""
 
@@ -102,7 +104,7 @@ def race(engine: LanguageModel, task: Task, questions: Sequence[Question], setti
     exact = replace(settings, search=replace(settings.search, certain=1.0))
     exhaustive = replace(settings, search=replace(settings.search, whole=True))
     whole, legs["whole"] = _ours(engine, task, list(questions), exhaustive, seed)
-    _, legs["exact"] = _ours(engine, task, list(questions), exact, seed)
+    certain, legs["exact"] = _ours(engine, task, list(questions), exact, seed)
     used, legs["used"] = _ours(engine, task, list(questions), settings, seed)
     found: dict[str, list[Answers]] = {
         "whole": [{grid_key(p.answer): p.log_probability for p in each.proposals if p.above} for each in whole.found]
@@ -132,7 +134,8 @@ def race(engine: LanguageModel, task: Task, questions: Sequence[Question], setti
         task.id, len(questions), len(used.found), sum(map(len, found["whole"])), len(pool), legs,
         equal=all(each == sets[0] for each in sets), near=len(near), error=max([0.0, *shared]),
         error_scored=_largest(apart), error_relative=_largest(parts),
-        attempts_equal=_attempts(used, questions) == _attempts(whole, questions),
+        attempts_equal=set(_attempts(certain, questions)) == set(_attempts(whole, questions)),
+        first_equal=_attempts(used, questions)[:1] == _attempts(whole, questions)[:1],
         read_again=max(0, _prompt_tokens(legs["used"]) - sum(len(each.prompt.ids) for each in questions)),
     )  # fmt: skip
 
@@ -223,9 +226,9 @@ def _largest(differences: Sequence[NDArray[np.float64]]) -> float:
     return max((float(each.max()) for each in differences), default=0.0)
 
 
-def _attempts(sought: Sought, questions: Sequence[Question]) -> set[bytes]:
+def _attempts(sought: Sought, questions: Sequence[Question]) -> list[bytes]:
     ranking = voting.rank(sought.candidates, [each.view.symmetry for each in questions], "poe")
-    return {grid_key(each) for each in ranking[:ATTEMPTS]}
+    return [grid_key(each) for each in ranking[:ATTEMPTS]]
 
 
 # -- what is told -----------------------------------------------------------------------------------------------------
@@ -264,8 +267,11 @@ def totals(run: Sequence[Race], scoring: bool) -> str:
     lines.append(f"prompt tokens computed again: {sum(each.read_again for each in run)}")
     lines.append(
         f"same answers in {sum(each.equal for each in run)} of {len(run)} tasks ({sum(e.near for e in run)} answers so"
-        f" near the threshold that rounding decides), same attempts in {sum(e.attempts_equal for e in run)};"
-        f" largest difference of a log p: {max(each.error for each in run):.1e} of answers above the threshold,"
+        f" near the threshold that rounding decides); whole's attempts from exact in"
+        f" {sum(e.attempts_equal for e in run)}, its first one from used in {sum(e.first_equal for e in run)}"
+    )
+    lines.append(
+        f"largest difference of a log p: {max(each.error for each in run):.1e} of answers above the threshold,"
         f" {max(each.error_scored for each in run):.1e} of all that were scored,"
         f" {max(each.error_relative for each in run):.1e} of its size"
     )
