@@ -91,6 +91,7 @@ def test_one_seed_draws_one_series_of_rows_and_another_call_draws_others() -> No
     assert drawn(SETTINGS, 0) != drawn(SETTINGS, 110)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # Where there is one core only.
 def test_workers_make_batches_of_their_own_ahead_of_time() -> None:
     two = Training(steps=1, tokens=256, limit=80, workers=2)
     made = drawn(two, 0, 12)
