@@ -87,7 +87,7 @@ def write_code(folder: Path, names: Names) -> None:
 def code_files(root: Path) -> list[str]:
     """The files of a clone that a run needs, as paths below it."""
     package = root / "submission"
-    inside = [*package.glob("*.py"), *package.glob("*/*.py"), *package.glob("report.*s")]
+    inside = [*package.glob("*.py"), *package.glob("*/*.py"), package / "report.css", package / "report.js"]
     inside += [path for path in (package / "models" / "embedded").iterdir() if path.is_file()]
     return sorted(["LICENSE", "kernel_main.py", *(path.relative_to(root).as_posix() for path in inside)])
 

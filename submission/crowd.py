@@ -9,11 +9,12 @@ from submission.book import Book
 from submission.budget import Deadline
 from submission.job import Run
 from submission.layouts import CHAT16
+from submission.machine import cores, places
 from submission.prompts import task_length
 from submission.schedule import Outcome, Record, Schedule
 from submission.solvers import Crew, Kind
 from submission.tasks import Task, Tasks
-from submission.workers import Broken, Pool, cores, places
+from submission.workers import Broken, Pool
 
 logger = logging.getLogger(__name__)
 

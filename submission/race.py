@@ -69,7 +69,7 @@ class Race:
     near: int
     """Answers so near the threshold that rounding may decide."""
     error: float
-    """Largest difference between two ways of the log p of an answer above the threshold."""
+    """Largest difference, in nats, between two ways of the log p of an answer above the threshold."""
     error_scored: float
     """The same of any candidate in any view: unlikely ones have long sums, and float32 rounds every term."""
     error_relative: float
@@ -101,11 +101,13 @@ def race(engine: LanguageModel, task: Task, questions: Sequence[Question], setti
     """The first test input of a task in all ways."""
     threshold = settings.search.threshold
     legs: dict[str, Leg] = {}
-    exact = replace(settings, search=replace(settings.search, certain=1.0))
-    exhaustive = replace(settings, search=replace(settings.search, whole=True))
-    whole, legs["whole"] = _ours(engine, task, list(questions), exhaustive, seed)
-    certain, legs["exact"] = _ours(engine, task, list(questions), exact, seed)
-    used, legs["used"] = _ours(engine, task, list(questions), settings, seed)
+    sought: dict[str, Sought] = {}
+    for name, search in {
+        "whole": replace(settings.search, whole=True), "exact": replace(settings.search, certain=1.0),
+        "used": settings.search,
+    }.items():  # fmt: skip
+        sought[name], legs[name] = _ours(engine, task, list(questions), replace(settings, search=search), seed)
+    whole, attempts = sought["whole"], {name: _attempts(each, questions) for name, each in sought.items()}
     found: dict[str, list[Answers]] = {
         "whole": [{grid_key(p.answer): p.log_probability for p in each.proposals if p.above} for each in whole.found]
     }
@@ -131,11 +133,11 @@ def race(engine: LanguageModel, task: Task, questions: Sequence[Question], setti
     apart = [np.abs(scores["whole"] - scores[name]) for name in ("plain", "lock-step") if pool]
     parts = [each / np.maximum(1.0, np.abs(scores["whole"])) for each in apart]
     return Race(
-        task.id, len(questions), len(used.found), sum(map(len, found["whole"])), len(pool), legs,
+        task.id, len(questions), len(sought["used"].found), sum(map(len, found["whole"])), len(pool), legs,
         equal=all(each == sets[0] for each in sets), near=len(near), error=max([0.0, *shared]),
         error_scored=_largest(apart), error_relative=_largest(parts),
-        attempts_equal=set(_attempts(certain, questions)) == set(_attempts(whole, questions)),
-        first_equal=_attempts(used, questions)[:1] == _attempts(whole, questions)[:1],
+        attempts_equal=set(attempts["exact"]) == set(attempts["whole"]),
+        first_equal=attempts["used"][:1] == attempts["whole"][:1],
         read_again=max(0, _prompt_tokens(legs["used"]) - sum(len(each.prompt.ids) for each in questions)),
     )  # fmt: skip
 

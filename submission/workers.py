@@ -10,9 +10,7 @@ import logging
 import multiprocessing
 import os
 import resource
-import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -24,10 +22,9 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from typing import Any
 
-import psutil
-
 from submission.budget import within
 from submission.config import with_changes
+from submission.machine import cores
 from submission.schedule import Order, Outcome, Record
 from submission.solvers import Crew, solver_of
 from submission.tasks import BadInput
@@ -36,9 +33,6 @@ logger = logging.getLogger(__name__)
 
 MOST_LOADS = 3
 """Times in a row that a worker may fail to load its model before its place is given up."""
-
-WORKER_BYTES = 2e9
-"""Memory that a worker with the embedded model may take, at most."""
 
 
 class Broken(Exception):
@@ -299,32 +293,3 @@ class Pool:
         worker.peaks = max(worker.peaks[0], used[0]), max(worker.peaks[1], used[1])
         self.peak_rss_mb = max(self.peak_rss_mb, sum(each.peaks[0] for each in self._workers))
         self.peak_gpu_mb = max(self.peak_gpu_mb, worker.peaks[1])
-
-
-def places(wanted: int, device: str) -> list[str | None]:
-    """Where workers go: on each GPU there is, else on the CPU as many as have a core and memory; `wanted`: that many.
-
-    The GPUs are asked for without CUDA, which must not be started in the parent.
-    """
-    found = gpus() if device != "cpu" else []
-    if found:
-        return [found[k % len(found)] for k in range(wanted or len(found))]
-    fitting = int(psutil.virtual_memory().total // WORKER_BYTES)
-    return [None] * (wanted or max(1, min(cores(), fitting)))
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def gpus() -> list[str]:
-    """The GPUs that a process may use, as CUDA_VISIBLE_DEVICES names them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [each for each in visible.split(",") if each.strip() and not each.strip().startswith("-")]
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    listed = subprocess.run([program, "--list-gpus"], capture_output=True, text=True, check=False)
-    return [str(k) for k, _ in enumerate(line for line in listed.stdout.splitlines() if line.startswith("GPU "))]

@@ -232,6 +232,12 @@ def test_a_worked_example(name: str, hidden: dict[str, Any], given: str, expecte
     assert text(rule_called(name)(**hidden).apply(drawn(given))) == expected
 
 
+def test_the_rules_come_in_the_order_of_their_kinds() -> None:
+    """What a seed draws for training depends on it."""
+    modules = [rule_called(name).__module__ for name in RULES]
+    assert list(dict.fromkeys(modules)) == [kind.__name__ for kind in KINDS]
+
+
 def test_every_rule_has_a_worked_example() -> None:
     assert {name for name, *_ in WORKED} == set(RULES)
 

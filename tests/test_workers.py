@@ -12,12 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from submission import workers
+from submission import machine, workers
 from submission.config import PRESETS, with_changes
+from submission.machine import places
 from submission.schedule import Order, Outcome
 from submission.solvers import Crew
 from submission.tasks import BadInput, Task
-from submission.workers import Broken, Pool, is_beyond_repair, places
+from submission.workers import Broken, Pool, is_beyond_repair
 from tests.faults.cell import SCRIPTED, copies
 from tests.faults.scripted import Fault, Loader
 
@@ -161,7 +162,7 @@ def test_there_is_a_worker_for_each_gpu_or_for_each_core_that_has_memory(monkeyp
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert set(places(0, "auto")) == {None}
     assert places(3, "auto") == [None] * 3
-    monkeypatch.setattr(workers, "WORKER_BYTES", psutil.virtual_memory().total * 0.9)
+    monkeypatch.setattr(machine, "WORKER_BYTES", psutil.virtual_memory().total * 0.9)
     assert places(0, "auto") == [None], "memory for one only"
 
 
@@ -171,7 +172,7 @@ def test_gpus_are_listed_without_cuda(monkeypatch: pytest.MonkeyPatch, tmp_path:
     program.chmod(0o755)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert workers.gpus() == ["0", "1"]
+    assert machine.gpus() == ["0", "1"]
 
 
 def test_a_task_travels_whole(small_task: Task, crew: Crew) -> None:

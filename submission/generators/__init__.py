@@ -7,10 +7,11 @@ was looked at to write them.
 Rules are written for one direction; `viewed` gives them the other ones. Black (0) is the background.
 """
 
-from submission.generators import colours, counting, drawing, motion, objects, panels, repetition, whole
+# ruff: noqa: I001  Rules enter RULES in this order, on which it depends what a seed draws.
+from submission.generators import whole, colours, objects, motion, drawing, filling, counting, repetition, panels
 from submission.generators.instances import MOST_CELLS, RULES, Instance, family, pair
 
 __all__ = ["KINDS", "MOST_CELLS", "RULES", "Instance", "family", "pair"]
 
-KINDS = (whole, colours, objects, motion, drawing, counting, repetition, panels)
+KINDS = (whole, colours, objects, motion, drawing, filling, counting, repetition, panels)
 """The modules that fill RULES."""

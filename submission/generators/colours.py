@@ -5,28 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from submission.generators.canvas import (
-    blob,
-    commonest,
-    joined,
-    neighbours,
-    objects,
-    palette,
-    scattered,
-    sides,
-    specks,
-)
-from submission.generators.instances import (
-    COIN,
-    INK,
-    SYMMETRY,
-    TURN,
-    Instance,
-    inks,
-    one_of,
-    rule,
-    viewed,
-)
+from submission.generators.canvas import blob, commonest, joined, neighbours, objects, palette, scattered, sides, specks
+from submission.generators.instances import COIN, INK, SYMMETRY, TURN, Instance, inks, one_of, rule, viewed
 from submission.tasks import Grid
 
 

@@ -6,24 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from submission.generators.canvas import (
-    Mask,
-    Unfit,
-    blob,
-    components,
-    counts_of,
-    objects,
-    specks,
-)
-from submission.generators.instances import (
-    COIN,
-    SYMMETRY,
-    Instance,
-    inks,
-    one_of,
-    rule,
-    viewed,
-)
+from submission.generators.canvas import Mask, Unfit, blob, components, counts_of, objects, specks
+from submission.generators.instances import COIN, SYMMETRY, Instance, inks, one_of, rule, viewed
 from submission.tasks import Grid
 
 TALLIES: dict[str, Callable[[int], Mask]] = {

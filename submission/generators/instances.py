@@ -9,12 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from submission.generators.canvas import (
-    DIAGONAL,
-    STRAIGHT,
-    Draw,
-    Unfit,
-)
+from submission.generators.canvas import DIAGONAL, STRAIGHT, Draw, Unfit
 from submission.tasks import LARGEST_SIDE, Grid, Pair, grid, grid_key
 from submission.views import COLOURS, SYMMETRIES, View
 

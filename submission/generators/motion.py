@@ -18,17 +18,7 @@ from submission.generators.canvas import (
     sides,
     specks,
 )
-from submission.generators.instances import (
-    COIN,
-    MAYBE_INK,
-    SYMMETRY,
-    TURN,
-    Instance,
-    inks,
-    one_of,
-    rule,
-    viewed,
-)
+from submission.generators.instances import COIN, MAYBE_INK, SYMMETRY, TURN, Instance, inks, one_of, rule, viewed
 from submission.tasks import Grid
 
 

@@ -24,17 +24,7 @@ from submission.generators.canvas import (
     repainted,
     sole,
 )
-from submission.generators.instances import (
-    COIN,
-    INK,
-    MAYBE_INK,
-    TURN,
-    Instance,
-    inks,
-    one_of,
-    rule,
-    viewed,
-)
+from submission.generators.instances import COIN, INK, MAYBE_INK, TURN, Instance, inks, one_of, rule, viewed
 from submission.tasks import Grid, grid_key
 
 

@@ -5,28 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from submission.generators.canvas import (
-    Cell,
-    Unfit,
-    box,
-    palette,
-    patched,
-    revealed,
-    scattered,
-    sides,
-    sole,
-    specks,
-)
-from submission.generators.instances import (
-    COIN,
-    INK,
-    MAYBE_INK,
-    TURN,
-    Instance,
-    one_of,
-    rule,
-    viewed,
-)
+from submission.generators.canvas import Cell, Unfit, box, palette, patched, revealed, scattered, sides, sole, specks
+from submission.generators.instances import COIN, INK, MAYBE_INK, TURN, Instance, one_of, rule, viewed
 from submission.tasks import Grid
 
 

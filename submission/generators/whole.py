@@ -7,21 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from submission.generators.canvas import (
-    Cell,
-    enlarged,
-    moved,
-    specks,
-)
-from submission.generators.instances import (
-    COIN,
-    INK,
-    TURN,
-    Instance,
-    one_of,
-    rule,
-    viewed,
-)
+from submission.generators.canvas import Cell, enlarged, moved, specks
+from submission.generators.instances import COIN, INK, TURN, Instance, one_of, rule, viewed
 from submission.tasks import Grid
 from submission.views import COLOURS, SYMMETRIES, View
 
