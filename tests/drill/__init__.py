@@ -73,7 +73,7 @@ def image(folder: Path) -> Path:
         # Of a library that two folders hold, in two versions maybe, the first counts: files and metadata.
         found = {package: _distribution(package) for package in entry.iterdir()}
         for package, name in found.items():
-            if name.split(".")[0] not in HIDDEN and name not in there and not (packages / package.name).exists():
+            if name.split(".")[0] not in HIDDEN and name not in there:
                 (packages / package.name).symlink_to(package)
         there |= set(found.values())
     (site / "image.pth").write_text(f"{packages}\n")
