@@ -95,7 +95,7 @@ class LanguageModel:
         rng = generator(seed, "decoding", *map(str, which))
         match how.method:
             case "threshold":
-                return search.search(forest, which, drafts, how.threshold, until, how.hopeless)
+                return search.search(forest, which, drafts, how.threshold, until, how.hopeless, how.weak)
             case "sample":
                 return decoding.sample(forest, which, drafts, how.width, how.temperature, until, rng)
             case "beam":

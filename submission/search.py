@@ -71,20 +71,25 @@ def pursue(forest: Forest, hunts: Sequence[Hunt], known: Mapping[int, Sequence[G
 
 def search(
     forest: Forest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], threshold: float, until: Deadline,
-    hopeless: float = math.inf,
+    hopeless: float = math.inf, weak: int | None = None,
 ) -> list[Found]:  # fmt: skip
     """For each prompt in `which` every legal answer with p >= threshold, or the best path where there is none.
 
-    A best path whose cost, in nats, exceeds `hopeless` is given up; the cheapest of them is followed to its end after
-    all where no prompt would have an answer otherwise.
+    Of the best paths only the `weak` likeliest are followed, and given up where their cost, in nats, exceeds
+    `hopeless`; the cheapest goes to its end after all where no prompt would have an answer otherwise. The greedy limit
+    has nothing but best paths, and follows all.
     """
-    hunts = [AboveThreshold(forest, k, -math.log(threshold), hopeless) for k in which]
+    hunts = [AboveThreshold(forest, k, -math.log(threshold)) for k in which]
     cut = pursue(forest, hunts, known, until)
-    costs = {hunt: hunt.given_up[0] for hunt in hunts if hunt.given_up and hunt.prompt not in cut}
-    if costs and not any(hunt.found for hunt in hunts):
-        likeliest = min(costs, key=lambda hunt: costs[hunt])
-        likeliest.resume()
-        cut |= pursue(forest, [likeliest], known, until)
+    lost = sorted((each for each in hunts if not each.found and each.prompt not in cut), key=AboveThreshold.loss)
+    followed = lost if threshold == 1 else lost[:weak]
+    for hunt in followed:
+        hunt.follow_best(hopeless)
+    pursue(forest, followed, known, until)
+    if lost and not any(hunt.found for hunt in hunts):
+        likeliest = min(lost, key=AboveThreshold.loss)
+        likeliest.follow_best(math.inf)
+        pursue(forest, [likeliest], known, until)
     return [Found(found_of(hunt.found), exhaustive=hunt.prompt not in cut) for hunt in hunts]
 
 
@@ -95,14 +100,14 @@ def found_of(proposals: Sequence[Proposal]) -> tuple[Proposal, ...]:
 
 
 class AboveThreshold:
-    """Every answer of at least the probability exp(-bound), or the best path where there is none."""
+    """Every answer of at least the probability exp(-bound); then, if it is told to, the best path below."""
 
-    def __init__(self, forest: Forest, prompt: int, bound: float, hopeless: float = math.inf) -> None:
-        self.forest, self.prompt, self.bound, self.hopeless = forest, prompt, bound, hopeless
+    def __init__(self, forest: Forest, prompt: int, bound: float) -> None:
+        self.forest, self.prompt, self.bound = forest, prompt, bound
         self.found: list[Proposal] = []
         self.open = [forest.roots[prompt]]
-        self.below = False
-        """Whether nothing is above the threshold, and the best path is followed instead."""
+        self.hopeless: float | None = None
+        """The cost at which the best path is given up; None while it is not followed."""
         self.given_up: tuple[float, Node, int] | None = None
         """Of what is below the threshold and not followed the likeliest: its cost, its parent, its token."""
 
@@ -115,25 +120,30 @@ class AboveThreshold:
                 self.open.append(node)
             else:
                 stack += self._live_children(node)
-            if not stack and not self.open and not self.found and self.given_up and self.given_up[0] <= self.hopeless:
+            if not stack and not self.open:
                 stack += self._best_path()
 
-    def resume(self) -> None:
-        """Follow the best path, which was given up, to its end after all."""
-        self.hopeless = math.inf
+    def loss(self) -> float:
+        """What the likeliest path that is not followed costs, in nats."""
+        return self.given_up[0] if self.given_up else math.inf
+
+    def follow_best(self, hopeless: float) -> None:
+        """Follow the best path below the threshold, to its end or to this cost."""
+        self.hopeless = hopeless
         self.open = self._best_path()
 
     def _best_path(self) -> list[Node]:
-        assert self.given_up is not None
+        if self.found or self.hopeless is None or self.given_up is None or self.given_up[0] > self.hopeless:
+            return []
         _, parent, token = self.given_up
-        self.below, self.given_up = True, None
+        self.given_up = None
         return self._taken(parent, token)
 
     def _live_children(self, node: Node) -> list[Node]:
         live: list[Node] = []
         for token in successors(self.forest.layout, node.state):
             cost = node.cost - self.forest.log_p(node, token)
-            if cost <= self.bound and not self.below:
+            if cost <= self.bound and self.hopeless is None:
                 live += self._taken(node, token)
             elif not math.isnan(cost) and (self.given_up is None or cost < self.given_up[0]):
                 self.given_up = (cost, node, token)
@@ -143,7 +153,7 @@ class AboveThreshold:
         """The child to go on with; none if this token completes an answer."""
         if successors(self.forest.layout, node.state)[token] is not None:
             return [self.forest.child(node, token)]
-        self.found.append(completed(self.forest, node, token, above=not self.below))
+        self.found.append(completed(self.forest, node, token, above=self.hopeless is None))
         return []
 
 
