@@ -49,6 +49,8 @@ class Plan:
     """Tokens for each row."""
     first: bool
     """Whether these are prompts, which look at nothing but themselves."""
+    apart: bool = False
+    """Whether attention finds each row's part of the cache by itself (`attention.by_row`)."""
 
     @property
     def slots(self) -> Ids:
@@ -74,13 +76,18 @@ class Layer(DynamicLayer):
         self.held: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Put [rows, heads, new, channels] at their slots; returns all that the rows of this pass may look at."""
+        """Put [rows, heads, new, channels] at their slots; returns all that the rows of this pass may look at.
+
+        That is the whole cache where attention takes each row apart.
+        """
         keys, values = self._grown(key_states)
         row, slot = self.indices
         keys[row, :, slot] = key_states.transpose(1, 2)
         values[row, :, slot] = value_states.transpose(1, 2)
         if self.plan.first:
             return key_states, value_states
+        if self.plan.apart:
+            return keys, values
         low, high = self.plan.rows[0], self.plan.rows[-1] + 1
         chosen: Any = slice(low, high) if high - low == len(self.plan.rows) else row[:, 0]
         return keys[chosen, :, : self.plan.end], values[chosen, :, : self.plan.end]

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from submission.attention import takes_rows_apart
 from submission.budget import Deadline
 from submission.cache import Layer, Plan, Sizes, planned
 from submission.finetune import position_ids
@@ -91,6 +92,7 @@ class Forest:
         """Prompts whose keys and values are held at the same time."""
         self._most = max(longest, slots // self.together)
         self._pass_tokens = int(working / (sizes.token + 5 * longest))
+        self._apart = takes_rows_apart(model)
         self._layers = [Layer(self.together, self._most) for _ in range(sizes.blocks)]
         self._row: dict[int, int] = {}
         """The row of the cache that holds each prompt, the one touched longest ago first."""
@@ -246,7 +248,7 @@ class Forest:
                     sees[i, parent.slot] = True
                     parent = parent.parent
         self.padding += ids.size - sum(map(len, rows.values()))
-        plan = Plan([self._row[k] for k in prompts], used, width, first=False)
+        plan = Plan([self._row[k] for k in prompts], used, width, first=False, apart=self._apart)
         log_p = self._forward(ids, where, mask, plan)
         for at, k in enumerate(prompts):
             for i, node in enumerate(rows[k]):
@@ -280,6 +282,7 @@ class Forest:
             past_key_values=planned(self._layers, plan, self._device),
             use_cache=True,
             **({"logits_to_keep": 1} if plan.first else {}),
+            **({"plan": plan} if plan.apart else {}),
         ).logits
         log_p: NDArray[np.float32] = torch.log_softmax(logits.float(), -1)[..., self._alphabet].cpu().numpy()
         if np.isnan(log_p).any():

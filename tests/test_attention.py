@@ -1,4 +1,4 @@
-"""Repeated keys and values say what shared ones say, in every family, with masks and without."""
+"""Each way to attend says what transformers' own says, in every family, with masks and without."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from submission.attention import REPEATED, implementation
+from submission.attention import BY_ROW, REPEATED, by_row, implementation
 from submission.budget import NEVER
+from submission.cache import Plan
 from submission.config import Adapt, Model, Search
 from submission.engine import Question
 from submission.layouts import CHAT16
@@ -20,9 +21,10 @@ from submission.views import identity
 from tests.families import FAMILIES, miniature
 
 
-def test_only_gpus_without_flash_attention_need_it() -> None:
-    assert implementation(None) == implementation((8, 0)) == implementation((8, 9)) == "sdpa"
+def test_only_the_cpu_and_gpus_without_flash_attention_need_a_way_of_their_own() -> None:
+    assert implementation((8, 0)) == implementation((8, 9)) == "sdpa"
     assert implementation((7, 5)) == REPEATED
+    assert implementation(None) == BY_ROW
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -32,13 +34,34 @@ def test_it_says_the_same(family: str, tmp_path: Path, small_task: Task) -> None
     asked = [Question(identity(3), prompt(CHAT16, small_task.demonstrations, each, 4096)) for each in small_task.tests]
     ids, _, where = padded(CHAT16, [row(CHAT16, small_task.demonstrations, 4096)] * 2)
     logits, scores = {}, {}
-    for name in ("sdpa", implementation((7, 5))):
+    for name in ("sdpa", implementation((7, 5)), implementation(None)):
         engine.base.set_attn_implementation(name)
         with torch.no_grad():
             logits[name] = engine.model(
                 input_ids=torch.from_numpy(ids), position_ids=torch.from_numpy(where[0]), use_cache=False
             ).logits
         scores[name] = engine.score(asked[:], [grid([[1, 2], [3, 4]]), grid([[5]])], 2, NEVER).log_p
-    torch.testing.assert_close(logits["sdpa"], logits[REPEATED], atol=1e-5, rtol=1e-4)
-    assert np.allclose(scores["sdpa"], scores[REPEATED], atol=1e-4)
-    assert engine.base.config._attn_implementation == REPEATED
+        assert engine.base.config._attn_implementation == name
+    for name in (REPEATED, BY_ROW):
+        torch.testing.assert_close(logits["sdpa"], logits[name], atol=1e-5, rtol=1e-4)
+        assert np.allclose(scores["sdpa"], scores[name], atol=1e-4)
+
+
+def test_rows_that_lie_apart_and_reach_differently_far_see_their_own_part_of_the_cache() -> None:
+    torch.manual_seed(0)
+    keys, values = torch.randn(2, 5, 2, 40, 8)
+    plan = Plan(rows=[1, 2, 4], used=[10, 30, 7], width=3, first=False, apart=True)
+    query = torch.randn(3, 4, 3, 8)
+    mask = torch.rand(3, 1, 3, plan.end) < 0.5
+    mask[..., 0] = True
+    for at, (held, used) in enumerate(zip(plan.rows, plan.used, strict=True)):
+        mask[at, :, :, used + plan.width :] = False
+        keys[held, :, used + plan.width :] = torch.nan
+    module = torch.nn.Module()
+    module.num_key_value_groups = 2
+    seen, _ = by_row(module, query, keys, values, mask, plan, scaling=0.3)
+    for at, held in enumerate(plan.rows):
+        for head in range(4):
+            scores = 0.3 * query[at, head] @ keys[held, head // 2].T[:, : plan.end]
+            weights = scores.masked_fill(~mask[at, 0], -torch.inf).softmax(-1)
+            torch.testing.assert_close(seen[at, :, head], weights @ values[held, head // 2, : plan.end])
