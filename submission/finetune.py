@@ -33,7 +33,7 @@ def finetune(
     """Train whatever in `model` requires a gradient, once through the rows.
 
     The learning rate rises over the first `warmup` share and falls by a cosine to zero. Where the clock runs
-    faster than the steps, the clock sets the rate, so that a training cut by its deadline is annealed all the same.
+    faster than the steps, the clock sets the rate, so that a training cut by its deadline rises and falls all the same.
     A gradient that is not finite ends the training before it reaches the weights.
     """
     began = time.monotonic()
@@ -48,9 +48,9 @@ def finetune(
         if until.passed():
             stopped = "deadline"
             break
-        progress = max(k / len(steps), 1 - until.left() / whole if math.isfinite(whole) else 0.0)
+        by_clock = (1 - until.left() / whole) * len(steps) if math.isfinite(whole) else 0.0
         for group in optimizer.param_groups:
-            group["lr"] = settings.rate * schedule(progress, k, settings.warmup * len(steps))
+            group["lr"] = settings.rate * schedule(max(k, by_clock), len(steps), settings.warmup)
         loss = backward(model, layout, batch, settings.tokens)
         norm = nn.utils.clip_grad_norm_(weights, settings.clip)
         if not torch.isfinite(norm):
@@ -66,9 +66,9 @@ def finetune(
     return Fit(len(losses), tuple(losses), time.monotonic() - began, stopped)
 
 
-def schedule(progress: float, step: int, warmup: float) -> float:
-    """The share of the peak rate at `progress` 0..1: a cosine, and a linear rise over the first `warmup` steps."""
-    return min(1.0, (step + 1) / max(1.0, warmup)) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+def schedule(done: float, steps: int, warmup: float) -> float:
+    """The share of the peak rate after `done` of the steps: a cosine, and a linear rise over the share `warmup`."""
+    return min(1.0, (done + 1) / max(1.0, warmup * steps)) * 0.5 * (1 + math.cos(math.pi * min(1.0, done / steps)))
 
 
 def batches(rows: Sequence[Row], size: int, rng: np.random.Generator) -> list[list[Row]]:

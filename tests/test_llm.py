@@ -201,11 +201,19 @@ def test_the_layout_is_told_by_the_checkpoint(tiny_grid_model: Path) -> None:
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
-    rates = [schedule(k / 100, k, warmup=10) for k in range(101)]
+    rates = [schedule(k, 100, warmup=0.1) for k in range(101)]
     assert rates[0] == pytest.approx(0.1, rel=0.01)
     assert max(rates) == rates[9]
     assert rates[100] == pytest.approx(0.0, abs=1e-9)
     assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
+
+
+def test_where_the_clock_is_faster_than_the_steps_the_learning_rate_rises_with_it() -> None:
+    slow = [schedule(k, 40, warmup=0.25) for k in range(8)]
+    fast = [schedule(5 * k, 40, warmup=0.25) for k in range(8)]
+    assert max(slow) < 0.8
+    assert max(fast) == fast[2] > 0.8
+    assert fast[-1] < 0.1
 
 
 def test_batches_hold_every_row_once_and_rows_of_like_length() -> None:
