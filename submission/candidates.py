@@ -54,10 +54,12 @@ def seek(
     candidates: list[Candidate] = []
     number, settled = FIRST_VIEWS if staged else len(questions), False
     while len(found) < len(questions) and not settled and not (found and until.passed()):
-        which = range(len(found), min(len(questions), number))
+        last = number >= len(questions)
+        which = range(len(questions)) if last else range(len(found), number)
         likely = [each.answer for each in sorted(candidates, key=lambda each: -each.total())[:ATTEMPTS]]
         drafts = likely or [*known[:ATTEMPTS]] or [guess(task, query)]
-        found += engine.propose(questions, which, drafts, until.share(0.75), seed)
+        proposed = engine.propose(questions, which, drafts, until.share(0.75), seed, last)
+        found = proposed if last else found + proposed
         pool = pooled(questions, found, known)
         candidates = judged(engine, questions, pool, 0, until)
         if staged and is_unanimous(questions, found, settings.search.certain):

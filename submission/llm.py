@@ -87,15 +87,16 @@ class LanguageModel:
         return memory.planned(self._shape, self._settings, width, longest, self._room).checkpointing
 
     def propose(
-        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int
-    ) -> list[Found]:
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
+        last: bool,
+    ) -> list[Found]:  # fmt: skip
         """Search these questions by the method in the settings; see `search` and `decoding`."""
         forest, how = self.forest(questions), self.search_settings
         drafts = {k: [questions[k].view.see(each) for each in known] for k in which}
         rng = generator(seed, "decoding", *map(str, which))
         match how.method:
             case "threshold":
-                return search.search(forest, which, drafts, how.threshold, until, how.hopeless, how.weak)
+                return search.search(forest, which, drafts, how.threshold, until, how.hopeless, how.weak, last)
             case "sample":
                 return decoding.sample(forest, which, drafts, how.width, how.temperature, until, rng)
             case "beam":

@@ -153,10 +153,11 @@ class _Clocked:
         return self.engine.adapt(rows, until, seed)
 
     def propose(
-        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int
-    ) -> list[Found]:
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
+        last: bool,
+    ) -> list[Found]:  # fmt: skip
         with self._noted(questions, self.leg.search):
-            return self.engine.propose(questions, which, known, until, seed)
+            return self.engine.propose(questions, which, known, until, seed, last)
 
     def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
         with self._noted(questions, self.leg.scoring):

@@ -32,6 +32,9 @@ MOST_AHEAD = 64
 FADING = 0.95
 """What a token of the past counts, against the one after it, in the rate at which drafts are right."""
 
+FORCED = 2
+"""Best paths that are followed whatever they cost where there is nothing else: one for each attempt."""
+
 SCORED_TOGETHER = 4
 """Candidates, and prompts for each, that are read before those that have fallen behind are dropped."""
 
@@ -71,25 +74,30 @@ def pursue(forest: Forest, hunts: Sequence[Hunt], known: Mapping[int, Sequence[G
 
 def search(
     forest: Forest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], threshold: float, until: Deadline,
-    hopeless: float = math.inf, weak: int | None = None,
+    hopeless: float = math.inf, weak: int | None = None, last: bool = True,
 ) -> list[Found]:  # fmt: skip
-    """For each prompt in `which` every legal answer with p >= threshold, or the best path where there is none.
+    """For each prompt in `which` every legal answer with p >= threshold; if these are the `last` prompts, best paths.
 
-    Of the best paths only the `weak` likeliest are followed, and given up where their cost, in nats, exceeds
-    `hopeless`; the cheapest goes to its end after all where no prompt would have an answer otherwise. The greedy limit
-    has nothing but best paths, and follows all.
+    Where a prompt has no such answer its best path is followed: of these paths the `weak` likeliest, and given up where
+    their cost, in nats, exceeds `hopeless`; the `FORCED` cheapest go to their ends after all where no prompt would have
+    an answer otherwise. The greedy limit has nothing but best paths, and follows all.
     """
     hunts = [AboveThreshold(forest, k, -math.log(threshold)) for k in which]
+    for hunt in hunts:
+        hunt.go_on()  # Through what an earlier search has read.
     cut = pursue(forest, hunts, known, until)
+    if not last:
+        return [Found(found_of(hunt.found), exhaustive=hunt.prompt not in cut) for hunt in hunts]
     lost = sorted((each for each in hunts if not each.found and each.prompt not in cut), key=AboveThreshold.loss)
     followed = lost if threshold == 1 else lost[:weak]
     for hunt in followed:
         hunt.follow_best(hopeless)
     pursue(forest, followed, known, until)
     if lost and not any(hunt.found for hunt in hunts):
-        likeliest = min(lost, key=AboveThreshold.loss)
-        likeliest.follow_best(math.inf)
-        pursue(forest, [likeliest], known, until)
+        forced = sorted(lost, key=AboveThreshold.loss)[:FORCED]
+        for hunt in forced:
+            hunt.follow_best(math.inf)
+        pursue(forest, forced, known, until)
     return [Found(found_of(hunt.found), exhaustive=hunt.prompt not in cut) for hunt in hunts]
 
 

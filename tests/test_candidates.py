@@ -61,8 +61,9 @@ class Scripted:
         return Fit(0, (), 0.0, "off")
 
     def propose(
-        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int
-    ) -> list[Found]:
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
+        last: bool,
+    ) -> list[Found]:  # fmt: skip
         found = []
         for k in which:
             above = [c for c in range(10) if self.log_p[k, c] >= math.log(self.threshold)]

@@ -75,13 +75,13 @@ LAW = {
     # level 2t and 3t: the only modules that a run needs torch for
     "finetune": room(f"{LEVEL_0} layouts prompts engine", "torch"),
     "cache": room("layouts", "torch transformers"),
-    "trie": room(f"{LEVEL_0} layouts prompts cache finetune", "torch"),
+    "trie": room(f"{LEVEL_0} layouts prompts cache attention finetune", "torch"),
     "search": room(f"{LEVEL_0} layouts engine trie"),
     "decoding": room(f"{LEVEL_0} layouts views engine trie search"),
     "merging": room("", "torch bitsandbytes"),
     "gridlm": room("layouts", "torch transformers"),
     "memory": room("tasks config"),
-    "attention": room("", "torch transformers"),
+    "attention": room("cache", "torch transformers"),
     "loading": room(
         "tasks config layouts gridlm attention",
         "torch transformers bitsandbytes safetensors psutil",

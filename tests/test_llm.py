@@ -92,7 +92,7 @@ def test_the_gradient_is_the_same_before_and_after_inference(tiny_grid_model: Pa
 
     model = LanguageModel(tiny_grid_model, Model(device="cpu", dense_megabytes=0), ADAPT, Search())
     before = gradient(model)
-    model.propose(questions(small_task), [0], [], Deadline(3.0, iter(range(1000)).__next__), 0)
+    model.propose(questions(small_task), [0], [], Deadline(3.0, iter(range(1000)).__next__), 0, last=True)
     logits(model, small_task)
     after = gradient(model)
     assert before.abs().sum() > 0
@@ -186,7 +186,7 @@ def test_every_method_proposes_answers_through_the_engine(
 ) -> None:
     settings = Search(method=method, threshold=1.0, width=3)
     model = LanguageModel(tiny_grid_model, Model(device="cpu"), ADAPT, settings)
-    found = model.propose(questions(small_task), [0, 1], [], Deadline(60.0, iter(range(1000)).__next__), 0)
+    found = model.propose(questions(small_task), [0, 1], [], Deadline(60.0, iter(range(1000)).__next__), 0, last=True)
     assert len(found) == 2
     assert all(each.exhaustive == (method == "threshold") for each in found if each.proposals)
 
@@ -262,7 +262,7 @@ def test_a_family_goes_every_way(family: str, tmp_path: Path, small_task: Task) 
         before = engine.score(asked[:], answers, 2, NEVER).log_p
         fit = engine.adapt(lessons, NEVER, seed=0)
         assert fit.stopped == "done" and fit.steps == 2
-        found = engine.propose(asked[:], [0], answers, Deadline(40.0, iter(range(1000)).__next__), 0)
+        found = engine.propose(asked[:], [0], answers, Deadline(40.0, iter(range(1000)).__next__), 0, last=True)
         adapted = engine.score(asked[:], answers, 2, NEVER).log_p
         assert not np.array_equal(adapted, before)
         engine.forget()

@@ -138,12 +138,29 @@ def test_a_hopeless_path_is_given_up_but_never_the_likeliest_of_all(grid_model: 
         ]
         assert each.exhaustive, "nothing above the threshold was missed"
     assert 0 < sum(len(each.proposals) for each in some) < 6
-    [least] = [p for each in search.search(forest, range(6), {}, 1.0, NEVER, hopeless=cheap) for p in each.proposals]
-    assert not least.above
-    assert -least.log_probability < max(costs)
+    least = [p for each in search.search(forest, range(6), {}, 1.0, NEVER, hopeless=cheap) for p in each.proposals]
+    assert len(least) == 2, "one for each attempt"
+    assert not any(each.above for each in least)
+    assert min(-each.log_probability for each in least) < max(costs)
 
 
-@pytest.mark.parametrize(("weak", "number"), [(2, 2), (4, 4), (0, 1), (9, 6)])
+def test_a_search_that_is_not_the_last_leaves_best_paths_to_one_that_finds_again_for_nothing(
+    grid_model: torch.nn.Module,
+) -> None:
+    asked = some_prompts(GRID16, 4)
+    whole = search.search(Forest(grid_model, GRID16, asked), range(4), {}, 0.01, NEVER)
+    forest = Forest(grid_model, GRID16, asked)
+    first = search.search(forest, range(4), {}, 0.01, NEVER, last=False)
+    passes = forest.passes
+    assert all(p.above for each in first for p in each.proposals)
+    again = search.search(forest, range(4), {}, 0.01, NEVER, last=False)
+    assert forest.passes == passes
+    then = search.search(forest, range(4), {}, 0.01, NEVER)
+    for each, same in [*zip(again, first, strict=True), *zip(then, whole, strict=True)]:
+        assert [grid_key(p.answer) for p in each.proposals] == [grid_key(p.answer) for p in same.proposals]
+
+
+@pytest.mark.parametrize(("weak", "number"), [(3, 3), (4, 4), (0, 2), (9, 6)])
 def test_of_the_best_paths_only_the_likeliest_are_followed(grid_model: torch.nn.Module, weak: int, number: int) -> None:
     asked = some_prompts(GRID16, 6)
     greedy = search.search(Forest(grid_model, GRID16, asked), range(6), {}, 1.0, NEVER)

@@ -46,8 +46,9 @@ class Scripted:
         return Fit(3, (1.0, 0.5, 0.1), 3 * self.pause, "done")
 
     def propose(
-        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int
-    ) -> list[Found]:
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
+        last: bool,
+    ) -> list[Found]:  # fmt: skip
         time.sleep(self.pause)
         blank = np.zeros((1, 1), np.uint8)
         return [
