@@ -92,7 +92,7 @@ class Search:
     hopeless: float = 8.0
     """Where a view has no such answer, its best path is given up at this cost (nats), unless no view has any answer."""
     weak: int = 4
-    """Of the views without such an answer that are searched together, so many likeliest ones follow their best path."""
+    """Of the views without such an answer so many, the likeliest, follow their best path."""
     megabytes: float = 2048.0
     """Memory for what the model keeps of the prompts and answers it has read; views that do not fit take turns."""
     method: Literal["threshold", "sample", "beam", "rebase"] = "threshold"

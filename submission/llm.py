@@ -26,7 +26,7 @@ from submission.config import Adapt, Model, Search, Settings
 from submission.engine import Fit, Found, Question, Scores
 from submission.layouts import Layout
 from submission.loading import compute_dtype, device, layout_of, load_base, room
-from submission.merging import Twin, dense_bytes
+from submission.merging import Twin, dense_bytes, fuse
 from submission.prompts import Row
 from submission.tasks import BadInput, Grid, generator
 from submission.trie import Forest
@@ -164,6 +164,7 @@ def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings", category=UserWarning)
         torch.manual_seed(seed)
         adapted: nn.Module = get_peft_model(base, lora)
+    fuse(adapted)
     return adapted
 
 

@@ -1,8 +1,10 @@
-"""The LoRA multiplied out: what it adds to each matrix, and a dense twin of a small model that has it added."""
+"""The LoRA multiplied out: into the product it is added to, into each matrix, into a dense twin of a small model."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import bitsandbytes
@@ -10,11 +12,35 @@ import torch
 from torch import Tensor, nn
 
 
+def fuse(model: nn.Module) -> None:
+    """Have each adapted projection add its LoRA within the product that computes it, wherever both are of one dtype.
+
+    peft copies the projection's output, scales the LoRA's, and adds that: passes over the widest activations, forward
+    and backward, that take a tenth of a training step on the CPU. The function is the same up to rounding.
+    """
+    for module in model.modules():
+        if _is_adapted(module):
+            module.forward = partial(_fused, module, module.forward)
+
+
+def _fused(module: Any, unfused: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    down, up = module.lora_A["default"], module.lora_B["default"].weight
+    if module.merged or module.disable_adapters or x.dtype != up.dtype:
+        return unfused(x)
+    plain: Tensor = module.base_layer(x)
+    scale: float = module.scaling["default"]
+    return torch.addmm(plain.flatten(0, -2), down(x).flatten(0, -2), up.t(), alpha=scale).view_as(plain)
+
+
+def _is_adapted(module: Any) -> bool:
+    return hasattr(module, "lora_A") and "default" in module.lora_A
+
+
 def products(model: Any) -> dict[str, Tensor]:
     """What the LoRA adds to each matrix, by the matrix's name in the base."""
     added: dict[str, Tensor] = {}
     for name, module in model.named_modules():
-        if hasattr(module, "lora_A") and "default" in module.lora_A:
+        if _is_adapted(module):
             a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
             scale: float = module.scaling["default"]
             added[name.removeprefix("base_model.model.")] = (scale * (b @ a)).detach()
