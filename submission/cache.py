@@ -99,9 +99,11 @@ class Layer(DynamicLayer):
     def _grown(self, like: Tensor) -> tuple[Tensor, Tensor]:
         end = self.plan.end
         if self.held is None or self.held[0].shape[2] < end:
-            room = max(end, min(self.most, end + max(128, end // 4)))
-            # Zeros, not whatever memory holds: masked values still enter a product, and 0 * NaN is NaN.
-            grown = [like.new_zeros(self.rows, like.shape[1], room, like.shape[3]) for _ in range(2)]
+            room = max(end, min(self.most, end + max(256, end // 2)))
+            # Whatever memory holds may do only where no slot is looked at before it is filled: masked values still
+            # enter a product, and 0 * NaN is NaN.
+            fresh = like.new_empty if self.plan.apart else like.new_zeros
+            grown = [fresh(self.rows, like.shape[1], room, like.shape[3]) for _ in range(2)]
             if self.held is not None:
                 for new, old in zip(grown, self.held, strict=True):
                     new[:, :, : old.shape[2]] = old

@@ -125,13 +125,12 @@ class Layout:
         column = index - np.maximum.accumulate(np.where(starts | breaks, index, 0))
         return np.stack([np.cumsum(starts) - 1, row, column]).astype(np.int64)
 
-    def step(self, where: Ids, tokens: Ids) -> Ids:
-        """Positions [axes, n] of the answer tokens that follow tokens standing at `where` [axes, n]."""
+    def step(self, where: tuple[int, ...], token: int) -> tuple[int, ...]:
+        """The position, on each axis, of this answer token behind one that stands at `where`."""
         if self.positions == "line":
-            return where + 1
+            return (where[0] + 1,)
         segment, row, column = where
-        breaks = tokens == self.row_gap[0]
-        return np.stack([segment, row + breaks, np.where(breaks, 0, column + 1)])
+        return (segment, row + 1, 0) if token == self.row_gap[0] else (segment, row, column + 1)
 
     def _first_width(self, answer: Sequence[int]) -> int:
         for k, token in enumerate(answer):

@@ -42,8 +42,8 @@ class Node:
     token: int
     parent: Node | None
     state: AnswerState
-    where: Ids
-    """Its position: [axes]."""
+    where: tuple[int, ...]
+    """Its position on each axis."""
     cost: float = math.nan
     """-log p of the answer up to here; NaN until its parent has been read."""
     log_p: NDArray[np.float32] | None = None
@@ -82,7 +82,8 @@ class Forest:
         self.worth_a_pass = WORTH_A_PASS[self._device.type]
         self._alphabet = torch.tensor(layout.alphabet, device=self._device)
         self._column = {token: k for k, token in enumerate(layout.alphabet)}
-        self.roots = [Node(-1, None, AnswerState(), layout.where(each.ids)[:, -1], cost=0.0) for each in prompts]
+        ends = [tuple(layout.where(each.ids)[:, -1].tolist()) for each in prompts]
+        self.roots = [Node(-1, None, AnswerState(), end, cost=0.0) for end in ends]
         longest = max((len(each.ids) for each in prompts), default=0) + layout.longest_answer
         sizes = Sizes.of(model)
         # What a pass works with, which is enough for one prompt at least, comes first; the rest is for what is kept.
@@ -110,8 +111,7 @@ class Forest:
         if known is None:
             state = successors(self.layout, node.state)[token]
             assert state is not None, "the last token of an answer is predicted, never read"
-            where = self.layout.step(node.where[:, None], np.array([token]))[:, 0]
-            known = node.children[token] = Node(token, node, state, where)
+            known = node.children[token] = Node(token, node, state, self.layout.step(node.where, token))
             if node.log_p is not None:
                 known.cost = node.cost - self.log_p(node, token)
         return known
@@ -211,7 +211,7 @@ class Forest:
         self._row |= dict(zip(prompts, free, strict=False))
         ids = np.stack([self.prompts[k].ids for k in prompts])
         where = np.stack([self.layout.where(each) for each in ids], axis=1)
-        plan = Plan([self._row[k] for k in prompts], [0] * len(prompts), ids.shape[1], first=True)
+        plan = Plan([self._row[k] for k in prompts], [0] * len(prompts), ids.shape[1], first=True, apart=self._apart)
         log_p = self._forward(ids, where, None, plan)
         for at, k in enumerate(prompts):
             self._tell(self.roots[k], log_p[at, 0])
@@ -282,7 +282,7 @@ class Forest:
             past_key_values=planned(self._layers, plan, self._device),
             use_cache=True,
             **({"logits_to_keep": 1} if plan.first else {}),
-            **({"plan": plan} if plan.apart else {}),
+            **({"plan": plan} if plan.apart and not plan.first else {}),
         ).logits
         log_p: NDArray[np.float32] = torch.log_softmax(logits.float(), -1)[..., self._alphabet].cpu().numpy()
         if np.isnan(log_p).any():

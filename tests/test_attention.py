@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from submission.layouts import CHAT16
 from submission.llm import LanguageModel
 from submission.prompts import padded, prompt, row
 from submission.tasks import Task, grid
-from submission.views import identity
+from submission.views import identity, stream
 from tests.families import FAMILIES, miniature
 
 
@@ -45,6 +46,24 @@ def test_it_says_the_same(family: str, tmp_path: Path, small_task: Task) -> None
     for name in (REPEATED, BY_ROW):
         torch.testing.assert_close(logits["sdpa"], logits[name], atol=1e-5, rtol=1e-4)
         assert np.allclose(scores["sdpa"], scores[name], atol=1e-4)
+
+
+def test_no_slot_of_the_cache_is_looked_at_before_it_is_filled(tmp_path: Path, small_task: Task) -> None:
+    settings = Search(threshold=0.001)
+    engine = LanguageModel(miniature(tmp_path, "llama-3.1"), Model(device="cpu"), Adapt(rank=0), settings)
+    asked = [
+        Question(view, prompt(CHAT16, view.arrange(small_task.demonstrations), view.see(small_task.tests[0]), 4096))
+        for view in islice(stream(len(small_task.demonstrations), np.random.default_rng(0), "permute"), 6)
+    ]
+    answers = [grid([[1, 2], [3, 4]]), grid([[5]]), grid([[7] * 30] * 30)]
+    true = engine.score(asked[:], answers, 3, NEVER).log_p
+    torch.use_deterministic_algorithms(True)  # Which fills fresh memory with what is not a number.
+    try:
+        assert torch.empty(3).isnan().all()
+        seen = engine.score(asked[:], answers, 3, NEVER).log_p
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert np.allclose(seen, true, atol=1e-4)
 
 
 def test_rows_that_lie_apart_and_reach_differently_far_see_their_own_part_of_the_cache() -> None:
