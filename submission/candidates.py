@@ -50,6 +50,7 @@ def seek(
     threshold = settings.search.threshold
     product = settings.vote.rule == "poe" and not settings.search.whole
     staged = product and settings.search.method == "threshold"
+    began = until.clock()
     found: list[Found] = []
     candidates: list[Candidate] = []
     number, settled = FIRST_VIEWS if staged else len(questions), False
@@ -60,6 +61,10 @@ def seek(
         drafts = likely or [*known[:ATTEMPTS]] or [guess(task, query)]
         proposed = engine.propose(questions, which, drafts, until.share(0.75), seed, last)
         found = proposed if last else found + proposed
+        rest = (until.clock() - began) / len(found) * (len(questions) - len(found))
+        if until.left() < rest and not known and not any(each.proposals for each in found):
+            # Time will not do for all views: first any answer, from these. It is found again for nothing.
+            found = engine.propose(questions, range(len(found)), drafts, until.share(0.75), seed, True)
         pool = pooled(questions, found, known)
         candidates = judged(engine, questions, pool, 0, until)
         if staged and is_unanimous(questions, found, settings.search.certain):

@@ -91,8 +91,6 @@ class Search:
     """Every answer at least this probable in a view is found; 1 is the greedy limit: the one best path."""
     hopeless: float = 8.0
     """Where a view has no such answer, its best path is given up at this cost (nats), unless no view has any answer."""
-    weak: int = 4
-    """Of the views without such an answer so many, the likeliest, follow their best path."""
     megabytes: float = 2048.0
     """Memory for what the model keeps of the prompts and answers it has read; views that do not fit take turns."""
     method: Literal["threshold", "sample", "beam", "rebase"] = "threshold"
@@ -181,7 +179,7 @@ class Settings:
         _require(self.model.context >= 1024, "model.context must be at least 1024: a 30x30 answer takes 930 tokens")
         for name, least in {
             "search.views": 1, "lessons.copies": 1, "lessons.most": 1, "adapt.batch": 1, "adapt.rank": 0,
-            "adapt.tokens": 1, "search.width": 1, "search.weak": 0, "model.threads": 0,
+            "adapt.tokens": 1, "search.width": 1, "model.threads": 0,
             "programs.texts": 1, "programs.reasoning": 0, "programs.waits": 0,
         }.items():  # fmt: skip
             section, key = name.split(".")

@@ -96,7 +96,7 @@ class LanguageModel:
         rng = generator(seed, "decoding", *map(str, which))
         match how.method:
             case "threshold":
-                return search.search(forest, which, drafts, how.threshold, until, how.hopeless, how.weak, last)
+                return search.search(forest, which, drafts, how.threshold, until, how.hopeless, last)
             case "sample":
                 return decoding.sample(forest, which, drafts, how.width, how.temperature, until, rng)
             case "beam":

@@ -74,13 +74,13 @@ def pursue(forest: Forest, hunts: Sequence[Hunt], known: Mapping[int, Sequence[G
 
 def search(
     forest: Forest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], threshold: float, until: Deadline,
-    hopeless: float = math.inf, weak: int | None = None, last: bool = True,
+    hopeless: float = math.inf, last: bool = True,
 ) -> list[Found]:  # fmt: skip
     """For each prompt in `which` every legal answer with p >= threshold; if these are the `last` prompts, best paths.
 
-    Where a prompt has no such answer its best path is followed: of these paths the `weak` likeliest, and given up where
-    their cost, in nats, exceeds `hopeless`; the `FORCED` cheapest go to their ends after all where no prompt would have
-    an answer otherwise. The greedy limit has nothing but best paths, and follows all.
+    Where a prompt has no such answer its best path is followed, and given up where its cost, in nats, exceeds
+    `hopeless`; the `FORCED` cheapest go to their ends after all where no prompt would have an answer otherwise. The
+    greedy limit has nothing but best paths.
     """
     hunts = [AboveThreshold(forest, k, -math.log(threshold)) for k in which]
     for hunt in hunts:
@@ -88,11 +88,10 @@ def search(
     cut = pursue(forest, hunts, known, until)
     if not last:
         return [Found(found_of(hunt.found), exhaustive=hunt.prompt not in cut) for hunt in hunts]
-    lost = sorted((each for each in hunts if not each.found and each.prompt not in cut), key=AboveThreshold.loss)
-    followed = lost if threshold == 1 else lost[:weak]
-    for hunt in followed:
+    lost = [each for each in hunts if not each.found and each.prompt not in cut]
+    for hunt in lost:
         hunt.follow_best(hopeless)
-    pursue(forest, followed, known, until)
+    pursue(forest, lost, known, until)
     if lost and not any(hunt.found for hunt in hunts):
         forced = sorted(lost, key=AboveThreshold.loss)[:FORCED]
         for hunt in forced:

@@ -120,7 +120,7 @@ class Forest:
         """The node at the end of these tokens, made if need be."""
         node = self.roots[prompt]
         for token in tokens:
-            node = self.child(node, token)
+            node = node.children.get(token) or self.child(node, token)
         return node
 
     @torch.no_grad()
@@ -181,7 +181,7 @@ class Forest:
         for path in paths:
             node, nodes = self.roots[prompt], list[Node]()
             for token in path:
-                node = self.child(node, token)
+                node = node.children.get(token) or self.child(node, token)
                 nodes.append(node)
             while nodes and nodes[-1].log_p is not None:
                 nodes.pop()

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from submission import voting
-from submission.budget import NEVER, Deadline
+from submission.budget import NEVER, Deadline, within
 from submission.candidates import Sought, candidates_of, guess, is_settled, joined, pooled, record, seek
 from submission.config import PRESETS, with_changes
 from submission.engine import Fit, Found, Proposal, Question, Scores
@@ -19,6 +19,7 @@ from submission.prompts import Prompt, Row
 from submission.tasks import Grid, Pair, Task, grid, grid_key
 from submission.views import View, identity
 from submission.voting import Candidate
+from tests.test_budget import Clock
 
 SETTINGS = with_changes(PRESETS["laptop"], ["search.views=8", "search.threshold=0.05", "adapt.rank=0"])
 WHOLE = with_changes(SETTINGS, ["search.whole=True"])
@@ -67,7 +68,7 @@ class Scripted:
         found = []
         for k in which:
             above = [c for c in range(10) if self.log_p[k, c] >= math.log(self.threshold)]
-            some = above or [int(self.log_p[k].argmax())]
+            some = above or [int(self.log_p[k].argmax())] * last
             found.append(Found(tuple(Proposal(self.answers[c], self.log_p[k, c], bool(above)) for c in some), True))
         return found
 
@@ -97,6 +98,42 @@ def test_what_is_settled_early_has_the_attempts_of_the_whole_search() -> None:
         assert len(quick.found) == 8 or quick.settled
         early += len(quick.found) < 8
     assert early > 30, "the comparison must be about something"
+
+
+class Slow(Scripted):
+    """One that takes a second for each view that it has not seen, as long as there is time."""
+
+    def __init__(self, log_p: NDArray[np.float64], threshold: float, clock: Clock) -> None:
+        super().__init__(log_p, threshold)
+        self.clock = clock
+        self.seen: set[int] = set()
+        self.asked: list[tuple[list[int], bool]] = []
+
+    def propose(
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
+        last: bool,
+    ) -> list[Found]:  # fmt: skip
+        self.asked.append(([*which], last))
+        for k in which:
+            if k not in self.seen and not until.passed():
+                self.seen.add(k)
+                self.clock.now += 1.0
+        found = super().propose(questions, which, known, until, seed, last)
+        return [each if k in self.seen else Found((), False) for k, each in zip(which, found, strict=True)]
+
+
+@pytest.mark.parametrize(("seconds", "secured"), [(5.0, True), (50.0, False)])
+def test_where_time_will_not_do_for_all_views_the_first_ones_give_any_answer_first(
+    seconds: float, secured: bool
+) -> None:
+    clock = Clock()
+    engine = Slow(np.full((8, 10), math.log(1e-3)), SETTINGS.search.threshold, clock)
+    task = Task("t", (Pair(grid([[1]]), grid([[2]])),), (grid([[3]]),))
+    sought = seek(engine, task, task.tests[0], shown(*[identity(1)] * 8), SETTINGS, within(seconds, clock), 0)
+    every = [*range(8)]
+    assert engine.asked == [([0, 1], False), *([([0, 1], True)] if secured else []), (every, True)]
+    assert sought.candidates
+    assert [each.exhaustive for each in sought.found] == [k in engine.seen for k in every]
 
 
 def agreeing(*sure: bool) -> Scripted:

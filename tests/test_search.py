@@ -160,18 +160,6 @@ def test_a_search_that_is_not_the_last_leaves_best_paths_to_one_that_finds_again
         assert [grid_key(p.answer) for p in each.proposals] == [grid_key(p.answer) for p in same.proposals]
 
 
-@pytest.mark.parametrize(("weak", "number"), [(3, 3), (4, 4), (0, 2), (9, 6)])
-def test_of_the_best_paths_only_the_likeliest_are_followed(grid_model: torch.nn.Module, weak: int, number: int) -> None:
-    asked = some_prompts(GRID16, 6)
-    greedy = search.search(Forest(grid_model, GRID16, asked), range(6), {}, 1.0, NEVER)
-    some = search.search(Forest(grid_model, GRID16, asked), range(6), {}, 0.999, NEVER, weak=weak)
-    assert sum(len(each.proposals) for each in some) == number
-    for each, best in zip(some, greedy, strict=True):
-        assert {grid_key(p.answer) for p in each.proposals} <= {grid_key(p.answer) for p in best.proposals}
-        assert not any(p.above for p in each.proposals)
-        assert each.exhaustive
-
-
 def test_drafts_reach_as_far_as_they_are_right_and_passes_are_dear() -> None:
     trusted, doubted = search.Trust(), search.Trust()
     for _ in range(100):
