@@ -63,7 +63,7 @@ def seek(
         found = proposed if last else found + proposed
         rest = (until.clock() - began) / len(found) * (len(questions) - len(found))
         if until.left() < rest and not known and not any(each.proposals for each in found):
-            # Time will not do for all views: first any answer, from these. It is found again for nothing.
+            # Time will not do for all views: first any answer, from these. The last call finds it again for nothing.
             found = engine.propose(questions, range(len(found)), drafts, until.share(0.75), seed, True)
         pool = pooled(questions, found, known)
         candidates = judged(engine, questions, pool, 0, until)

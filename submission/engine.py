@@ -81,10 +81,9 @@ class Engine(Protocol):
     ) -> list[Found]:  # fmt: skip
         """Answers to the questions in `which`, by the method in the settings.
 
-        By default every answer of at least the threshold's probability; where this is the `last` call for these
-        questions, best paths as well where there is none. What was found before is found again for
-        nothing. `known` are answers, in the task's own frame, that may be likely here too: they save time and change
-        nothing of what is found.
+        By default every answer of at least the threshold's probability; in the `last` call for these questions, where
+        there is none, the best path as well. What was found before is found again for nothing. `known` are answers, in
+        the task's own frame, that may be likely here too: they save time and change nothing of what is found.
         """
         ...
 

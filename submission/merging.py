@@ -24,6 +24,7 @@ def fuse(model: nn.Module) -> None:
 
 
 def _fused(module: Any, unfused: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The adapted projection of x [..., in]: [..., out]."""
     down, up = module.lora_A["default"], module.lora_B["default"].weight
     if module.merged or module.disable_adapters or x.dtype != up.dtype:
         return unfused(x)

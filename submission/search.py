@@ -5,10 +5,7 @@ answer, the live prefixes lead to every answer above it, and to nothing else: th
 (the Architects, 2024). Only legal continuations are followed; their probabilities are those of the full vocabulary.
 The greedy answer is the limit of threshold 1.
 
-What is read is guessed ahead. A *draft* is a whole continuation: an answer that is likely elsewhere, or what the
-model expected after a token that was not the right one. One pass tells the probability of every next token along a
-draft, and so every branch that is still above the threshold. Drafts change how many passes it takes (see `trie`),
-never what is found.
+What is read is guessed ahead (`drafts`), which changes how many passes it takes (see `trie`), never what is found.
 """
 
 from __future__ import annotations
@@ -21,16 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from submission.budget import Deadline
+from submission.drafts import Drafts
 from submission.engine import Found, Proposal, Scores
 from submission.layouts import successors
 from submission.tasks import Grid, grid_key
 from submission.trie import Forest, Node, Tokens
-
-MOST_AHEAD = 64
-"""Tokens that a draft which is not an answer goes ahead at most."""
-
-FADING = 0.95
-"""What a token of the past counts, against the one after it, in the rate at which drafts are right."""
 
 FORCED = 2
 """Best paths that are followed whatever they cost where there is nothing else: one for each attempt."""
@@ -60,7 +52,7 @@ def pursue(forest: Forest, hunts: Sequence[Hunt], known: Mapping[int, Sequence[G
     cut: set[int] = set()
     for first in range(0, len(hunts), forest.together):
         waiting = {
-            hunt: _Drafts(forest, hunt.prompt, known.get(hunt.prompt, ())) for hunt in hunts[first:][: forest.together]
+            hunt: Drafts(forest, hunt.prompt, known.get(hunt.prompt, ())) for hunt in hunts[first:][: forest.together]
         }
         while waiting := {hunt: drafts for hunt, drafts in waiting.items() if hunt.open}:
             share = forest.worth_a_pass / sum(len(hunt.open) for hunt in waiting)
@@ -169,119 +161,6 @@ def completed(forest: Forest, node: Node, token: int, above: bool) -> Proposal:
     answer = forest.layout.parse((*node.tokens(), token))
     assert answer is not None, "only legal answers are followed"
     return Proposal(answer, forest.log_p(node, token) - node.cost, above)
-
-
-# -- drafts ---------------------------------------------------------------------------------------------------------
-
-
-class Trust:
-    """How often one kind of draft is right, and so how far ahead it pays to read."""
-
-    def __init__(self) -> None:
-        self._right, self._tokens = 4.0, 5.0
-
-    def told(self, probability: float) -> None:
-        """A drafted token turned out to have this probability; what was long ago counts ever less."""
-        self._right = FADING * self._right + probability
-        self._tokens = FADING * self._tokens + 1
-
-    def reach(self, share: float) -> int:
-        """Tokens to draft, where a pass costs as much as `share` more of them: the most progress for its price.
-
-        A draft of n tokens costs 1 + share + n and brings on average 1 + p + ... + p**n, with p their rate: it is worth
-        another token as long as that one brings more than the average of those before.
-        """
-        rate = min(self._right / self._tokens, 1.0)
-        reach, gain, next_gain = 0, 1.0, rate
-        while reach < MOST_AHEAD and next_gain * (1 + share + reach) > gain:
-            reach, gain, next_gain = reach + 1, gain + next_gain, next_gain * rate
-        return reach
-
-
-class _Drafts:
-    """Guesses of how the open nodes of one prompt go on."""
-
-    def __init__(self, forest: Forest, prompt: int, known: Sequence[Grid]) -> None:
-        self.forest, self.prompt = forest, prompt
-        self.known = [tuple(forest.layout.answer(each).tolist()) for each in known]
-        self._guess = {"rejoined": self._rejoined, "aligned": self._aligned, "repeated": self._repeated}
-        self._trust = {kind: Trust() for kind in self._guess}
-        self._sent: list[tuple[str, Node, Tokens]] = []
-
-    def of(self, nodes: Sequence[Node], share: float) -> list[Tokens]:
-        """Each node's path with a draft behind it; a pass costs as much as `share` tokens for each open node."""
-        for kind, node, guess in self._sent:
-            self._learn(self._trust[kind], node, guess)
-        self._sent = []
-        return [path + self._draft(node, path, share) for node in nodes for path in [node.tokens()]]
-
-    def _draft(self, node: Node, path: Tokens, share: float) -> Tokens:
-        for answer in self.known:
-            if answer[: len(path)] == path:
-                return answer[len(path) : -1]
-        for kind, guess_of in self._guess.items():
-            if guess := guess_of(node, path, max(1, self._trust[kind].reach(share))):
-                self._sent.append((kind, node, guess))
-                return guess
-        return ()
-
-    def _learn(self, trust: Trust, node: Node, guess: Tokens) -> None:
-        """What has become of a draft: its tokens up to the first one that was not likely."""
-        for token in guess:
-            if node.log_p is None:
-                return
-            probability = math.exp(self.forest.log_p(node, token))
-            trust.told(probability)
-            if probability < 0.5:
-                return
-            node = node.children[token]
-
-    def _rejoined(self, node: Node, path: Tokens, reach: int) -> Tokens:
-        """What the model expected after the sibling that was read instead of this node: mostly what comes here too."""
-        cursor = _read_child(node.parent, node.token) if node.parent else None
-        state, guess = node.state, list[int]()
-        while cursor is not None and cursor.log_p is not None and len(guess) < reach:
-            options = successors(self.forest.layout, state)
-            _, token = max((self.forest.log_p(cursor, each), each) for each in options)
-            then = options[token]
-            if then is None:
-                break
-            state = then
-            guess.append(token)
-            cursor = _read_child(cursor, token)
-        return tuple(guess)
-
-    def _aligned(self, node: Node, path: Tokens, reach: int) -> Tokens:
-        """The rest of a known answer from the same place on, as far as it is legal here."""
-        state, guess = node.state, list[int]()
-        for token in self.known[0][len(path) : -1][:reach] if self.known else ():
-            then = successors(self.forest.layout, state).get(token)
-            if then is None:
-                break
-            state = then
-            guess.append(token)
-        return tuple(guess)
-
-    def _repeated(self, node: Node, path: Tokens, reach: int) -> Tokens:
-        """The row above again, or the last cell until there is one."""
-        layout, state, guess = self.forest.layout, node.state, list(path)
-        while len(guess) - len(path) < reach:
-            cell = 1 + len(layout.cell_gap)
-            period = state.width * cell + len(layout.row_gap) - len(layout.cell_gap) if state.width else cell
-            then = successors(layout, state).get(guess[-period]) if period <= len(guess) else None
-            if then is None:
-                break
-            state = then
-            guess.append(guess[-period])
-        return tuple(guess[len(path) :])
-
-
-def _read_child(node: Node, token: int) -> Node | None:
-    """The child after this token if it was read, else any other that was: its place in the answer is the same."""
-    wished = node.children.get(token)
-    if wished is not None and wished.log_p is not None:
-        return wished
-    return next((each for each in node.children.values() if each.log_p is not None), None)
 
 
 # -- scoring --------------------------------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ LAW = {
     "finetune": room(f"{LEVEL_0} layouts prompts engine", "torch"),
     "cache": room("layouts", "torch transformers"),
     "trie": room(f"{LEVEL_0} layouts prompts cache attention finetune", "torch"),
-    "search": room(f"{LEVEL_0} layouts engine trie"),
+    "drafts": room(f"{LEVEL_0} layouts trie"),
+    "search": room(f"{LEVEL_0} layouts engine trie drafts"),
     "decoding": room(f"{LEVEL_0} layouts views engine trie search"),
     "merging": room("", "torch bitsandbytes"),
     "gridlm": room("layouts", "torch transformers"),
@@ -270,9 +271,9 @@ TRUTH = {"Solutions", "read_solutions", "public_set"}
 """The names by which true outputs can be had."""
 
 SOLVERS = [
-    "views", "layouts", "prompts", "lessons", "voting", "engine", "finetune", "cache", "trie", "search", "decoding",
-    "merging", "gridlm", "loading", "llm", "candidates", "solve", "programs", "confinement", "frames", "forkserver",
-    "sandbox", "dialogue", "induction", "forcing", "writer",
+    "views", "layouts", "prompts", "lessons", "voting", "engine", "finetune", "cache", "trie", "drafts", "search",
+    "decoding", "merging", "gridlm", "loading", "llm", "candidates", "solve", "programs", "confinement", "frames",
+    "forkserver", "sandbox", "dialogue", "induction", "forcing", "writer",
     *(name for name in FILES if name.startswith("synthesis.") and name != "synthesis.__main__"),
 ]  # fmt: skip
 """The modules between a task and its attempts."""

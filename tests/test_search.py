@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from submission import baselines, search
 from submission.budget import NEVER, Deadline
+from submission.drafts import MOST_AHEAD, Trust
 from submission.finetune import position_ids
 from submission.gridlm import GridLM
 from submission.layouts import CHAT16, GRID16, AnswerState, Layout, successors
@@ -161,13 +162,13 @@ def test_a_search_that_is_not_the_last_leaves_best_paths_to_one_that_finds_again
 
 
 def test_drafts_reach_as_far_as_they_are_right_and_passes_are_dear() -> None:
-    trusted, doubted = search.Trust(), search.Trust()
+    trusted, doubted = Trust(), Trust()
     for _ in range(100):
         trusted.told(0.99)
         doubted.told(0.3)
     assert doubted.reach(2.0) <= 1 < trusted.reach(2.0) < trusted.reach(30.0)
     assert doubted.reach(30.0) > doubted.reach(0.5)
-    assert trusted.reach(1e9) == search.MOST_AHEAD
+    assert trusted.reach(1e9) == MOST_AHEAD
 
 
 def test_drafts_and_little_memory_change_nothing_that_is_found(grid_model: torch.nn.Module) -> None:
