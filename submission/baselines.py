@@ -33,6 +33,8 @@ class Work:
 
     passes: int = 0
     prompt_tokens: int = 0
+    again: int = 0
+    """Of these, in prompts that had been read before."""
     tokens: int = 0
     """Of answers, padding included."""
     seconds: float = 0.0

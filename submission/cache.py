@@ -22,7 +22,9 @@ class Sizes:
     slot: int
     """Keys and values of one token in all blocks."""
     token: int
-    """What a pass needs besides for each token: activations and logits, on the safe side."""
+    """What a pass needs besides for each token, on the safe side."""
+    logits: int
+    """And for each token whose logits are wanted: of a prompt only the last one's are."""
 
     @staticmethod
     def of(model: nn.Module) -> Sizes:
@@ -33,7 +35,8 @@ class Sizes:
         return Sizes(
             blocks=config.num_hidden_layers,
             slot=2 * config.num_hidden_layers * channels * width,
-            token=5 * width * (config.hidden_size + config.intermediate_size) + 10 * config.vocab_size,
+            token=5 * width * (config.hidden_size + config.intermediate_size),
+            logits=10 * config.vocab_size,
         )
 
 

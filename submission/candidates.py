@@ -67,7 +67,7 @@ def seek(
             found = engine.propose(questions, range(len(found)), drafts, until.share(0.75), seed, True)
         pool = pooled(questions, found, known)
         candidates = judged(engine, questions, pool, 0, until)
-        if staged and is_unanimous(questions, found, settings.search.certain):
+        if staged and not last and is_unanimous(questions, found, settings.search.certain):
             if len(found) > FIRST_VIEWS:
                 settled = True
             number = len(found) + 1  # The first agreement is held back until a symmetry not yet used agrees.

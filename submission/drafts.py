@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 from submission.layouts import successors
 from submission.tasks import Grid
@@ -51,8 +52,7 @@ class Drafts:
     def __init__(self, forest: Forest, prompt: int, known: Sequence[Grid]) -> None:
         self.forest, self.prompt = forest, prompt
         self.known = [tuple(forest.layout.answer(each).tolist()) for each in known]
-        self._guess = {"rejoined": self._rejoined, "aligned": self._aligned, "repeated": self._repeated}
-        self._trust = {kind: Trust() for kind in self._guess}
+        self._trust = {kind: Trust() for kind in self._guesses}
         self._sent: list[tuple[str, Node, Tokens]] = []
 
     def of(self, nodes: Sequence[Node], share: float) -> list[Tokens]:
@@ -66,8 +66,8 @@ class Drafts:
         for answer in self.known:
             if answer[: len(path)] == path:
                 return answer[len(path) : -1]
-        for kind, guess_of in self._guess.items():
-            if guess := guess_of(node, path, max(1, self._trust[kind].reach(share))):
+        for kind, trust in self._trust.items():
+            if guess := self._guesses[kind](self, node, path, max(1, trust.reach(share))):
                 self._sent.append((kind, node, guess))
                 return guess
         return ()
@@ -121,6 +121,9 @@ class Drafts:
             state = then
             guess.append(guess[-period])
         return tuple(guess[len(path) :])
+
+    # Not bound methods: what refers to itself would keep the forest's memory until garbage is collected.
+    _guesses: ClassVar = {"rejoined": _rejoined, "aligned": _aligned, "repeated": _repeated}
 
 
 def _read_child(node: Node, token: int) -> Node | None:

@@ -70,6 +70,8 @@ class Engine(Protocol):
     """A language model that can be adapted to one task, asked about it, and reset."""
 
     layout: Layout
+    longest_row: int
+    """Tokens of the longest row that it has the memory to be trained on."""
 
     def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
         """Train the adapter on the rows, until done, converged, or out of time."""

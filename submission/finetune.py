@@ -18,6 +18,9 @@ from submission.engine import Fit
 from submission.layouts import Layout
 from submission.prompts import Row, padded
 
+SCALE = 1024.0
+"""By what a loss is multiplied, and its gradient divided, where float16 computes it (arXiv 1710.03740, section 3.2)."""
+
 CONVERGENCE_WINDOW = 8
 """Steps whose mean loss decides that training has converged."""
 
@@ -34,11 +37,14 @@ def finetune(
 
     The learning rate rises over the first `warmup` share and falls by a cosine to zero. Where the clock runs
     faster than the steps, the clock sets the rate, so that a training cut by its deadline rises and falls all the same.
-    A gradient that is not finite ends the training before it reaches the weights.
+    A gradient that is not finite never reaches the weights: in float16 the loss is scaled by less from then on, and
+    where that was not the reason the training ends.
     """
     began = time.monotonic()
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=settings.rate, weight_decay=0.0, fused=True)
+    optimizer.zero_grad(set_to_none=True)  # Another training may have been cut off within a step.
+    scale = SCALE if any(each.dtype == torch.float16 for each in model.parameters()) else 1.0
     steps = batches(rows, settings.batch, rng)
     whole = until.left()
     losses: list[float] = []
@@ -51,9 +57,13 @@ def finetune(
         by_clock = (1 - until.left() / whole) * len(steps) if math.isfinite(whole) else 0.0
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * schedule(max(k, by_clock), len(steps), settings.warmup)
-        loss = backward(model, layout, batch, settings.tokens)
+        loss = backward(model, layout, batch, settings.tokens, scale)
         norm = nn.utils.clip_grad_norm_(weights, settings.clip)
         if not torch.isfinite(norm):
+            optimizer.zero_grad(set_to_none=True)
+            scale /= 16
+            if scale >= 1:
+                continue
             stopped = "not finite"
             break
         optimizer.step()
@@ -78,10 +88,11 @@ def batches(rows: Sequence[Row], size: int, rng: np.random.Generator) -> list[li
     return [groups[k] for k in rng.permutation(len(groups))]
 
 
-def backward(model: nn.Module, layout: Layout, batch: Sequence[Row], tokens: int) -> float:
+def backward(model: nn.Module, layout: Layout, batch: Sequence[Row], tokens: int, scale: float = 1.0) -> float:
     """Add the gradient of the batch's loss, a few rows at a time so that memory holds no more than so many tokens.
 
-    Returns the loss: the mean cross-entropy of all learned tokens, in nats.
+    On its way back it is `scale` times as large. Returns the loss: the mean cross-entropy of all learned tokens, in
+    nats.
     """
     learned = sum(int(each.learn[1:].sum()) for each in batch)
     longest = max(len(each.ids) for each in batch)
@@ -90,8 +101,11 @@ def backward(model: nn.Module, layout: Layout, batch: Sequence[Row], tokens: int
         arrays = padded(layout, batch[at : at + size])
         logits, targets = predictions(model, *(torch.from_numpy(each) for each in arrays))
         part = F.cross_entropy(logits, targets, reduction="sum") / learned
-        part.backward()
+        (scale * part).backward()
         loss += part.item()
+    for each in model.parameters() if scale != 1.0 else ():
+        if each.grad is not None:
+            each.grad /= scale
     return loss
 
 

@@ -57,6 +57,7 @@ class LanguageModel:
         self._shape = memory.shape_of(path)
         self._room = room(settings, self.device)
         self._settings = Settings(model=settings, adapt=adapt, search=budget)
+        self.longest_row = self._longest_row()
         self.layout: Layout = layout_of(path, settings.layout)
         base = load_base(path, settings, self.device)
         dense = 0 if adapt.ends else dense_bytes(base)
@@ -85,6 +86,14 @@ class LanguageModel:
         width = compute_dtype(self._settings.model.dtype, self.device).itemsize
         longest = max(len(each.ids) for each in rows)
         return memory.planned(self._shape, self._settings, width, longest, self._room).checkpointing
+
+    def _longest_row(self) -> int:
+        """Tokens of the longest row to be trained on; on a CPU, whose free memory changes by the minute, any are."""
+        model = self._settings.model
+        if self.device == "cpu" and not model.gigabytes:
+            return model.context
+        width = compute_dtype(model.dtype, self.device).itemsize
+        return memory.longest_row(self._shape, self._settings, width, self._room)
 
     def propose(
         self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
@@ -133,6 +142,7 @@ class LanguageModel:
         with torch.no_grad():
             for weight, first in zip(self._adapter, self._first, strict=True):
                 weight.copy_(first)
+                weight.grad = None
         self.model.eval()
 
 

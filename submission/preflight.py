@@ -217,7 +217,7 @@ def judged_memory(shape: Shape, settings: Settings, preset: str, cards: Sequence
         findings.append(Finding("fail", "memory", "the search does not fit: lower search.megabytes"))
     if settings.adapt.rank and longest < settings.model.context:
         level: Level = "fail" if longest < SHORT_ROW else "warn"
-        findings.append(Finding(level, "memory", f"rows of at most {longest} tokens fit: lower model.context to that"))
+        findings.append(Finding(level, "memory", f"rows of at most {longest} tokens fit: longer ones are shortened"))
     if settings.model.context > shape.positions:
         sentence = f"model.context is {settings.model.context}, but the model was made for {shape.positions} tokens"
         findings.append(Finding("warn", "memory", sentence))

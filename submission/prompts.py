@@ -70,7 +70,8 @@ def row(layout: Layout, pairs: Sequence[Pair], limit: int, first_learned: int = 
 def padded(layout: Layout, rows: Sequence[Row], multiple: int = 32) -> tuple[Ids, NDArray[np.bool_], Ids]:
     """A batch, padded on the right: ids [batch, length], learn [batch, length], positions [axes, batch, length].
 
-    Lengths are rounded up to a `multiple`: kernels and memory plans are then reused from step to step.
+    Lengths are rounded up to a `multiple`: kernels and memory plans are then reused from step to step. Positions run on
+    over the padding: one that starts anew means to transformers that another text begins, and costs a mask.
     """
     width = -(-max(len(each.ids) for each in rows) // multiple) * multiple
     ids = np.full((len(rows), width), layout.pad, np.int64)
@@ -79,6 +80,7 @@ def padded(layout: Layout, rows: Sequence[Row], multiple: int = 32) -> tuple[Ids
     for k, each in enumerate(rows):
         n = len(each.ids)
         ids[k, :n], learn[k, :n], where[:, k, :n] = each.ids, each.learn, layout.where(each.ids)
+        where[:, k, n:] = where[:, k, n - 1 : n] + np.arange(1, width - n + 1)
     return ids, learn, where
 
 

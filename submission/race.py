@@ -138,7 +138,7 @@ def race(engine: LanguageModel, task: Task, questions: Sequence[Question], setti
         error_scored=_largest(apart), error_relative=_largest(parts),
         attempts_equal=set(attempts["exact"]) == set(attempts["whole"]),
         first_equal=attempts["used"][:1] == attempts["whole"][:1],
-        read_again=max(0, _prompt_tokens(legs["used"]) - sum(len(each.prompt.ids) for each in questions)),
+        read_again=sum(legs[name].search.again + legs[name].scoring.again for name in sought),
     )  # fmt: skip
 
 
@@ -146,7 +146,7 @@ class _Clocked:
     """An engine that notes what its searching and its scoring take."""
 
     def __init__(self, engine: LanguageModel) -> None:
-        self.engine, self.layout = engine, engine.layout
+        self.engine, self.layout, self.longest_row = engine, engine.layout, engine.longest_row
         self.leg = Leg(Work(), Work())
 
     def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
@@ -170,12 +170,12 @@ class _Clocked:
     def _noted(self, questions: Sequence[Question], work: Work) -> Iterator[None]:
         began = time.perf_counter()
         forest = self.engine.forest(questions)
-        before = forest.passes, forest.prompt_tokens, forest.nodes + forest.padding
+        before = forest.passes, forest.prompt_tokens, forest.again, forest.nodes + forest.padding
         yield
-        after = forest.passes, forest.prompt_tokens, forest.nodes + forest.padding
-        work.passes += after[0] - before[0]
-        work.prompt_tokens += after[1] - before[1]
-        work.tokens += after[2] - before[2]
+        work.passes += forest.passes - before[0]
+        work.prompt_tokens += forest.prompt_tokens - before[1]
+        work.again += forest.again - before[2]
+        work.tokens += forest.nodes + forest.padding - before[3]
         work.seconds += time.perf_counter() - began
 
 
@@ -219,10 +219,6 @@ def _abreast(prompts: Sequence[Prompt], lanes: int) -> list[list[int]]:
             groups.append([])
         groups[-1].append(k)
     return groups
-
-
-def _prompt_tokens(leg: Leg) -> int:
-    return leg.search.prompt_tokens + leg.scoring.prompt_tokens
 
 
 def _largest(differences: Sequence[NDArray[np.float64]]) -> float:

@@ -80,7 +80,8 @@ def learn(task: Task, engine: Engine, settings: Settings, until: Deadline, seed:
     """Adapt the engine to a task's demonstrations; returns the number of rows there were, and what came of it."""
     rng = generator(seed, task.id, "lessons")
     wanted = settings.adapt.rank > 0
-    rows = lessons(task, engine.layout, settings.lessons, settings.model.context, rng) if wanted else []
+    limit = min(settings.model.context, engine.longest_row)
+    rows = lessons(task, engine.layout, settings.lessons, limit, rng) if wanted else []
     return len(rows), engine.adapt(rows, until, seed)
 
 

@@ -74,6 +74,8 @@ class Forest:
         """Passes through the model so far."""
         self.prompt_tokens = 0
         """Tokens of prompts that they read; more than the prompts have if these had to take turns."""
+        self.again = 0
+        """Those of them that had been read before."""
         self.nodes = 0
         """Nodes that they read."""
         self.padding = 0
@@ -87,12 +89,13 @@ class Forest:
         longest = max((len(each.ids) for each in prompts), default=0) + layout.longest_answer
         sizes = Sizes.of(model)
         # What a pass works with, which is enough for one prompt at least, comes first; the rest is for what is kept.
-        working = max(longest * sizes.token, 0.4 * megabytes * 1e6)
+        least = longest * sizes.token + min(longest, ROW_NODES) * sizes.logits
+        working = max(least, 0.4 * megabytes * 1e6)
         slots = int(max(0.0, megabytes * 1e6 - working) / sizes.slot)
         self.together = max(1, min(len(prompts), slots // longest))
         """Prompts whose keys and values are held at the same time."""
         self._most = max(longest, slots // self.together)
-        self._pass_tokens = int(working / (sizes.token + 5 * longest))
+        self._pass_tokens = int(working / (sizes.token + sizes.logits + 5 * longest))
         self._apart = takes_rows_apart(model)
         self._layers = [Layer(self.together, self._most) for _ in range(sizes.blocks)]
         self._row: dict[int, int] = {}
@@ -133,7 +136,7 @@ class Forest:
         while True:
             for k in [k for k, queue in queues.items() if not self._due(k, queue)]:
                 del queues[k]
-            turn = list(queues)[: self.together]
+            turn = sorted(queues, key=lambda k: k not in self._row)[: self.together]
             if not turn:
                 return True
             for group in self._unread(turn):
@@ -191,13 +194,14 @@ class Forest:
         return list(missing.values())[:ROW_NODES]
 
     def _alike(self, rows: Mapping[int, Sequence[Node]]) -> list[list[int]]:
-        """Prompts that are read in one pass: few enough tokens, and little padding."""
+        """Prompts that are read in one pass: few enough tokens, little padding, and none of it beyond a full row."""
         parts: list[list[int]] = []
         padding = 0
         for k in sorted(rows, key=lambda k: -len(rows[k])):
             widest = len(rows[parts[-1][0]]) if parts else 0
             padding += widest - len(rows[k])
-            if not parts or padding > 2 * self.worth_a_pass or widest * (len(parts[-1]) + 1) > self._pass_tokens:
+            over = widest * (len(parts[-1]) + 1) > self._pass_tokens if parts else True
+            if over or padding > 2 * self.worth_a_pass or self._used[self._row[k]] + widest > self._most:
                 parts.append([])
                 padding = 0
             parts[-1].append(k)
@@ -214,6 +218,7 @@ class Forest:
         plan = Plan([self._row[k] for k in prompts], [0] * len(prompts), ids.shape[1], first=True, apart=self._apart)
         log_p = self._forward(ids, where, None, plan)
         for at, k in enumerate(prompts):
+            self.again += 0 if self.roots[k].log_p is None else ids.shape[1]
             self._tell(self.roots[k], log_p[at, 0])
             self._used[self._row[k]] = ids.shape[1]
         self.prompt_tokens += ids.size

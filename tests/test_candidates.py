@@ -53,6 +53,7 @@ class Scripted:
     """An engine whose views say of ten answers what a table says: log p [view, answer]."""
 
     layout = GRID16
+    longest_row = 8192
     answers = tuple(grid([[k]]) for k in range(10))
 
     def __init__(self, log_p: NDArray[np.float64], threshold: float) -> None:

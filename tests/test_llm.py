@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import bitsandbytes
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
-from submission import llm
+from submission import finetune as finetuning
+from submission import llm, memory
 from submission.budget import NEVER, Deadline
-from submission.config import Adapt, Model, Search
-from submission.engine import Question
+from submission.config import PRESETS, Adapt, Model, Search, with_changes
+from submission.engine import Fit, Question
 from submission.finetune import backward, batches, finetune, schedule
 from submission.gridlm import fresh
 from submission.layouts import CHAT16, GRID16, Layout, described
@@ -25,10 +28,12 @@ from submission.llm import LanguageModel
 from submission.loading import from_unsloth, layout_of, load_base
 from submission.prompts import Row, padded, prompt, row
 from submission.shrink import shrink
+from submission.solve import learn
 from submission.tasks import BadInput, Pair, Task, generator, grid
 from submission.views import identity
 from tests.families import FAMILIES, miniature
 
+HALVES: tuple[Literal["float16", "float32"], ...] = ("float16", "float32")
 ADAPT = Adapt(rank=4, rate=3e-3, batch=4, warmup=0.1)
 
 
@@ -129,6 +134,68 @@ def test_a_training_that_leaves_the_finite_numbers_is_undone(tiny_grid_model: Pa
     fit = model.adapt(rows_of(small_task, 80), NEVER, seed=0)
     assert fit.stopped == "not finite"
     assert torch.equal(logits(model, small_task), before)
+    model.adapt_settings = replace(ADAPT, rate=1e-3)
+    after = model.adapt(rows_of(small_task, 80), NEVER, seed=0)
+    assert after.stopped == "done", "nothing of it is left in the gradients either"
+    another = engine(tiny_grid_model, rate=1e-3)
+    assert after.losses == another.adapt(rows_of(small_task, 80), NEVER, seed=0).losses
+
+
+def test_in_float16_the_gradient_is_scaled_on_its_way_and_by_less_where_that_is_too_much(
+    tiny_grid_model: Path, small_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, exact = (LanguageModel(tiny_grid_model, Model(device="cpu", dtype=each), ADAPT, Search()) for each in HALVES)
+
+    def gradient(of: LanguageModel, scale: float) -> torch.Tensor:
+        of.forget()
+        backward(of.model, GRID16, rows_of(small_task), 4096, scale)
+        return torch.cat([p.grad.flatten() for p in of._adapter if p.grad is not None])
+
+    true = gradient(exact, 1.0)
+    error = [float((gradient(model, scale) - true).norm() / true.norm()) for scale in (2.0**-14, finetuning.SCALE)]
+    assert error[1] < 0.02 < error[0], "what is too small for float16 is lost"
+    model.forget()
+    monkeypatch.setattr(finetuning, "SCALE", 2.0**30)
+    fit = model.adapt(rows_of(small_task, 80), NEVER, seed=0)
+    assert fit.stopped == "done"
+    assert 15 <= fit.steps < 20, "a few steps found the scale"
+    assert all(torch.isfinite(each).all() for each in model._adapter)
+
+
+def test_padding_costs_no_mask(tiny_line_model: Path, small_task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mask would keep attention from its fast kernels, and would be as large as all pairs of tokens."""
+    base = AutoModelForCausalLM.from_pretrained(tiny_line_model)
+    rows = [row(CHAT16, small_task.demonstrations, 4096, first_learned=1)]
+    assert len(rows[0].ids) % 32 != 0
+    masks = []
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def watched(*given: Any, **options: Any) -> torch.Tensor:
+        masks.append(options.get("attn_mask"))
+        return attend(*given, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    backward(base, CHAT16, rows, 4096)
+    assert masks == [None] * base.config.num_hidden_layers
+
+
+def test_rows_are_as_long_as_the_memory_allows(tiny_line_model: Path, small_task: Task) -> None:
+    whole = engine(tiny_line_model)
+    assert whole.longest_row == Model().context
+    made = memory.plan(memory.shape_of(tiny_line_model), whole._settings, 4, 64, True)
+    tight = Model(device="cpu", gigabytes=(made.weights + made.adapter + made.training + made.reserve) / 1e9)
+    little = LanguageModel(tiny_line_model, tight, replace(ADAPT, batch=1), Search())
+    assert 32 <= little.longest_row <= 64
+    seen: list[Row] = []
+
+    def noted(rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
+        seen.extend(rows)
+        return Fit(0, (), 0.0, "off")
+
+    little.adapt = noted  # type: ignore[method-assign]
+    learn(small_task, little, with_changes(PRESETS["laptop"], ["lessons.copies=1"]), NEVER, 0)
+    assert seen
+    assert all(len(each.ids) <= little.longest_row for each in seen)
 
 
 def test_the_adapter_starts_from_the_seed_alone(tiny_grid_model: Path) -> None:

@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_told_with_what_would() -> None:
     hungry = with_changes(t4, ["search.megabytes=12000"])
     assert "lower search.megabytes" in preflight.judged_memory(EIGHT, hungry, "t4x2", [])[1].sentence
     [_, short] = preflight.judged_memory(whole, with_changes(t4, ["search.megabytes=1000"]), "t4x2", [])
-    assert (short.level, "lower model.context" in short.sentence) == ("warn", True)
+    assert (short.level, "longer ones are shortened" in short.sentence) == ("warn", True)
     tiny = with_changes(t4, ["search.megabytes=100", "model.gigabytes=9", "model.context=9000"])
     *_, long = preflight.judged_memory(EIGHT, tiny, "t4x2", [])
     assert "made for 8192 tokens" in long.sentence

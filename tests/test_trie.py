@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,12 @@ import torch
 
 from submission import baselines, search
 from submission.budget import NEVER, Deadline
+from submission.cache import Sizes
 from submission.gridlm import GridLM, fresh
 from submission.layouts import GRID16
 from submission.prompts import Prompt, prompt
 from submission.tasks import Grid, Pair, grid, grid_key
-from submission.trie import Forest
+from submission.trie import ROW_NODES, Forest
 
 
 def prompts(rng: np.random.Generator, number: int) -> list[Prompt]:
@@ -35,6 +38,56 @@ def test_what_stands_in_the_trie_is_not_computed_again(tiny_grid_model: Path) ->
     passes = forest.passes
     assert forest.read({0: [(1, 2, 10, 4)], 1: [()]}, NEVER)
     assert forest.passes == passes
+
+
+def test_a_prompt_that_is_still_held_is_not_read_again_for_one_that_is_not(tiny_grid_model: Path) -> None:
+    asked = prompts(np.random.default_rng(0), 4)
+    model = GridLM.from_pretrained(tiny_grid_model)
+    sizes, longest = Sizes.of(model), max(len(each.ids) for each in asked) + GRID16.longest_answer
+    least = longest * sizes.token + min(longest, ROW_NODES) * sizes.logits
+    forest = Forest(model, GRID16, asked, megabytes=(least + 3.5 * longest * sizes.slot) / 1e6)
+    assert forest.together == 3
+    for answer in ((1,), (2,)):
+        assert forest.read({k: [answer] for k in range(4)}, NEVER)
+    assert forest.prompt_tokens == sum(len(each.ids) for each in asked) + forest.again
+    assert 0 < forest.again <= max(len(each.ids) for each in asked), "one of four had to go, and one comes back"
+
+
+def test_no_row_is_filled_beyond_its_bound_by_the_padding_of_a_pass(tiny_grid_model: Path) -> None:
+    forest = Forest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
+    forest._most = max(len(each.ids) for each in forest.prompts) + 40
+    for layer in forest._layers:
+        layer.most = forest._most
+    forest.worth_a_pass = 1000
+    assert forest.read({0: [(1,) * 30]}, NEVER)
+    assert forest.read({0: [(1,) * 29 + (2,)], 1: [(1,) * 30]}, NEVER)
+    held = forest._layers[0].held
+    assert held is not None
+    assert max(forest._used) <= forest._most
+    assert held[0].shape[2] <= forest._most
+
+
+def test_a_large_vocabulary_costs_prompts_nothing_but_their_last_token(tiny_grid_model: Path) -> None:
+    model, full = GridLM.from_pretrained(tiny_grid_model), grid(np.ones((30, 30)))
+    asked = [prompt(GRID16, [Pair(full, full)] * 2, full, 8192)] * 8
+    small = Forest(model, GRID16, asked, megabytes=100)
+    model.config.vocab_size = 2000
+    large = Forest(model, GRID16, asked, megabytes=100)
+    assert (small.together, large.together) == (8, 8)
+    assert large._pass_tokens < small._pass_tokens
+
+
+def test_a_forest_that_is_let_go_of_is_gone_at_once(tiny_grid_model: Path) -> None:
+    """Its keys and values are gigabytes of a GPU, which no collection of garbage looks at in time."""
+    forest = Forest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
+    search.search(forest, [0, 1], {}, 0.3, NEVER)
+    gone = weakref.ref(forest)
+    gc.disable()
+    try:
+        del forest
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_deadline_ends_the_reading(tiny_grid_model: Path) -> None:

@@ -35,6 +35,7 @@ class Scripted:
     """
 
     layout: Layout = GRID16
+    longest_row = 8192
 
     def __init__(self, pause: float = 0.0) -> None:
         self.pause = pause
