@@ -244,7 +244,10 @@ def _generated(number: int) -> dict[str, tuple[Pair, ...]]:
     if not number:
         return {}
     names = [(name, k) for name in generators.RULES for k in range(INSTANCES)]
-    return {f"{n}:{k}": generators.family(n, number, generator(k, "generators", n)) for n, k in names}
+    try:
+        return {f"{n}:{k}": generators.family(n, number, generator(k, "generators", n)) for n, k in names}
+    except generators.Unfit as error:
+        raise BadInput(f"so many pairs cannot be generated ({error})") from None
 
 
 def _rearc(path: Path, longest_pair: int) -> Mapping[str, tuple[Pair, ...]]:

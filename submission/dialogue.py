@@ -66,8 +66,9 @@ def shown(cells: Grid, how: Cells) -> str:
 
 def program_of(text: str) -> str | None:
     """The last code block of a text that defines `transform`, be it cut off at the end; None where there is none."""
-    blocks = re.findall(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", text, flags=re.DOTALL)
-    defining = [each for each in blocks if re.search(r"^def transform\(", each, flags=re.MULTILINE)]
+    blocks = re.findall(r"```([^\n`]*)\n(.*?)(?:```|\Z)", text, flags=re.DOTALL)
+    python = [code for language, code in blocks if language.strip().lower() in ("", "python", "py", "python3")]
+    defining = [each for each in python if re.search(r"^def transform\(", each, flags=re.MULTILINE)]
     return defining[-1] if defining and len(defining[-1]) <= LONGEST else None
 
 

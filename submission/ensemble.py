@@ -47,8 +47,15 @@ def searched(task: Task, sources: Sequence[Source], until: Deadline, seed: int) 
     """Look for programs for a task; returns the record that the journal keeps of it."""
     began = until.clock()
     programs: list[Program] = []
+    notes: list[str] = []
     for number, source in enumerate(sources):
-        programs += source.programs(task, until.share(1 / (len(sources) - number)), seed)
+        try:
+            programs += source.programs(task, until.share(1 / (len(sources) - number)), seed)
+        except Exception as error:
+            if not programs:
+                raise
+            notes.append(f"the rest of the search for programs failed: {error!r}")
+            break
     return {
         "task": task.id,
         "attempts": [
@@ -68,7 +75,7 @@ def searched(task: Task, sources: Sequence[Source], until: Deadline, seed: int) 
         "tests": [],
         "fit": None,
         "seconds": until.clock() - began,
-        "notes": [],
+        "notes": notes,
     }
 
 

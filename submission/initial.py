@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -121,11 +121,11 @@ def sixteen(base: Path) -> list[int]:
     return kept
 
 
-def merge(base16: Path, added: dict[str, Tensor], ends: Sequence[Tensor], into: Path) -> None:
+def merge(base16: Path, added: Iterable[tuple[str, Tensor]], ends: Sequence[Tensor], into: Path) -> None:
     """Add the LoRA products to the base's own matrices, put in the trained embeddings and head, and save."""
     model: Any = AutoModelForCausalLM.from_pretrained(base16, dtype=torch.bfloat16, local_files_only=True)
     with torch.no_grad():
-        for name, product in added.items():
+        for name, product in added:
             weight = model.get_parameter(f"{name}.weight")
             weight.copy_(weight.float() + product.cpu())
         for end, trained in zip((model.get_input_embeddings(), model.get_output_embeddings()), ends, strict=True):

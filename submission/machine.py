@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 
@@ -22,6 +24,19 @@ def places(wanted: int, device: str) -> list[str | None]:
         return [found[k % len(found)] for k in range(wanted or len(found))]
     fitting = int(psutil.virtual_memory().total // WORKER_BYTES)
     return [None] * (wanted or max(1, min(cores(), fitting)))
+
+
+@contextmanager
+def starting(threads: int) -> Iterator[None]:
+    """Processes that are started here compute with so many threads, in numpy too, which counts them when imported."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    try:
+        yield
+    finally:
+        os.environ.pop("OMP_NUM_THREADS")
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 def cores() -> int:

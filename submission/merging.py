@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -37,15 +37,13 @@ def _is_adapted(module: Any) -> bool:
     return hasattr(module, "lora_A") and "default" in module.lora_A
 
 
-def products(model: Any) -> dict[str, Tensor]:
-    """What the LoRA adds to each matrix, by the matrix's name in the base."""
-    added: dict[str, Tensor] = {}
+def products(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """The name of each matrix in the base, and what the LoRA adds to it: of an 8B more together than a GPU holds."""
     for name, module in model.named_modules():
         if _is_adapted(module):
-            a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
+            a, b = module.lora_A["default"].weight.detach(), module.lora_B["default"].weight.detach()
             scale: float = module.scaling["default"]
-            added[name.removeprefix("base_model.model.")] = (scale * (b @ a)).detach()
-    return added
+            yield name.removeprefix("base_model.model."), scale * (b @ a)
 
 
 def dense_bytes(base: nn.Module) -> int:
@@ -80,8 +78,7 @@ class Twin:
     @torch.no_grad()
     def follow(self, adapted: nn.Module) -> nn.Module:
         """The twin with what the adapter says now."""
-        added = products(adapted)
-        for name, weight in self._plain.items():
+        for name, added in products(adapted):
             there: Any = self.model.get_submodule(name)
-            there.weight.copy_(weight + added[name] if name in added else weight)
+            there.weight.copy_(self._plain[name] + added)
         return self.model

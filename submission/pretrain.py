@@ -30,7 +30,7 @@ from submission.training import Progress, examination, examine, loader, require_
 def pretrain(settings: Pretraining, data: corpus.Corpus, out: Path, resume: bool = False) -> float:
     """Train, save, and return the held-out loss (nats a token of the last pair's answer)."""
     require_device(settings.device)
-    if not resume and any((out / name).exists() for name in ("trunk", "model")):
+    if not resume and any((out / name).exists() for name in ("trunk", "trunk.old", "model")):
         raise BadInput(f"{out}: holds a training already; --resume goes on with it")
     layout = NAMED[settings.layout]
     model = fresh(settings.hidden, settings.layers, settings.seed, layout)
@@ -77,10 +77,11 @@ def save(model: Any, into: Path) -> None:
 
 def _keep(model: GridLM, into: Path, progress: Progress) -> None:
     """Save what training can go on from; the folder is replaced whole, never left half written."""
-    fresh_folder = into.with_name(into.name + ".writing")
+    fresh_folder, old = _beside(into)
+    if into.exists() and old.exists():
+        shutil.rmtree(old)
     save(model, fresh_folder)
     (fresh_folder / "progress.json").write_text(json.dumps({"step": progress.step, "seen": progress.seen}) + "\n")
-    old = into.with_name(into.name + ".old")
     if into.exists():
         os.replace(into, old)
     os.replace(fresh_folder, into)
@@ -88,13 +89,22 @@ def _keep(model: GridLM, into: Path, progress: Progress) -> None:
         shutil.rmtree(old)
 
 
+def _beside(trunk: Path) -> tuple[Path, Path]:
+    """Where a trunk is while it is written, and where the one before it is until then."""
+    return trunk.with_name(trunk.name + ".writing"), trunk.with_name(trunk.name + ".old")
+
+
 def _restore(model: GridLM, trunk: Path) -> Progress:
-    """Load what `_keep` saved."""
+    """Load what `_keep` saved, or saved before it was cut off while it put a new trunk in place of the old one."""
+    if not trunk.exists() and (old := _beside(trunk)[1]).exists():
+        os.replace(old, trunk)
     try:
         progress = json.loads((trunk / "progress.json").read_text())
     except FileNotFoundError:
         raise BadInput(f"{trunk}: nothing to resume from (progress.json is missing)") from None
     kept = GridLM.from_pretrained(trunk, dtype=torch.float32)
+    if kept.config.arc_layout != model.config.arc_layout:
+        raise BadInput(f"{trunk}: was trained in layout {kept.config.arc_layout}, not in {model.config.arc_layout}")
     try:
         model.load_state_dict(kept.state_dict())
     except RuntimeError as error:

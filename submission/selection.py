@@ -8,7 +8,7 @@ their rule does to sizes and colours, and no group is drawn more than the square
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -42,29 +42,29 @@ def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
     return replace(data, train=selected(data.train, losses(model, layout, data.train, limit)))
 
 
-def losses(model: nn.Module, layout: Layout, families: Sequence[Family], limit: int) -> dict[str, float]:
+def losses(model: nn.Module, layout: Layout, families: Sequence[Family], limit: int) -> list[float]:
     """Nats a token of the model on each family, on all outputs but the first of a few rows."""
-    measured = {}
+    measured = []
     for family in families:
         rng = generator(0, "selection", family.name)
         some = list(islice(rows([family], limit, rng, layout, new_rules=0.0), ROWS_EACH))
-        measured[family.name] = examine(model, some, layout).nats
+        measured.append(examine(model, some, layout).nats)
     return measured
 
 
-def selected(families: Sequence[Family], measured: Mapping[str, float]) -> tuple[Family, ...]:
-    """The families worth training on, with new weights that sum to their number."""
-    kept = [each for each in families if is_sound(each) and measured[each.name] > SOLVED]
+def selected(families: Sequence[Family], measured: Sequence[float]) -> tuple[Family, ...]:
+    """The families worth training on, by the loss on each, with new weights that sum to their number."""
     groups: dict[tuple[str, ...], list[Family]] = defaultdict(list)
-    for each in kept:
-        groups[domain(each)].append(each)
-    weights: dict[str, float] = {}
-    for members in groups.values():
-        hardness = [each.weight * min(measured[each.name], HARDEST) for each in members]
-        share = np.sqrt(len(members)) / sum(hardness)
-        weights |= {each.name: share * hard for each, hard in zip(members, hardness, strict=True)}
-    scale = len(kept) / sum(weights.values())
-    return tuple(replace(each, weight=scale * weights[each.name]) for each in kept)
+    for each, loss in zip(families, measured, strict=True):
+        if is_sound(each) and loss > SOLVED:
+            groups[domain(each)].append(replace(each, weight=each.weight * min(loss, HARDEST)))
+    hardness = {group: sum(each.weight for each in members) for group, members in groups.items()}
+    scale = sum(map(len, groups.values())) / sum(np.sqrt(len(members)) for members in groups.values())
+    return tuple(
+        replace(each, weight=scale * np.sqrt(len(members)) * each.weight / hardness[group])
+        for group, members in groups.items()
+        for each in members
+    )
 
 
 def is_sound(family: Family) -> bool:

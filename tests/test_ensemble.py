@@ -75,6 +75,19 @@ def test_all_sources_share_the_time_and_their_programs_are_kept_with_their_sourc
     assert record["programs"][0]["answers"] == [of(5).tolist(), None]
 
 
+def test_what_one_source_has_found_outlives_the_failure_of_the_next() -> None:
+    class Failing:
+        def programs(self, task: Task, until: Deadline, seed: int) -> list[Program]:
+            raise RuntimeError("out of something")
+
+    first = Listed((Program("def transform(grid): ...", (of(5), None), 3, "search", 0.5),))
+    record = ensemble.searched(a_task(), [first, Failing()], NEVER, seed=0)
+    assert len(record["programs"]) == 1
+    assert record["notes"] == ["the rest of the search for programs failed: RuntimeError('out of something')"]
+    with pytest.raises(RuntimeError):
+        ensemble.searched(a_task(), [Failing(), first], NEVER, seed=0)
+
+
 def network(*answers: int, total: float) -> dict[str, Any]:
     """The network's record of a task with one test input, seen through two views."""
     candidates = [

@@ -156,12 +156,12 @@ LAW = {
         "tasks budget programs "
         + of_synthesis("cells choices expressions found mosaics naming scans search sizes vocabulary")
     ),
-    "synthesis.__main__": room(f"tasks budget answers programs {of_synthesis('found synthesizer')}"),
+    "synthesis.__main__": room(f"tasks budget answers machine programs {of_synthesis('found synthesizer')}"),
     # tools: as they need
     "report": room("tasks candidates voting answers journal"),
     "leaks": room("tasks views"),
     "rules": room("tasks views lessons"),
-    "generators": room(of_generators(f"instances {KINDS}")),
+    "generators": room(of_generators(f"canvas instances {KINDS}")),
     "generators.canvas": room("tasks"),
     "generators.instances": room("tasks views generators.canvas"),
     **{f"generators.{name}": room(f"tasks views {of_generators('canvas instances')}") for name in KINDS.split()},

@@ -50,8 +50,9 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_learns_as_the_cpu_does(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
-    on_gpu = replace(SMALL, device="cuda", checkpointing="on")
+@pytest.mark.parametrize("four_bit", [True, False])
+def test_a_gpu_learns_as_the_cpu_does(tiny_line_model: Path, tmp_path: Path, copying: Corpus, four_bit: bool) -> None:
+    on_gpu = replace(SMALL, device="cuda", checkpointing="on", four_bit=four_bit)
     assert initial(on_gpu, copying, tiny_line_model, tmp_path) < 0.3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,20 @@ def test_nothing_to_resume_and_another_shape_are_refused(tmp_path: Path) -> None
     _keep(model, tmp_path / "trunk", Progress(1, 1))
     with pytest.raises(BadInput, match="another shape"):
         _restore(fresh(64, 2, 0), tmp_path / "trunk")
+    with pytest.raises(BadInput, match="was trained in layout grid16, not in chat16"):
+        _restore(fresh(64, 1, 0, CHAT16), tmp_path / "trunk")
+
+
+def test_a_trunk_that_was_being_replaced_when_all_ended_is_found(tmp_path: Path) -> None:
+    model, trunk = fresh(64, 1, 0), tmp_path / "trunk"
+    _keep(model, trunk, Progress(1, 10))
+    trunk.rename(tmp_path / "trunk.old")
+    assert _restore(model, trunk) == Progress(1, 10)
+    shutil.copytree(trunk, tmp_path / "trunk.old")
+    shutil.copytree(trunk, tmp_path / "trunk.writing")
+    _keep(model, trunk, Progress(2, 20))
+    assert _restore(model, trunk) == Progress(2, 20)
+    assert not list(tmp_path.glob("trunk.*"))
 
 
 def test_the_first_weights_depend_on_the_seed_alone() -> None:

@@ -30,7 +30,7 @@ def test_quality_contradictions_and_constant_answers_are_no_rules() -> None:
 
 def test_difficulty_what_is_solved_goes_and_what_is_hard_is_drawn_more() -> None:
     families = [family(name) for name in ("solved", "easy", "hard", "hardest")]
-    kept = selected(families, {"solved": SOLVED / 2, "easy": 0.2, "hard": 0.6, "hardest": 7.0})
+    kept = selected(families, [SOLVED / 2, 0.2, 0.6, 7.0])
     weights = {each.name: each.weight for each in kept}
     assert set(weights) == {"easy", "hard", "hardest"}
     assert weights["hard"] == pytest.approx(3 * weights["easy"])
@@ -40,9 +40,16 @@ def test_difficulty_what_is_solved_goes_and_what_is_hard_is_drawn_more() -> None
 
 def test_diversity_a_group_is_drawn_by_the_root_of_its_size() -> None:
     many, few = [family(f"same{k}") for k in range(16)], [family(f"grows{k}", grows=True) for k in range(4)]
-    kept = selected([*many, *few], {each.name: 0.5 for each in (*many, *few)})
+    kept = selected([*many, *few], [0.5] * 20)
     share = {kind: sum(e.weight for e in kept if e.name.startswith(kind)) for kind in ("same", "grows")}
     assert share["same"] == pytest.approx(2 * share["grows"])
+
+
+def test_families_of_one_name_are_weighed_each_for_itself() -> None:
+    own, generated = family("task", weight=0.35), family("task", weight=1.0)
+    kept = selected([own, generated], [0.2, 0.6])
+    assert kept[1].weight == pytest.approx(kept[0].weight * 3 / 0.35)
+    assert sum(each.weight for each in kept) == pytest.approx(2)
 
 
 def test_what_a_rule_does_to_sizes_and_colours_tells_the_groups_apart() -> None:
@@ -58,7 +65,7 @@ def test_a_model_measures_each_family_alike_every_time(tmp_path: Path) -> None:
     model = fresh(64, 1, 0)
     measured = losses(model, GRID16, families, 200)
     assert measured == losses(model, GRID16, families, 200)
-    assert all(2 < each < 4 for each in measured.values()), "an untrained model is near ln 16"
+    assert all(2 < each < 4 for each in measured), "an untrained model is near ln 16"
     model.save_pretrained(tmp_path)
     assert {each.name for each in narrowed(data, tmp_path, 200).train} == {"one", "two"}
     with pytest.raises(BadInput, match="not a model folder"):

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,7 +22,7 @@ from submission.solvers import Crew
 from submission.tasks import BadInput, Task
 from submission.workers import Broken, Pool, is_beyond_repair
 from tests.faults.cell import SCRIPTED, copies
-from tests.faults.scripted import Fault, Loader
+from tests.faults.scripted import Fault, Loader, Scripted
 
 
 def ready(crew: Crew, number: int = 1) -> Pool:
@@ -116,6 +118,61 @@ def test_a_model_that_can_never_be_loaded_ends_the_run_after_a_few_tries(tmp_pat
             pool.wait(0.1)
     assert len(list(tmp_path.glob("raise-load-*"))) == workers.MOST_LOADS
     pool.close()
+
+
+@dataclass(frozen=True)
+class Fading:
+    """Loads once; then the weights cannot be read any more."""
+
+    marks: Path
+
+    def __call__(self, crew: Crew) -> Any:
+        if (self.marks / "loaded").exists():
+            raise BadInput("cannot be read")
+        (self.marks / "loaded").touch()
+        return Scripted()
+
+
+def test_a_model_that_was_loaded_before_is_not_unfit_but_lost(tmp_path: Path) -> None:
+    pool = ready(Crew(tmp_path, SCRIPTED, 0, Fading(tmp_path)))
+    os.kill(pool._workers[0].process.pid or 0, signal.SIGKILL)
+    with pytest.raises(Broken, match="no worker could load the model"):
+        for _ in range(600):
+            pool.wait(0.1)
+    pool.close()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_pool_of_nobody_can_be_made_whatever_the_preset(name: str, tmp_path: Path) -> None:
+    pool = Pool(Crew(tmp_path, PRESETS[name], 0), [])
+    assert (pool.size, pool.free(), pool.busy()) == (0, False, False)
+    pool.close()
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Leaves what a worker finds around it in a file."""
+
+    marks: Path
+
+    def __call__(self, crew: Crew) -> Any:
+        (self.marks / "told").write_text(f"{os.environ['OMP_NUM_THREADS']} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
+        return Scripted()
+
+
+@pytest.mark.parametrize(("gpu", "told"), [(None, "3 None"), ("1", "3 1")])
+def test_a_worker_gets_its_threads_and_its_gpu(
+    gpu: str | None, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    settings = with_changes(SCRIPTED, ["model.threads=3"])
+    pool = Pool(Crew(tmp_path, settings, 0, Telling(tmp_path)), [gpu])
+    while not pool.free():
+        pool.wait(0.1)
+    pool.close()
+    assert (tmp_path / "told").read_text() == told
+    assert os.environ["OMP_NUM_THREADS"] == "7", "and the parent keeps its own"
 
 
 def test_a_folder_without_a_model_is_bad_input(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ Rules are written for one direction; `viewed` gives them the other ones. Black (
 
 # ruff: noqa: I001  Rules enter RULES in this order, on which it depends what a seed draws.
 from submission.generators import whole, colours, objects, motion, drawing, filling, counting, repetition, panels
+from submission.generators.canvas import Unfit
 from submission.generators.instances import MOST_CELLS, RULES, Instance, family, pair
 
-__all__ = ["KINDS", "MOST_CELLS", "RULES", "Instance", "family", "pair"]
+__all__ = ["KINDS", "MOST_CELLS", "RULES", "Instance", "Unfit", "family", "pair"]
 
 KINDS = (whole, colours, objects, motion, drawing, filling, counting, repetition, panels)
 """The modules that fill RULES."""

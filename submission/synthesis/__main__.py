@@ -22,6 +22,7 @@ import numpy as np
 
 from submission import answers
 from submission.budget import within
+from submission.machine import starting
 from submission.programs import Program
 from submission.synthesis.found import Found
 from submission.synthesis.synthesizer import Synthesizer, ranked
@@ -88,10 +89,8 @@ def half_of(name: str) -> int:
 
 
 def _trials(asked: Sequence[tuple[Task, tuple[Grid, ...], float]], workers: int) -> Iterator[Trial]:
-    if workers == 1:
-        yield from map(_tried, asked)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    # Processor time is only theirs if numpy does not spin on other cores.
+    with starting(1), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_tried, asked)
 
 
