@@ -100,8 +100,8 @@ def _score(options: argparse.Namespace) -> int:
         rules = by_rule(found["network"], solutions) | by_solver(found, solutions)
         if options.revote not in (*NAMES, *KINDS):
             raise BadInput(f"no rule is called {options.revote!r}; there are {', '.join((*NAMES, *KINDS))}")
-        if options.revote in KINDS and options.revote not in rules:
-            raise BadInput(f"{options.out}: holds nothing of {options.revote}")
+        if not found[options.revote if options.revote in KINDS else "network"]:
+            raise BadInput(f"{options.out}: is not the folder of a run that kept what {options.revote} takes")
         if options.revote not in rules:
             raise BadInput(f"{options.out}: only what poe needs was scored; --set search.whole=True scores everything")
         print(f"solved by {options.revote}: {rules[options.revote]} of {len(solutions)}")

@@ -70,9 +70,9 @@ def score(submission: Mapping[str, Any], solutions: Solutions) -> dict[str, floa
     solved = sum(all(hits) for hits in right.values())
     return {
         "solved_tasks": solved,
-        "score_by_output": sum(map(sum, right.values())) / sum(map(len, right.values())),
-        "score_by_task": sum(shares) / len(shares),
-        "score_strict": solved / len(right),
+        "score_by_output": sum(map(sum, right.values())) / max(1, sum(map(len, right.values()))),
+        "score_by_task": sum(shares) / max(1, len(shares)),
+        "score_strict": solved / max(1, len(right)),
     }
 
 
@@ -86,7 +86,7 @@ def coverage(records: Mapping[str, Mapping[str, Any]], solutions: Solutions) -> 
             found = [each["grid"] for each in test["candidates"]]
             found += [each["answers"][number] for each in record.get("programs", [])]
             among += answer.tolist() in found
-    return among / total
+    return among / max(1, total)
 
 
 def _hits(entries: Any, truth: Sequence[Grid]) -> list[bool]:

@@ -119,7 +119,7 @@ class Cluster(Pool):
         except RayError as error:
             return self._lose(worker, f"the worker or its node was lost ({type(error).__name__})")
         outcome = self._take(worker, kind, content)
-        return self._lose(worker, "") if kind == "broken" else outcome
+        return self._lose(worker, "") if kind in ("unfit", "broken") else outcome
 
 
 def _connect(address: str) -> None:

@@ -13,7 +13,7 @@ from submission.machine import cores, places
 from submission.prompts import task_length
 from submission.schedule import Outcome, Record, Schedule
 from submission.solvers import Crew, Kind
-from submission.tasks import Task, Tasks
+from submission.tasks import BadInput, Task, Tasks
 from submission.workers import Broken, Pool
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class Crowd:
         """Nobody is at work yet."""
         self.job = job
         self.sides: list[Side] = []
+        self.broken: Broken | None = None
+        """Why those that the run is about could not go on; the others do, as far as they have something to do."""
         gpus = places(1, job.settings.model.device) != [None]
         self.beside = job.ray is not None or (gpus and not job.settings.programs.writer)
         self._later = [kind for kind in ("programs", "network") if kind in job.solvers]
@@ -58,12 +60,12 @@ class Crowd:
         return working
 
     def wait(self, side: Side, seconds: float) -> list[Outcome]:
-        """What has come of a side's orders, see `Pool.wait`; programs that cannot be searched for are done without."""
+        """What has come of a side's orders, see `Pool.wait`; a side that is broken leaves."""
         try:
             return side.pool.wait(seconds)
         except Broken as error:
             if side.kind == self.job.main:
-                raise
+                self.broken = error
             logger.error("%s: %s", side.kind, error)
             side.pool.close()
             self.sides.remove(side)
@@ -95,7 +97,10 @@ class Crowd:
             busy = len(places(job.workers, job.settings.model.device)) if self.beside and job.ray is None else 0
             return Pool(crew, [None] * max(1, (job.workers or cores()) - busy))
         if job.ray is not None:
-            from submission.cluster import Cluster
+            try:
+                from submission.cluster import Cluster
+            except ModuleNotFoundError as error:
+                raise BadInput(f"--ray: {error.name} is not installed: pip install '.[ray]'") from None
 
             return Cluster(crew, job.ray, job.workers)
         where = places(job.workers, job.settings.model.device)

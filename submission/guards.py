@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,17 @@ def owned(out: Path, resume: bool, fresh: bool) -> Iterator[None]:
         raise BadInput(f"{out}: holds a run already; --resume goes on with it, --fresh begins anew")
     if resume and not begun:
         raise BadInput(f"{out}: there is no run to resume")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with journal.locked(out):
+    with ExitStack() as lock:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(journal.locked(out))
             if begun and fresh:
                 (out / "journal").rename(out / f"journal-{time.strftime('%Y%m%d-%H%M%S')}")
             (out / "journal").mkdir(exist_ok=True)
             journal.sweep(out)
-            yield
-    except PermissionError as error:
-        raise BadInput(f"{out}: cannot be written to ({error.strerror})") from None
+        except OSError as error:
+            raise BadInput(f"{out}: cannot be written to ({error.strerror})") from None
+        yield
 
 
 class Stop:
@@ -85,7 +86,11 @@ def hard_end(until: Deadline, grace: float) -> Iterator[None]:
         return
 
     def end() -> None:
-        logger.critical("the run hung %.0f s beyond its time and was ended", grace)
+        words = "the run hung %.0f s beyond its time and was ended", grace
+        # It may hang in the log itself, and would not get past it here either.
+        told = threading.Thread(target=logger.critical, args=words, daemon=True)
+        told.start()
+        told.join(1.0)
         os._exit(1)
 
     timer = threading.Timer(until.left() + grace, end)

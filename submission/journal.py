@@ -30,6 +30,15 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; an empty one where there is none that can be read."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def fingerprint(settings: Mapping[str, Any], model_sha256: str, seed: int, task: str = "") -> str:
     """What answers depend on, as 16 hex digits: settings, weights, seed, package, and a task's content (a digest)."""
     whole = json.dumps([settings, model_sha256, seed, task, __version__], sort_keys=True)
@@ -37,13 +46,16 @@ def fingerprint(settings: Mapping[str, Any], model_sha256: str, seed: int, task:
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of a model: of its safetensors files, in order of name."""
+    """sha256 of a model: of its safetensors files, in order of name. BadInput where they cannot be read."""
     whole = hashlib.sha256()
-    for each in sorted(path.glob("*.safetensors")):
-        whole.update(each.name.encode())
-        with each.open("rb") as file:
-            while block := file.read(1 << 20):
-                whole.update(block)
+    try:
+        for each in sorted(path.glob("*.safetensors")):
+            whole.update(each.name.encode())
+            with each.open("rb") as file:
+                while block := file.read(1 << 20):
+                    whole.update(block)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read as a model ({error})") from None
     return whole.hexdigest()
 
 
@@ -94,7 +106,7 @@ def _sum(record: Mapping[str, Any]) -> str:
 def sweep(folder: Path) -> None:
     """Remove what writes that were killed have left behind, here and in the journal: only for who holds the lock."""
     for part in (folder, folder / "journal"):
-        for left in part.glob(".*.json.*"):
+        for left in [*part.glob(".*.json.*"), *part.glob("..run.*")]:
             left.unlink()
 
 

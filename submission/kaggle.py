@@ -152,7 +152,7 @@ def until_done(plan: Plan, child: Callable[[list[str], float], int], clock: Call
             break
         resume = attempt > 0 and (plan.out / "journal" / ".run").exists()
         status = child(plan.run(now, resume), max(plan.hard_end - now, 1.0))
-        if status in (0, 2, 130):
+        if status in (0, 130):
             break
     return status
 
@@ -215,7 +215,12 @@ def gpus(environ: Mapping[str, str]) -> list[Gpu]:
     except subprocess.TimeoutExpired:
         raise BadInput("nvidia-smi does not answer: the machine's GPUs cannot be used") from None
     lines = [line.split(", ") for line in told.stdout.splitlines()] if told.returncode == 0 else []
-    return [Gpu(name, float(size), (int(cap[0]), int(cap[-1]))) for name, size, cap in lines]
+    return [Gpu(name, float(size), _version(capability)) for name, size, capability in lines]
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")
+    return int(major), int(minor)
 
 
 def fit(cards: Sequence[Gpu]) -> str:
@@ -232,7 +237,9 @@ def fit(cards: Sequence[Gpu]) -> str:
 def models(inputs: Path, code: Path) -> list[Path]:
     """The model folders that are attached: each has a config.json and safetensors. Those of the code do not count."""
     return [
-        each for each in found(inputs, "config.json") if code not in each.parents and any(each.glob("*.safetensors"))
+        each
+        for each in found(inputs, "config.json")
+        if code not in each.resolve().parents and any(each.glob("*.safetensors"))
     ]
 
 

@@ -26,7 +26,6 @@ from submission.report import write_report
 from submission.schedule import Record
 from submission.summary import summarize
 from submission.tasks import BadInput, Solutions, Tasks, digest
-from submission.workers import Broken
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +40,11 @@ def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
     OSError where the submission could not be written to the last.
     """
     until = within(job.seconds) if job.seconds is not None else NEVER
+    late = replace(until, at=until.at + _overrun(job)) if job.seconds is not None else NEVER
     began = time.monotonic()
     with (
         owned(job.out, job.resume, job.fresh), logged_to(job.out / "log.txt"), signals() as stop,
-        hard_end(until, job.settings.time.grace),
+        hard_end(late, job.settings.time.grace),
     ):  # fmt: skip
         if not job.resume:
             written_blank(job.out, tasks)
@@ -56,8 +56,6 @@ def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
 
         tqdm.set_lock(threading.RLock())  # Its default lock is one between processes, which outlives a kill.
         bar = tqdm(total=len(tasks), initial=len(finished), unit="task", disable=not sys.stderr.isatty())
-        late = replace(until, at=until.at + _overrun(job.seconds))
-        broken: Broken | None = None
         try:
             with logging_redirect_tqdm():
                 while not stop and not late.passed() and (sides := crowd.at_work()):
@@ -71,8 +69,6 @@ def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
                                 crowd.heard(side.kind, record)
                                 logger.info(_line(side, record, book, solutions))
                     bar.update(len(finished) - bar.n)
-        except Broken as error:
-            broken = error
         finally:
             for side in crowd.sides:
                 for outcome in side.pool.abandon():
@@ -87,8 +83,8 @@ def run(job: Run, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
         write_report(job.out, tasks, book.joined(), summary, solutions)
     if book.unwritten is not None:
         raise OSError(f"{job.out / 'submission.json'} lacks the latest answers: {book.unwritten}")
-    if broken is not None:
-        raise broken
+    if crowd.broken is not None:
+        raise crowd.broken
     if stop:
         raise KeyboardInterrupt
     return summary
@@ -98,23 +94,26 @@ def _opened(job: Run, tasks: Tasks, weights: str) -> Book:
     """The files of the run, with what is known from before."""
     settings = asdict(job.settings)
     stamps = {n: journal.fingerprint(settings, weights, job.seed, digest({n: task})) for n, task in tasks.items()}
-    _same_run(job, journal.fingerprint(settings, weights, job.seed))
+    _same_run(job, tasks, journal.fingerprint(settings, weights, job.seed))
     book = Book(job.out, tasks, stamps, job.settings)
     book.open(job.solvers, job.resume)
     return book
 
 
-def _overrun(seconds: float | None) -> float:
+def _overrun(job: Run) -> float:
     """Seconds after the end of the run's time in which tasks may still hand in what they have."""
-    return 0.5 * max(10.0, 0.05 * (seconds or 0.0))
+    return min(0.5 * max(10.0, 0.05 * (job.seconds or 0.0)), job.settings.time.grace)
 
 
-def _same_run(job: Run, fingerprint: str) -> None:
-    """Stamp the folder; a resumed folder must carry the same stamp."""
+def _same_run(job: Run, tasks: Tasks, fingerprint: str) -> None:
+    """Stamp the folder: one that is gone on with must have been begun with these settings, and without other tasks."""
     stamp = job.out / "journal" / ".run"
-    if job.resume and stamp.exists() and stamp.read_text() != fingerprint:
-        raise BadInput(f"{job.out}: was begun with other settings, weights or seed; use the same, or --fresh")
-    stamp.write_text(fingerprint)
+    if job.resume and (before := journal.read_json(stamp)):
+        if before["fingerprint"] != fingerprint:
+            raise BadInput(f"{job.out}: was begun with other settings, weights or seed; use the same, or --fresh")
+        if lost := [name for name in before["tasks"] if name not in tasks]:
+            raise BadInput(f"{job.out}: was begun with {len(lost)} more tasks, {lost[0]} for one; ask all, or --fresh")
+    journal.write_json(stamp, {"fingerprint": fingerprint, "tasks": list(tasks)})
 
 
 def _line(side: Side, record: Record, book: Book, solutions: Solutions | None) -> str:

@@ -35,6 +35,9 @@ MOST_LOOKS = 8
 SURE = -0.5
 """Mean log p a view above which an answer is taken for right, and not looked at again."""
 
+SHORT_OF_MEMORY = ("OutOfMemoryError", "MemoryError", "exit code -9")
+"""What the reason of a failure says where memory was short; the last is how the system ends a process then."""
+
 SEED_STEP = 1_000_003
 """Between the seeds of two looks at one task."""
 
@@ -140,7 +143,8 @@ class Schedule:
                 self._pace.append((self.costs[name], float(outcome.record["seconds"])))
             record = {**outcome.record, "notes": notes + outcome.record["notes"]}
         elif not order.again and not self.until.passed():
-            self._retries.append((replace(order, settings=halved(order.settings), again=True), outcome))
+            short = any(each in outcome.reason for each in SHORT_OF_MEMORY)
+            self._retries.append((replace(order, settings=halved(order.settings, short), again=True), outcome))
             return None
         else:
             found = next((each.so_far for each in failures if each.so_far is not None), None)
@@ -203,11 +207,12 @@ def _agreement(test: Mapping[str, Any]) -> float:
     return max((each.total() for each in candidates), default=-math.inf) / max(1, len(symmetries))
 
 
-def halved(settings: Settings) -> Settings:
-    """Settings for a second try: half the training rows, half the views."""
-    lessons, search = settings.lessons, settings.search
+def halved(settings: Settings, context: bool) -> Settings:
+    """Settings for a second try: half the training rows and views; if asked for, half the context as well."""
+    lessons, search, model = settings.lessons, settings.search, settings.model
     return replace(
         settings,
+        model=replace(model, context=max(1024, model.context // 2)) if context else model,
         lessons=replace(lessons, copies=max(1, lessons.copies // 2), most=max(1, lessons.most // 2)),
         search=replace(search, views=max(1, search.views // 2)),
     )

@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+import pytest
 
 from submission import guards
+from submission.tasks import BadInput
 
 
 def test_a_second_signal_ends_the_run_at_once() -> None:
@@ -37,3 +41,26 @@ def test_a_run_that_hangs_beyond_its_time_is_ended() -> None:
     done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True)
     assert done.returncode == 1
     assert time.monotonic() - began < 20
+
+
+def test_a_run_that_hangs_in_its_log_is_ended_too() -> None:
+    body = (
+        "import logging, time; from submission import guards; from submission.budget import within\n"
+        "handler = logging.StreamHandler(); logging.getLogger().addHandler(handler)\n"
+        "with handler.lock, guards.hard_end(within(0.2), grace=0.3): time.sleep(30)"
+    )
+    began = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", body]).returncode == 1
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("out", ["file/run", "/proc/none/run"])
+def test_a_folder_that_cannot_be_made_is_bad_input(out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="cannot be written to"), guards.owned(tmp_path / out, False, False):
+        pass
+
+
+def test_what_fails_within_a_folder_is_not_the_folders_fault(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), guards.owned(tmp_path / "run", False, False):
+        raise PermissionError

@@ -104,6 +104,8 @@ def test_the_gpus_are_those_that_nvidia_smi_tells_of(
     tmp_path: Path,
 ) -> None:
     assert kaggle.gpus(drill.nvidia_smi(tmp_path, "Tesla T4, 15360, 7.5\nTesla T4, 15360, 7.5\n")) == [T4, T4]
+    [newer] = kaggle.gpus(drill.nvidia_smi(tmp_path, "NVIDIA RTX PRO 6000, 97887, 12.0\n"))
+    assert newer.capability == (12, 0)
     assert kaggle.gpus({"PATH": str(tmp_path / "nowhere")}) == []
 
 
@@ -142,6 +144,9 @@ def test_a_model_is_found_however_it_is_mounted_and_that_of_the_code_is_none(lay
         (folder / "config.json").write_text("{}")
         weights(folder / "model.safetensors")
     assert kaggle.models(tmp_path, code) == [attached]
+    (inputs := tmp_path / "input").mkdir(exist_ok=True)
+    (linked := inputs / "linked").symlink_to(code, target_is_directory=True)
+    assert kaggle.models(linked, code) == [], "not by another path either"
 
 
 # -- what came along ---------------------------------------------------------------------------------------------
@@ -229,8 +234,8 @@ def test_a_run_that_ends_badly_is_gone_on_with_in_the_time_that_is_left(tmp_path
     assert said == [("1.500", "--fresh", 190.0), ("1.000", "--resume", 160.0), ("0.500", "--resume", 130.0)]
 
 
-@pytest.mark.parametrize(("status", "tries"), [(0, 1), (2, 1), (130, 1), (1, 3), (-9, 3)])
-def test_what_is_done_refused_or_interrupted_is_not_tried_again(status: int, tries: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("status", "tries"), [(0, 1), (130, 1), (1, 3), (2, 3), (-9, 3)])
+def test_what_is_done_or_interrupted_is_not_tried_again(status: int, tries: int, tmp_path: Path) -> None:
     said: list[float] = []
 
     def child(words: list[str], left: float) -> int:

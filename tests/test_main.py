@@ -106,3 +106,5 @@ def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixt
     (tmp_path / "journal" / "t.json").write_text(json.dumps(record))
     assert main([*again, "poe"]) == 0
     assert "search.whole=True" in refused(capsys, *again, "flat")
+    file = ["score", str(tmp_path / "submission.json"), "--solutions", str(solutions), "--revote"]
+    assert "is not the folder of a run" in refused(capsys, *file, "flat")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from submission import answers
+from submission import answers, crowd
 from submission.__main__ import main
 from submission.config import PRESETS, with_changes
 from submission.job import Run
@@ -124,15 +124,47 @@ def test_where_programs_cannot_be_searched_for_the_network_solves_alone(
     job = Run(tmp_path / "out", tiny_grid_model, settings, workers=1, solvers=("network", "programs"))
     with pytest.raises(BadInput, match="tokenizer"):
         run(job, tasks, None)
-    monkeypatch.setattr(Pool, "wait", broken_for_programs(Pool.wait))
+    monkeypatch.setattr(Pool, "wait", broken_for("programs", Pool.wait))
     summary = run(Run(**{**vars(job), "settings": SETTINGS, "fresh": True}), tasks, None)
     assert summary["finished"]
     assert not list((tmp_path / "out" / "journal" / "programs").glob("*.json"))
 
 
-def broken_for_programs(wait: Callable[[Pool, float], list[Outcome]]) -> Callable[[Pool, float], list[Outcome]]:
+def test_where_the_network_is_lost_the_programs_beside_it_go_on(
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = read_challenges(files[0])
+    solutions = read_solutions(files[1], tasks)
+    monkeypatch.setattr(Pool, "wait", broken_for("network", Pool.wait))
+    monkeypatch.setattr(crowd, "places", lambda wanted, device: ["0"])  # As if there were a GPU.
+    job = Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader(), solvers=("network", "programs"))
+    with pytest.raises(Broken):
+        run(job, tasks, solutions)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["solved_tasks"], summary["finished"]) == (4, False)
+
+
+def test_a_run_is_not_gone_on_with_without_tasks_that_it_has_answered(tiny_grid_model: Path, tmp_path: Path) -> None:
+    tasks, solutions = copies(3)
+    job = Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
+    run(job, tasks, solutions)
+    before = (tmp_path / "out" / "submission.json").read_bytes()
+    first = dict(list(tasks.items())[:1])
+    with pytest.raises(BadInput, match="was begun with 2 more tasks, copy001 for one"):
+        run(Run(**{**vars(job), "resume": True}), first, None)
+    assert (tmp_path / "out" / "submission.json").read_bytes() == before
+    (tmp_path / "out" / "journal" / ".run").write_text("half a st")
+    assert run(Run(**{**vars(job), "resume": True}), tasks, solutions)["solved_tasks"] == 3
+
+
+def test_no_tasks_are_solved_in_no_time(tiny_grid_model: Path, tmp_path: Path) -> None:
+    summary = run(Run(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader()), {}, {})
+    assert (summary["tasks"], summary["solved_tasks"], summary["finished"]) == (0, 0, True)
+
+
+def broken_for(kind: str, wait: Callable[[Pool, float], list[Outcome]]) -> Callable[[Pool, float], list[Outcome]]:
     def broken(pool: Pool, seconds: float) -> list[Outcome]:
-        if pool._workers[0].crew.kind == "programs":
+        if pool._workers[0].crew.kind == kind:
             raise Broken("no worker could be started")
         return wait(pool, seconds)
 

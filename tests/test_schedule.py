@@ -127,11 +127,22 @@ def test_a_failure_is_tried_once_more_with_half_of_everything_and_then_left_with
     assert schedule.told(Outcome(order, None, "failed: this")) is None
     again = schedule.next(1)
     assert again is not None
-    assert (again.task.id, again.settings) == ("a", halved(SETTINGS))
+    assert (again.task.id, again.settings) == ("a", halved(SETTINGS, context=False))
     left = schedule.told(Outcome(again, None, "failed: that"))
     assert left is not None
     assert (left["attempts"], left["fit"], left["notes"]) == ([[]], None, ["failed: this", "failed: that"])
     assert [each.task.id for each in drained(schedule)] == ["b"]
+
+
+@pytest.mark.parametrize("reason", ["failed: torch.OutOfMemoryError: CUDA", "the worker died (exit code -9) and was"])
+def test_where_memory_was_short_the_second_try_has_half_the_context(reason: str) -> None:
+    schedule = made(tasks(1))
+    order = schedule.next(1)
+    assert order is not None
+    schedule.told(Outcome(order, None, reason))
+    again = schedule.next(1)
+    assert again is not None
+    assert again.settings.model.context == SETTINGS.model.context // 2
 
 
 def test_a_retry_that_succeeds_says_what_went_before() -> None:
