@@ -16,6 +16,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 from bundling import wheels
 from bundling.commands import commands
@@ -24,7 +25,10 @@ from bundling.image import ACCELERATORS, PROFILES, Profile
 from bundling.model import prepared_model
 from bundling.names import COMPETITION, Names
 from bundling.verify import read_bundle, verify
+from submission.config import Model
 from submission.tasks import BadInput
+
+LAYOUTS = get_args(get_type_hints(Model)["layout"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     of_model.set_defaults(command=_model)
     of_model.add_argument("source", help="a folder, or hf:REPO")
     of_model.add_argument("--out", type=Path, required=True)
-    of_model.add_argument("--shrink", metavar="LAYOUT", help="cut the vocabulary to the tokens of this layout")
+    of_model.add_argument("--shrink", choices=LAYOUTS, help="cut the vocabulary to the tokens of this layout")
     of_model.add_argument("--quantize", action="store_true", help="turn the blocks into NF4")
 
     of_bundle = parts.add_parser("bundle", help="make the folder that goes to Kaggle")

@@ -56,7 +56,7 @@ def fetched(repository: str) -> Path:
     """The folder of a model repository on huggingface.co, downloaded; BadInput without a network."""
     program = (
         "import sys; from huggingface_hub import snapshot_download; "
-        f"print(snapshot_download(sys.argv[1], allow_patterns={sorted(f'*{s}' for s in KEPT if s)}))"
+        f"print(snapshot_download(sys.argv[1], allow_patterns={['LICENSE*', *sorted(f'*{s}' for s in KEPT if s)]}))"
     )
     told = _called(["-c", program, repository], f"{repository} could not be downloaded")
     return Path(told.splitlines()[-1])

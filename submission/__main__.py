@@ -9,8 +9,8 @@ python -m submission shrink --model DIR --layout numpy --out DIR --nf4
 python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006
 python -m submission bench scaling --tasks 60 --minutes 5,10,20
-python -m submission pretrain --minutes 60 --rearc re_arc.npz --out DIR
-python -m submission pretrain --base DIR --minutes 600 --rearc re_arc.npz --out DIR --device cuda
+python -m submission pretrain --minutes 60 --rearc re_arc.zip --out DIR
+python -m submission pretrain --base DIR --minutes 600 --rearc re_arc.zip --out DIR --device cuda
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from submission.arguments import HELD_OUT, KINDS, PANEL, training_fields
 from submission.arguments import parser as _parser
-from submission.config import Initial, Pretraining, Settings, preset, with_changes
+from submission.config import PRESETS, Initial, Pretraining, Settings, preset, with_changes
 from submission.tasks import BadInput, Solutions, Task, public_set, read_challenges, read_solutions
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def _run(options: argparse.Namespace) -> int:
     from submission.run import run
     from submission.workers import Broken
 
-    settings = with_changes(preset(options.preset), options.set)
+    settings = _settings(options)
+    if options.ray is not None and find_spec("ray") is None:
+        raise BadInput("--ray: ray is not installed: pip install '.[ray]'")
     tasks, solutions = _tasks(options)
     name = options.challenges.stem if options.challenges else options.data
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
@@ -81,6 +84,18 @@ def _run(options: argparse.Namespace) -> int:
     _tell(summary)
     print(f"{out}/submission.json  {out}/report.html  {out}/summary.json")
     return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """The settings that the options name; BadInput for a large model without a preset that is meant for one."""
+    from submission.memory import is_large
+
+    if options.preset is None:
+        if is_large(options.model):
+            others = ", ".join(each for each in PRESETS if each != "laptop")
+            raise BadInput(f"{options.model}: is a large model; name the settings for it by --preset: {others}")
+        options.preset = "laptop"
+    return with_changes(preset(options.preset), options.set)
 
 
 def _score(options: argparse.Namespace) -> int:
@@ -182,7 +197,7 @@ def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.
 def _bench(options: argparse.Namespace) -> int:
     from submission.journal import write_json
 
-    settings = with_changes(preset(options.preset), options.set)
+    settings = _settings(options)
     if options.tasks is None and options.name != "plan":
         options.tasks = BENCH
     rows = BENCHES["shape" if options.shape else options.name](options, settings)
@@ -262,7 +277,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace, Settings], Any]] = {
 def _check(options: argparse.Namespace) -> int:
     from submission import preflight
 
-    settings = with_changes(preset(options.preset), options.set)
+    settings = _settings(options)
     findings = []
     for each in preflight.check(options.model, settings, options.preset):
         findings.append(each)
@@ -298,7 +313,10 @@ def _tasks(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | No
     if options.only is not None:
         wanted = options.only.split(",")
         if unknown := [name for name in wanted if name not in tasks]:
-            raise BadInput(f"there is no task {unknown[0]!r} among these {len(tasks)}")
+            raise BadInput(
+                f"there is no task {unknown[0]!r} among these {len(tasks)}: name its set by --data, or its file by "
+                "--challenges"
+            )
         chosen = wanted
     else:
         number = options.tasks if options.tasks is not None else (PANEL if options.challenges is None else len(tasks))
@@ -335,7 +353,10 @@ def _records(out: Path, names: Iterable[str], kind: str) -> dict[str, dict[str, 
     from submission.book import FOLDERS
 
     paths = {name: out / FOLDERS[kind] / f"{name}.json" for name in names}
-    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+    try:
+        return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{out / FOLDERS[kind]}: holds a record that cannot be read ({error})") from None
 
 
 def _tell(summary: dict[str, Any]) -> None:

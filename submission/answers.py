@@ -91,8 +91,9 @@ def coverage(records: Mapping[str, Mapping[str, Any]], solutions: Solutions) -> 
 
 def _hits(entries: Any, truth: Sequence[Grid]) -> list[bool]:
     keys = [grid_key(answer) for answer in truth]
-    rows = [entries[k] if isinstance(entries, list) and k < len(entries) else {} for k in range(len(truth))]
-    return [any(_key(attempt) == key for attempt in row.values()) for row, key in zip(rows, keys, strict=True)]
+    given = [each if isinstance(each, dict) else {} for each in entries] if isinstance(entries, list) else []
+    given += [{}] * (len(truth) - len(given))
+    return [any(_key(grid) == key for grid in each.values()) for each, key in zip(given, keys, strict=False)]
 
 
 def _key(rows: Any) -> bytes:

@@ -19,6 +19,9 @@ PANEL = 24
 """Tasks of a public set that are run by default: the cheapest, by prompt length."""
 
 
+_PRESET = f"settings for a kind of machine and model: {', '.join(PRESETS)} (laptop: the embedded model's)"
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands; `command` of what is parsed is the command's name."""
     whole = argparse.ArgumentParser(prog="python -m submission", description="An ARC Prize solver.")
@@ -34,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     clock.add_argument("--hours", type=_positive, help="wall time of the run")
     clock.add_argument("--minutes", type=_positive, help="wall time of the run")
     run.add_argument("--model", type=Path, default=EMBEDDED, help="a model folder (default: the embedded model)")
-    run.add_argument("--preset", default="laptop", help=f"settings: {', '.join(PRESETS)}")
+    run.add_argument("--preset", help=_PRESET)
     run.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change one setting")
     run.add_argument("--out", type=Path, help="output folder (default: runs/<time>-<data>)")
     run.add_argument("--seed", type=int, default=0)
@@ -64,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="is this machine fit for a run with this model?")
     check.set_defaults(command="check")
     check.add_argument("--model", type=Path, default=EMBEDDED, help="a model folder (default: the embedded model)")
-    check.add_argument("--preset", default="laptop", help=f"settings: {', '.join(PRESETS)}")
+    check.add_argument("--preset", help=_PRESET)
     check.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change one setting")
 
     shrink = commands.add_parser("shrink", help="cut a checkpoint's vocabulary down to one layout's")
@@ -86,9 +89,12 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--challenges", type=Path, help="plan, search: a challenges file, as on Kaggle")
     bench.add_argument("--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval", help="not for ttt: held-out")
     bench.add_argument("--shape", choices=["8b", "tiny"], help="search: random weights of this shape, scripted answers")
-    bench.add_argument("--try", action="append", default=[], dest="attempt", metavar="SECTION.FIELD=VALUE,...")
+    bench.add_argument(
+        "--try", action="append", default=[], dest="attempt", metavar="SECTION.FIELD=VALUE,...",
+        help="ttt: compare these settings with the others as they are; once for each choice",
+    )  # fmt: skip
     bench.add_argument("--model", type=Path, default=EMBEDDED)
-    bench.add_argument("--preset", default="laptop")
+    bench.add_argument("--preset", help=_PRESET)
     bench.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE")
     bench.add_argument("--seed", type=int, default=0)
     bench.add_argument("--minutes", type=_minutes, default=[2.0, 5.0, 10.0], help="scaling: as 2,5,10 (the default)")
@@ -102,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True)
     train.add_argument("--base", type=Path, help="fine-tune this causal language model instead, by a LoRA on 4 bits")
     train.add_argument("--resume", action="store_true", help="go on from OUT/trunk")
-    train.add_argument("--rearc", type=Path, help="RE-ARC packed as .npz; without it, the public training tasks alone")
+    train.add_argument("--rearc", type=Path, help="RE-ARC's re_arc.zip; without it, the public training tasks alone")
     train.add_argument("--generated", type=_count, default=100, help="pairs of each made-up family (default: 100)")
     named = "public sets, or files CHALLENGES[:SOLUTIONS], separated by commas"
     train.add_argument("--train-on", default="arc1-train,arc2-train", help=f"{named} (default: %(default)s)")
@@ -140,10 +146,9 @@ def _solvers(text: str) -> tuple[str, ...]:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return value
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return int(text)
 
 
 def _minutes(text: str) -> list[float]:
@@ -151,7 +156,10 @@ def _minutes(text: str) -> list[float]:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value

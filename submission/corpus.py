@@ -7,12 +7,13 @@ Sources: RE-ARC (1000 generated pairs for each ARC-AGI-1 training task), the pub
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class Sources:
     sets: tuple[str, ...] = TRAINING_SETS
     """Training tasks: public sets or CHALLENGES[:SOLUTIONS] files; what repeats an earlier set is left out."""
     rearc: Path | None = None
-    """RE-ARC packed as .npz (names, task, shapes, cells)."""
+    """RE-ARC: its re_arc.zip, or the same packed as .npz (names, task, shapes, cells)."""
     generated: int = 0
     """Pairs of each family made by the rules of `generators`; 0 for none."""
     against: tuple[str, ...] = EVALUATION_SETS
@@ -251,12 +252,14 @@ def _generated(number: int) -> dict[str, tuple[Pair, ...]]:
 
 
 def _rearc(path: Path, longest_pair: int) -> Mapping[str, tuple[Pair, ...]]:
-    """RE-ARC's pairs of at most `longest_pair` tokens by task id."""
+    """RE-ARC's pairs of at most `longest_pair` tokens by task id, from its own archive or from a smaller packing."""
     try:
+        if path.suffix == ".zip":
+            return _rearc_archive(path, longest_pair)
         packed = np.load(path)
         names, task, shapes, cells = (packed[key] for key in ("names", "task", "shapes", "cells"))
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise BadInput(f"{path}: not RE-ARC packed as .npz ({error})") from None
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise BadInput(f"{path}: is not RE-ARC's archive, nor a packing of it ({error})") from None
     unpacked = np.empty(2 * cells.size, np.uint8)
     unpacked[0::2], unpacked[1::2] = cells >> 4, cells & 15
     shapes = shapes.astype(np.int64)
@@ -272,6 +275,19 @@ def _rearc(path: Path, longest_pair: int) -> Mapping[str, tuple[Pair, ...]]:
         )
         families.setdefault(str(names[task[k]]), []).append(made)
     return {name: tuple(pairs) for name, pairs in families.items()}
+
+
+def _rearc_archive(path: Path, longest_pair: int) -> dict[str, tuple[Pair, ...]]:
+    """The pairs of re_arc.zip as it is published: re_arc/tasks/ID.json, each a list of pairs."""
+    families: dict[str, tuple[Pair, ...]] = {}
+    with ZipFile(path) as archive:
+        tasks = [name for name in archive.namelist() if name.endswith(".json") and Path(name).parent.name == "tasks"]
+        if not tasks:
+            raise ValueError("there is no tasks/*.json in it")
+        for name in sorted(tasks):
+            pairs = (Pair(grid(each["input"]), grid(each["output"])) for each in json.loads(archive.read(name)))
+            families[Path(name).stem] = tuple(each for each in pairs if length(each) <= longest_pair)
+    return families
 
 
 def _cut(cells: Grid, shape: np.ndarray) -> Grid:

@@ -13,7 +13,7 @@ from submission.machine import cores, places
 from submission.prompts import task_length
 from submission.schedule import Outcome, Record, Schedule
 from submission.solvers import Crew, Kind
-from submission.tasks import BadInput, Task, Tasks
+from submission.tasks import Task, Tasks
 from submission.workers import Broken, Pool
 
 logger = logging.getLogger(__name__)
@@ -97,10 +97,7 @@ class Crowd:
             busy = len(places(job.workers, job.settings.model.device)) if self.beside and job.ray is None else 0
             return Pool(crew, [None] * max(1, (job.workers or cores()) - busy))
         if job.ray is not None:
-            try:
-                from submission.cluster import Cluster
-            except ModuleNotFoundError as error:
-                raise BadInput(f"--ray: {error.name} is not installed: pip install '.[ray]'") from None
+            from submission.cluster import Cluster
 
             return Cluster(crew, job.ray, job.workers)
         where = places(job.workers, job.settings.model.device)

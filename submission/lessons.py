@@ -35,9 +35,13 @@ def lessons(task: Task, layout: Layout, settings: Lessons, limit: int, rng: np.r
     poe and nvarc fit a row into the limit by dropping demonstrations, never cells; a row whose last pair
     alone is too long is left out. So the list is empty only where there is nothing that fits to train on.
     """
-    if settings.recipe == "marc":
-        return _marc(task.demonstrations, layout, settings.most, limit, rng)
-    first_learned = 1 if settings.recipe == "poe" else 0
+    match settings.recipe:
+        case "marc":
+            return _marc(task.demonstrations, layout, settings.most, limit, rng)
+        case "poe":
+            first_learned = 1
+        case "nvarc":
+            first_learned = 0
     shown = _all_in_one(task.demonstrations, settings, rng)
     rows = [row(layout, lesson, limit, first_learned) for lesson in shown]
     return [each for each in rows if len(each.ids) <= limit]

@@ -29,6 +29,9 @@ RESERVE = 0.8e9
 CARDS = {"t4": 14.6e9, "l4": 22.0e9}
 """Usable memory of Kaggle's GPUs: a T4 has 14.56 GiB and an L4 22.03 GiB, taken as GB: a margin."""
 
+LARGE = 1e8
+"""Weights of the blocks from which on a model is none for a CPU: it would take hours for a task."""
+
 SIXTEEN_BITS, FLOAT32 = 2, 4
 
 
@@ -129,6 +132,14 @@ def shape_of(model: Path) -> Shape:
         return read_shape(config)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{model}: its config.json does not tell the size of a model ({error!r})") from None
+
+
+def is_large(model: Path) -> bool:
+    """Whether this is a model for GPUs; a folder that does not tell is not."""
+    try:
+        return shape_of(model).block_weights > LARGE
+    except BadInput:
+        return False
 
 
 def read_shape(config: Mapping[str, Any]) -> Shape:

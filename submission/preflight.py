@@ -50,9 +50,6 @@ SHORT_ROW = 2048
 """Tokens of a row that has to fit for a GPU to be of use: the median evaluation task of ARC-AGI-1 has 1005, of
 ARC-AGI-2 1686."""
 
-SMALL = 1e8
-"""Weights of the blocks up to which a CPU solves a tiny task in seconds."""
-
 Level = Literal["pass", "warn", "fail", "skip"]
 
 
@@ -103,7 +100,7 @@ def check(model: Path, settings: Settings, preset: str) -> Iterator[Finding]:
     yield judged_layout(layout)
     if not (sound and fits):
         yield Finding("skip", "tiny task", "not tried: what it rests on has failed above")
-    elif not cards and shape.block_weights > SMALL:
+    elif not cards and shape.block_weights > memory.LARGE:
         yield Finding("skip", "tiny task", f"not tried: {shape.block_weights / 1e9:.1f} billion weights without a GPU")
     else:
         yield solved(model, settings)

@@ -292,12 +292,20 @@ def _test(result: _Result, number: int) -> str:
     pool = ""
     if result.record is not None:
         attempts = _attempts(result.record, number)
-        figures += [_attempt(f"attempt {n + 1}", attempts[n] if n < len(attempts) else None, truth) for n in (0, 1)]
+        programs = [grid(rows) for rows in _program_answers(result.record, number)]
+        for n, attempt in enumerate([*attempts, None, None][:2], 1):
+            by = ", by a program" if attempt is not None and _is_in(attempt, programs) else ""
+            figures.append(_attempt(f"attempt {n}{by}", attempt, truth))
         pool = _pool(_candidates(result.record, number), attempts, truth, _settled(result.record, number))
     if truth is not None:
         figures.append(_figure("truth", truth))
     title = f"<h3>test {number}</h3>" if len(result.task.tests) > 1 else ""
     return f'<div class="test">{title}<div class="row">{"".join(figures)}</div>{pool}</div>'
+
+
+def _program_answers(record: Mapping[str, Any], number: int) -> list[Any]:
+    answers = [each["answers"][number] for each in record.get("programs", [])]
+    return [rows for rows in answers if rows is not None]
 
 
 def _attempt(title: str, attempt: Grid | None, truth: Grid | None) -> str:
@@ -325,13 +333,13 @@ def _settled(record: Mapping[str, Any], number: int) -> str:
 
 def _pool(candidates: Sequence[Candidate], attempts: Sequence[Grid], truth: Grid | None, settled: str) -> str:
     if not candidates:
-        return '<p class="none">No candidate was found.</p>'
+        return '<p class="none">The network has no candidate.</p>'
     place = next((n for n, each in enumerate(candidates, 1) if truth is not None and _is_in(truth, [each.answer])), 0)
     said = [_count(len(candidates), "candidate")]
     if len(candidates) > CANDIDATES:
         said.append(f"the best {CANDIDATES} are shown")
     if truth is not None:
-        said.append(f"the truth is number {place}" if place else "the truth is not among them")
+        said.append(f"the truth is number {place}" if place else "the truth is not among these")
     if settled:
         said.append(settled)
     rows = []

@@ -139,7 +139,7 @@ def test_an_unknown_field_is_answered_with_the_known_ones() -> None:
         "search.threshold=-0.1",
         "search.threshold=1.01",
         "search.views=0",
-        "search.tokens=0",
+        "adapt.tokens=0",
         "adapt.share=0",
         "adapt.share=1",
         "adapt.warmup=-0.1",

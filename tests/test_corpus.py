@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -98,6 +99,21 @@ def test_more_pairs_than_a_rule_has_are_refused_in_a_sentence(monkeypatch: pytes
     monkeypatch.setattr(generators, "RULES", {"spiral": RULES["spiral"]})
     with pytest.raises(BadInput, match="so many pairs cannot be generated"):
         load(Sources(generated=600), LONGEST_PAIR)
+
+
+def test_re_arc_is_read_as_it_is_published(tmp_path: Path) -> None:
+    small, large = [[[1, 2], [3, 4]], [[4, 3]]], [np.ones((20, 20), int).tolist()] * 2
+    pairs = [{"input": each[0], "output": each[1]} for each in (small, large, small, small)]
+    with ZipFile(tmp_path / "re_arc.zip", "w") as archive:
+        archive.writestr("re_arc/metadata.json", "{}")
+        archive.writestr("re_arc/tasks/00000abc.json", json.dumps(pairs))
+    data = load(Sources(rearc=tmp_path / "re_arc.zip"), LONGEST_PAIR)
+    [made] = [each for each in (*data.train, *data.held_out) if each.name == "00000abc"]
+    assert [each.input.tolist() for each in made.pairs] == [small[0]] * 3, "the large one is too long"
+    with ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("readme", "no tasks")
+    with pytest.raises(BadInput, match="is not RE-ARC's archive"):
+        load(Sources(rearc=tmp_path / "other.zip"), LONGEST_PAIR)
 
 
 def test_what_is_held_out_is_not_trained_on(loaded: Corpus) -> None:

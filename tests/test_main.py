@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,12 @@ def test_bad_input_is_refused_in_one_sentence(
     assert "config.json" in refused(capsys, *RUN, "--model", str(tmp_path), "--out", str(tmp_path / "out"))
     assert "no such" in refused(capsys, *RUN, *model, "--only", "no such")
     assert "preset" in refused(capsys, *RUN, *model, "--preset", "no such")
+    (large := tmp_path / "large").mkdir()
+    shape = {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32}
+    (large / "config.json").write_text(json.dumps({**shape, "vocab_size": 64}))
+    assert "--preset: t4x2, l4x4" in refused(capsys, *RUN, "--model", str(large), "--out", str(tmp_path / "out"))
+    if find_spec("ray") is None:
+        assert "pip install '.[ray]'" in refused(capsys, *RUN, *model, "--ray", "auto")
     assert "--set" in refused(capsys, "run", *model, "--set", "search.nothing=1")
     assert "--solutions needs" in refused(capsys, *RUN, *model, "--solutions", "x.json")
     assert "no run to resume" in refused(capsys, *RUN, *model, "--resume")
@@ -48,13 +55,15 @@ def test_bad_input_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--minutes", "0"], ["--minutes", "nan"], ["--tasks", "-1"], ["--data", "x"], ["--x"]]
+    "wrong", [["--minutes", "0"], ["--minutes", "x"], ["--minutes", "nan"], ["--tasks", "-1"], ["--data", "x"], ["--x"]]
 )
 def test_bad_arguments_exit_with_status_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*RUN, *wrong])
     assert ended.value.code == 2
-    assert capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert wrong[-1] in told
+    assert "_positive" not in told and "_count" not in told
 
 
 def test_a_submission_is_scored_against_a_solutions_file_and_against_a_public_set(
@@ -106,5 +115,10 @@ def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixt
     (tmp_path / "journal" / "t.json").write_text(json.dumps(record))
     assert main([*again, "poe"]) == 0
     assert "search.whole=True" in refused(capsys, *again, "flat")
+    (tmp_path / "journal" / "t.json").write_text('{"task": ')
+    assert "cannot be read" in refused(capsys, *again, "poe")
+    (tmp_path / "submission.json").write_text(json.dumps({"t": [5]}))
+    assert main(again[:-1]) == 0
+    assert "solved 0 of 1" in capsys.readouterr().out
     file = ["score", str(tmp_path / "submission.json"), "--solutions", str(solutions), "--revote"]
     assert "is not the folder of a run" in refused(capsys, *file, "flat")

@@ -149,7 +149,18 @@ def test_attempts_bear_their_marks() -> None:
     text = section(page({"t": task}, {"t": record}, SCORED, {"t": truths}))
     assert text.count("✓ right") == 1 and text.count("✗ wrong") == 2
     assert "4 cells off" in text and "other size" in text and text.count("left blank") == 3
-    assert text.count("No candidate was found.") == 1
+    assert text.count("The network has no candidate.") == 1
+
+
+def test_what_a_program_has_answered_is_said_to_be_its() -> None:
+    record = a_record("t", ([TRUE, ELSE], [ELSE])) | {
+        "programs": [
+            {"source": "def transform(grid): ...", "answers": [TRUE], "size": 1, "origin": "search", "steady": 1}
+        ]
+    }
+    text = section(page({"t": a_task("t")}, {"t": record}, SCORED, {"t": (grid(TRUE),)}))
+    assert "attempt 1, by a program" in text
+    assert "attempt 2, by a program" not in text
 
 
 def test_at_most_eight_candidates_by_total_and_the_place_of_the_truth() -> None:

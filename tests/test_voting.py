@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf, nan
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
+from submission.config import Vote
 from submission.tasks import Grid, grid, grid_key
+from submission.voting import NAMES as RULE_NAMES
 from submission.voting import RULES, Candidate, rank
 
-ALL_RULES = [*RULES, "hierarchical"]
+ALL_RULES = get_args(get_type_hints(Vote)["rule"])
 
 A, B, C, D = (grid([[colour]]) for colour in (1, 2, 3, 4))
 NAMES = {grid_key(each): name for each, name in ((A, "A"), (B, "B"), (C, "C"), (D, "D"))}
@@ -23,6 +26,10 @@ def candidate(answer: Grid, found: Mapping[int, float], scores: Sequence[float])
 
 def names(ranking: Sequence[Grid]) -> str:
     return "".join(NAMES[grid_key(each)] for each in ranking)
+
+
+def test_the_settings_know_every_rule() -> None:
+    assert sorted(ALL_RULES) == sorted(RULE_NAMES)
 
 
 # -- rules that give each candidate a value ---------------------------------------------------------------------

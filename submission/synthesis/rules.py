@@ -15,7 +15,6 @@ KEEP = 10
 """Outcome of a cell that stays as it is in the base."""
 PAINT = 11
 """Outcome of a cell that takes its colour from the paint."""
-UNKNOWN = 255
 
 
 def by_table(
