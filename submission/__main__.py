@@ -151,6 +151,7 @@ def _pretrain(options: argparse.Namespace) -> int:
 
     from submission import corpus
     from submission.pretrain import pretrain
+    from submission.training import require_device
 
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -160,12 +161,14 @@ def _pretrain(options: argparse.Namespace) -> int:
     if options.base:
         from submission.initial import initial
 
-        if options.resume:
-            raise BadInput("--resume: an initial fine-tuning of a base cannot be resumed yet")
         tuning = _chosen(Initial, options)
-        initial(tuning, _corpus(sources, tuning.limit, options.select), options.base, options.out)
+        require_device(tuning.device)
+        if not (options.base / "config.json").is_file():
+            raise BadInput(f"{options.base}: there is no config.json, so this is not a model folder")
+        initial(tuning, _corpus(sources, tuning.limit, options.select), options.base, options.out, options.resume)
     else:
         settings = _chosen(Pretraining, options)
+        require_device(settings.device)
         pretrain(settings, _corpus(sources, settings.limit, options.select), options.out, options.resume)
     return 0
 

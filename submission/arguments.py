@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
     train.set_defaults(command="pretrain")
     train.add_argument("--out", type=Path, required=True)
     train.add_argument("--base", type=Path, help="fine-tune this causal language model instead, by a LoRA on 4 bits")
-    train.add_argument("--resume", action="store_true", help="go on from OUT/trunk")
+    train.add_argument("--resume", action="store_true", help="go on with the training in OUT")
     train.add_argument("--rearc", type=Path, help="RE-ARC's re_arc.zip; without it, the public training tasks alone")
     train.add_argument("--generated", type=_count, default=100, help="pairs of each made-up family (default: 100)")
     named = "public sets, or files CHALLENGES[:SOLUTIONS], separated by commas"

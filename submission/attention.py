@@ -1,10 +1,14 @@
-"""How queries meet keys and values where transformers' way is not the best: GPUs without FlashAttention, and the CPU.
+"""How queries meet keys and values where transformers' way is not the best.
 
-On such GPUs, the T4 for one, keys and values are repeated for each query head. transformers asks torch to share them
-wherever there is no mask. Below compute capability 8.0 only torch's plain kernel can do that, which holds all scores of
-all pairs of tokens at once: gigabytes for a long row. Its memory-efficient kernel needs them repeated (transformers
-issue 48633, seen on Kaggle's T4 with its own versions; to be dropped once a version that looks at the GPU is the oldest
-one supported).
+A few tokens that look at a cache through a mask: transformers repeats keys and values of the whole cache for each query
+head, in every block. Here the queries of the heads that share keys are laid behind each other instead: nothing of the
+cache is copied. That is for GPUs, and for few tokens, as the mask grows with them.
+
+Whole rows on GPUs without FlashAttention, the T4 for one: keys and values are repeated for each query head.
+transformers asks torch to share them wherever there is no mask. Below compute capability 8.0 only torch's plain kernel
+can do that, which holds all scores of all pairs of tokens at once: gigabytes for a long row. Its memory-efficient
+kernel needs them repeated (transformers issue 48633, seen on Kaggle's T4 with its own versions; to be dropped once a
+version that looks at the GPU is the oldest one supported).
 
 On the CPU a pass over a cache attends row by row. One call for all rows computes as far as the longest row has come,
 and has to copy the rows out of the cache first where they do not lie side by side.
@@ -12,6 +16,7 @@ and has to copy the rows out of the cache first where they do not lie side by si
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,16 +28,18 @@ from transformers.masking_utils import sdpa_mask
 
 from submission.cache import Plan
 
-REPEATED, BY_ROW = "sdpa_repeated", "sdpa_by_row"
+SHARED, REPEATED, BY_ROW = "sdpa_shared", "sdpa_repeated", "sdpa_by_row"
 """The names under which transformers knows them."""
+
+FEW = 256
+"""Tokens of a row from which on a mask for each head costs as much as keys and values for each."""
 
 
 def implementation(capability: tuple[int, int] | None) -> str:
     """What `attn_implementation` should be on a GPU of this compute capability, or on the CPU (None)."""
-    if capability is not None and capability >= (8, 0):
-        return "sdpa"
-    name, function = (BY_ROW, by_row) if capability is None else (REPEATED, repeated)
-    AttentionInterface.register(name, function)
+    name = BY_ROW if capability is None else SHARED if capability >= (8, 0) else REPEATED
+    ways: dict[str, Callable[..., tuple[Tensor, None]]] = {SHARED: shared, REPEATED: repeated, BY_ROW: by_row}
+    AttentionInterface.register(name, ways[name])
     AttentionMaskInterface.register(name, sdpa_mask)
     return name
 
@@ -72,6 +79,34 @@ def by_row(
     return torch.cat(rows), None
 
 
+def shared(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **rest: Any,
+) -> tuple[Tensor, None]:
+    """Attention of queries [rows, heads, n, channels] to keys and values [rows, key heads, m, channels].
+
+    A few tokens with a mask [rows, 1, n, m] share keys and values; all else goes transformers' way. Returns [rows, n,
+    heads, channels].
+    """
+    if attention_mask is None or query.shape[2] > FEW:
+        seen, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
+        return seen, None
+    return _folded(query, key, value, attention_mask, scaling), None
+
+
+def _folded(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
+    rows, heads, n, channels = query.shape
+    times = heads // key.shape[1]
+    folded = query.reshape(rows, key.shape[1], times * n, channels)
+    seen = F.scaled_dot_product_attention(folded, key, value, attn_mask=mask.repeat(1, 1, times, 1), scale=scaling)
+    return seen.reshape(rows, heads, n, channels).transpose(1, 2).contiguous()
+
+
 def repeated(
     module: nn.Module,
     query: Tensor,
@@ -85,6 +120,8 @@ def repeated(
 
     Without a mask it is causal, and n is m. Returns [batch, n, heads, channels], as transformers wants it.
     """
+    if attention_mask is not None and query.shape[2] <= FEW:
+        return _folded(query, key, value, attention_mask, scaling), None
     times = query.shape[1] // key.shape[1]
     key, value = (each.repeat_interleave(times, dim=1) for each in (key, value))
     causal = attention_mask is None and query.shape[2] > 1

@@ -25,7 +25,7 @@ from submission.budget import Deadline
 from submission.config import Adapt, Model, Search, Settings
 from submission.engine import Fit, Found, Question, Scores
 from submission.layouts import Layout
-from submission.loading import compute_dtype, device, layout_of, load_base, room
+from submission.loading import compute_dtype, device, layout_of, load_base, room, with_exact_head, with_fused_norms
 from submission.merging import Twin, dense_bytes, fuse
 from submission.prompts import Row
 from submission.tasks import BadInput, Grid, generator
@@ -60,6 +60,9 @@ class LanguageModel:
         self.longest_row = self._longest_row()
         self.layout: Layout = layout_of(path, settings.layout)
         base = load_base(path, settings, self.device)
+        with_exact_head(base)
+        if self.device == "cuda":
+            with_fused_norms(base)
         dense = 0 if adapt.ends else dense_bytes(base)
         self._twin = Twin(base) if 0 < dense <= settings.dense_megabytes * 1e6 else None
         self.base = base

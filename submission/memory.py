@@ -93,7 +93,7 @@ class Plan:
     weights: float
     adapter: float
     optimizer: float
-    """Gradients and moments, while training."""
+    """Gradients and moments, and the adapter in what is computed in, while training."""
     activations: float
     logits: float
     search: float
@@ -175,7 +175,7 @@ def plan(shape: Shape, settings: Settings, width: int, tokens: int, checkpointin
     return Plan(
         weights=shape.block_weights * (NF4 if four_bit else width) + shape.end_weights * width + twin,
         adapter=2 * FLOAT32 * lora,
-        optimizer=3 * FLOAT32 * lora,
+        optimizer=(3 * FLOAT32 + width) * lora,
         activations=activations(shape, adapt.rank, width, tokens, checkpointing) if adapt.rank else 0.0,
         # In the width of the rest, in float32, and in float32 again for the loss's gradient; all tokens may be learned.
         logits=tokens * shape.vocabulary * (2 * width + 3 * FLOAT32) if adapt.rank else 0.0,
@@ -200,15 +200,14 @@ def key_bytes(shape: Shape, width: int) -> int:
 def activations(shape: Shape, rank: int, width: int, tokens: int, checkpointing: bool) -> float:
     """What the backward pass keeps of so many tokens: of every block; or its input, and the whole of one block.
 
-    Counted per token off the Llama block with peft's LoRA: the two norms keep float32; each adapted projection its
-    input in float32 and the LoRA's inner product; attention its queries, keys, values and output; the gated layer
-    three products. With 16 bits the copies in float32 are the larger part, since each projection makes its own.
+    Counted per token off the Llama block with a LoRA as in `merging.fuse`: the two norms keep float32; the adapted
+    projections their inputs and the LoRA's inner products; attention its queries, keys, values and output; the gated
+    layer three products.
     `tests/test_memory.py` holds the count against what autograd really keeps.
     """
     hidden, inner, queries, keys = shape.hidden, shape.intermediate, shape.queries, shape.keys
-    copies = 5 * hidden + queries + inner if width < FLOAT32 else 2 * hidden + inner
     # Keys and values once more at the queries' width: GPUs without FlashAttention repeat them for each query head.
-    block = FLOAT32 * (2 * hidden + copies + 7 * rank) + width * (4 * queries + 2 * keys + 3 * inner)
+    block = FLOAT32 * 2 * hidden + width * (2 * hidden + inner + 7 * rank + 4 * queries + 2 * keys + 3 * inner)
     if shape.head_norms:
         block += FLOAT32 * (queries + keys)
     kept = shape.blocks * hidden * width + block if checkpointing else shape.blocks * block

@@ -52,6 +52,7 @@ def work(line: Connection, crew: Crew, gpu: str | None, beat: Any) -> None:
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # Rows are of ever other lengths.
     try:
         solver = solver_of(crew)
     except BadInput as error:

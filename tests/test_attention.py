@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from submission.attention import BY_ROW, REPEATED, by_row, implementation
+from submission.attention import BY_ROW, FEW, REPEATED, SHARED, by_row, implementation, repeated, shared
 from submission.budget import NEVER
 from submission.cache import Plan
 from submission.config import Adapt, Model, Search
@@ -22,8 +23,8 @@ from submission.views import identity, stream
 from tests.families import FAMILIES, miniature
 
 
-def test_only_the_cpu_and_gpus_without_flash_attention_need_a_way_of_their_own() -> None:
-    assert implementation((8, 0)) == implementation((8, 9)) == "sdpa"
+def test_each_kind_of_machine_has_its_way() -> None:
+    assert implementation((8, 0)) == implementation((8, 9)) == SHARED
     assert implementation((7, 5)) == REPEATED
     assert implementation(None) == BY_ROW
 
@@ -35,7 +36,7 @@ def test_it_says_the_same(family: str, tmp_path: Path, small_task: Task) -> None
     asked = [Question(identity(3), prompt(CHAT16, small_task.demonstrations, each, 4096)) for each in small_task.tests]
     ids, _, where = padded(CHAT16, [row(CHAT16, small_task.demonstrations, 4096)] * 2)
     logits, scores = {}, {}
-    for name in ("sdpa", implementation((7, 5)), implementation(None)):
+    for name in ("sdpa", implementation((8, 9)), implementation((7, 5)), implementation(None)):
         engine.base.set_attn_implementation(name)
         with torch.no_grad():
             logits[name] = engine.model(
@@ -43,7 +44,7 @@ def test_it_says_the_same(family: str, tmp_path: Path, small_task: Task) -> None
             ).logits
         scores[name] = engine.score(asked[:], [grid([[1, 2], [3, 4]]), grid([[5]])], 2, NEVER).log_p
         assert engine.base.config._attn_implementation == name
-    for name in (REPEATED, BY_ROW):
+    for name in (SHARED, REPEATED, BY_ROW):
         torch.testing.assert_close(logits["sdpa"], logits[name], atol=1e-5, rtol=1e-4)
         assert np.allclose(scores["sdpa"], scores[name], atol=1e-4)
 
@@ -64,6 +65,21 @@ def test_no_slot_of_the_cache_is_looked_at_before_it_is_filled(tmp_path: Path, s
     finally:
         torch.use_deterministic_algorithms(False)
     assert np.allclose(seen, true, atol=1e-4)
+
+
+@pytest.mark.parametrize("way", [shared, repeated])
+@pytest.mark.parametrize("n", [1, 3, FEW + 1])
+def test_a_few_tokens_share_the_keys_of_the_cache(way: Any, n: int) -> None:
+    torch.manual_seed(0)
+    query, keys, values = torch.randn(2, 6, n, 8), *torch.randn(2, 2, 3, 40, 8)
+    mask = torch.rand(2, 1, n, 40) < 0.5
+    mask[..., 0] = True
+    module = torch.nn.Module()
+    module.num_key_value_groups = 2
+    seen, _ = way(module, query, keys, values, mask, scaling=0.3)
+    whole = [each.repeat_interleave(2, dim=1) for each in (keys, values)]
+    scores = (0.3 * query @ whole[0].transpose(2, 3)).masked_fill(~mask, -torch.inf)
+    torch.testing.assert_close(seen, (scores.softmax(-1) @ whole[1]).transpose(1, 2))
 
 
 def test_rows_that_lie_apart_and_reach_differently_far_see_their_own_part_of_the_cache() -> None:

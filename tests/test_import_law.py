@@ -169,7 +169,7 @@ LAW = {
     "training": room("tasks config layouts prompts corpus finetune", "torch"),
     "selection": room("tasks layouts corpus training gridlm", "torch"),
     "pretrain": room("tasks config layouts corpus training gridlm", "torch"),
-    "initial": room("tasks config layouts corpus training loading llm merging", "torch transformers"),
+    "initial": room("tasks config layouts corpus training loading llm merging", "torch transformers safetensors"),
     "shrink": room("tasks config layouts loading initial", "torch safetensors"),
     "preflight": room("tasks config layouts prompts memory files", "psutil", later="loading llm solve budget torch"),
     "plan": room("tasks config layouts prompts lessons memory", later="loading llm finetune budget engine views"),

@@ -56,6 +56,20 @@ def test_a_gpu_learns_as_the_cpu_does(tiny_line_model: Path, tmp_path: Path, cop
     assert initial(on_gpu, copying, tiny_line_model, tmp_path) < 0.3
 
 
+def test_a_training_goes_on_from_what_it_kept(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
+    with pytest.raises(BadInput, match="nothing to resume"):
+        initial(SMALL, copying, tiny_line_model, tmp_path, resume=True)
+    first = initial(replace(SMALL, steps=40), copying, tiny_line_model, tmp_path)
+    with pytest.raises(BadInput, match="--resume goes on"):
+        initial(SMALL, copying, tiny_line_model, tmp_path)
+    with pytest.raises(BadInput, match="another --rank"):
+        initial(replace(SMALL, rank=4), copying, tiny_line_model, tmp_path, resume=True)
+    again = initial(replace(SMALL, steps=80), copying, tiny_line_model, tmp_path, resume=True)
+    assert again < first
+    told = json.loads((tmp_path / "merged" / "training.json").read_text())
+    assert 80 < told["steps"] < 120, "the anneal of the first call was not kept"
+
+
 def test_the_merged_model_is_the_adapted_one(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
     """Its held-out loss, read from disk in 16 bits, is what training ended with in 16 bits."""
     from submission.training import examination, examine

@@ -25,7 +25,7 @@ from submission.finetune import backward, batches, finetune, schedule
 from submission.gridlm import fresh
 from submission.layouts import CHAT16, GRID16, Layout, described
 from submission.llm import LanguageModel
-from submission.loading import from_unsloth, layout_of, load_base
+from submission.loading import from_unsloth, layout_of, load_base, with_fused_norms
 from submission.prompts import Row, padded, prompt, row
 from submission.shrink import shrink
 from submission.solve import learn
@@ -160,6 +160,28 @@ def test_in_float16_the_gradient_is_scaled_on_its_way_and_by_less_where_that_is_
     assert fit.stopped == "done"
     assert 15 <= fit.steps < 20, "a few steps found the scale"
     assert all(torch.isfinite(each).all() for each in model._adapter)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fused_norms_say_the_same(family: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    base = AutoModelForCausalLM.from_pretrained(miniature(tmp_path, family), dtype=dtype)
+    ids = torch.arange(16)[None]
+    theirs = base(ids).logits
+    with_fused_norms(base)
+    assert sum("forward" in module.__dict__ for module in base.modules()) >= 5, "two of each block, and the last"
+    tolerance = 1e-5 if dtype is torch.float32 else 0.05
+    torch.testing.assert_close(base(ids).logits, theirs, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_the_logits_of_a_small_vocabulary_are_not_rounded(ends: bool, tmp_path: Path, small_task: Task) -> None:
+    settings = Model(device="cpu", dtype="bfloat16", dense_megabytes=0)
+    model = LanguageModel(miniature(tmp_path, "llama-3.1"), settings, replace(ADAPT, ends=ends), Search())
+    seen = model.model(torch.arange(16)[None]).logits
+    assert seen.dtype is torch.float32
+    assert not torch.equal(seen, seen.bfloat16().float())
+    assert model.adapt([row(CHAT16, small_task.demonstrations, 4096)] * 8, NEVER, seed=0).stopped == "done"
 
 
 def test_padding_costs_no_mask(tiny_line_model: Path, small_task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

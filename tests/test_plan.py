@@ -116,5 +116,8 @@ def test_a_large_model_without_a_preset_for_gpus_is_refused(capsys: pytest.Captu
     config = {"hidden_size": 4096, "intermediate_size": 11520, "num_hidden_layers": 40, "num_attention_heads": 32,
               "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 16}  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert main(["bench", "plan", "--data", "arc1-train", "--model", str(tmp_path)]) == 2
+    plan = ["bench", "plan", "--data", "arc1-train", "--model", str(tmp_path)]
+    assert main(plan) == 2
+    assert "by --preset: t4x2, l4x4" in capsys.readouterr().err
+    assert main([*plan, "--preset", "laptop"]) == 2
     assert "need GPUs" in capsys.readouterr().err
