@@ -5,7 +5,7 @@ prompts together, a mask letting every node see its prompt and its own ancestors
 their prefix, and what stands in the trie never has to be computed again, neither to search on nor to score.
 
 Keys and values of the prompts and their nodes are kept within a bound of memory. Where not all prompts fit into it,
-they take turns, and a prompt whose turn comes again is read again.
+they take turns, and a prompt whose turn comes again is read again, unless it was kept elsewhere (`shelf`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from submission.cache import Layer, Plan, Sizes, planned
 from submission.finetune import position_ids
 from submission.layouts import AnswerState, Ids, Layout, successors
 from submission.prompts import Prompt
+from submission.shelf import Shelf
 
 Tokens = tuple[int, ...]
 
@@ -64,10 +65,14 @@ class Node:
 class Forest:
     """Prompts, and the trie of answers behind each."""
 
-    def __init__(self, model: nn.Module, layout: Layout, prompts: Sequence[Prompt], megabytes: float = 4096) -> None:
+    def __init__(
+        self, model: nn.Module, layout: Layout, prompts: Sequence[Prompt], megabytes: float = 4096,
+        shelved: bool | None = None,
+    ) -> None:  # fmt: skip
         """Nothing is read yet; keys and values, and what a pass needs besides, will stay within so many megabytes.
 
-        One prompt with a whole answer is always held, though, whatever the bound.
+        One prompt with a whole answer is always held, though, whatever the bound. What gives way is `shelved` in the
+        machine's memory, by default if the bound is that of a GPU.
         """
         self.model, self.layout, self.prompts = model, layout, prompts
         self.passes = 0
@@ -98,6 +103,8 @@ class Forest:
         self._pass_tokens = int(working / (sizes.token + sizes.logits + 5 * longest))
         self._apart = takes_rows_apart(model)
         self._layers = [Layer(self.together, self._most) for _ in range(sizes.blocks)]
+        on_shelf = self._device.type != "cpu" if shelved is None else shelved
+        self._shelf = Shelf(self._layers, sizes.slot) if on_shelf else None
         self._row: dict[int, int] = {}
         """The row of the cache that holds each prompt, the one touched longest ago first."""
         self._used = [0] * self.together
@@ -139,6 +146,7 @@ class Forest:
             turn = sorted(queues, key=lambda k: k not in self._row)[: self.together]
             if not turn:
                 return True
+            self._bring_back(turn)
             for group in self._unread(turn):
                 if until.passed():
                     return False
@@ -211,8 +219,7 @@ class Forest:
 
     def _read_prompts(self, prompts: Sequence[int]) -> None:
         """One pass over whole prompts of one length; no padding, so no mask."""
-        free = [row for row in range(self.together) if row not in self._row.values()]
-        self._row |= dict(zip(prompts, free, strict=False))
+        self._row |= dict(zip(prompts, self._free_rows(), strict=False))
         ids = np.stack([self.prompts[k].ids for k in prompts])
         where = np.stack([self.layout.where(each) for each in ids], axis=1)
         plan = Plan([self._row[k] for k in prompts], [0] * len(prompts), ids.shape[1], first=True, apart=self._apart)
@@ -224,11 +231,24 @@ class Forest:
         self.prompt_tokens += ids.size
 
     def _make_room(self, rows: int, needed: Sequence[int]) -> None:
-        """Let go of the prompts that were touched longest ago; their tries keep what they know, but for the slots."""
+        """Let go of the prompts that were touched longest ago; their tries keep what they know, if not the slots."""
         spare = [k for k in self._row if k not in needed]
         for k in spare[: max(0, len(self._row) + rows - self.together)]:
-            self._forget_nodes(k)
+            if self._shelf is None or not self._shelf.put(k, self._row[k], self._used[self._row[k]]):
+                self._forget_nodes(k)
             del self._row[k]
+
+    def _bring_back(self, prompts: Sequence[int]) -> None:
+        """Put those of the prompts that are on the shelf into the cache again."""
+        back = [k for k in prompts if self._shelf is not None and k in self._shelf]
+        self._make_room(len(back), prompts)
+        for k, row in zip(back, self._free_rows(), strict=False):
+            assert self._shelf is not None
+            self._row[k] = row
+            self._used[row] = self._shelf.take(k, row)
+
+    def _free_rows(self) -> list[int]:
+        return [row for row in range(self.together) if row not in self._row.values()]
 
     def _read_nodes(self, rows: Mapping[int, Sequence[Node]]) -> None:
         """One pass over nodes whose ancestors are in the cache or earlier in the same row."""

@@ -75,7 +75,8 @@ LAW = {
     # level 2t and 3t: the only modules that a run needs torch for
     "finetune": room(f"{LEVEL_0} layouts prompts engine", "torch"),
     "cache": room("layouts", "torch transformers"),
-    "trie": room(f"{LEVEL_0} layouts prompts cache attention finetune", "torch"),
+    "trie": room(f"{LEVEL_0} layouts prompts cache shelf attention finetune", "torch"),
+    "shelf": room("cache", "torch psutil"),
     "drafts": room(f"{LEVEL_0} layouts trie"),
     "search": room(f"{LEVEL_0} layouts engine trie drafts"),
     "decoding": room(f"{LEVEL_0} layouts views engine trie search"),

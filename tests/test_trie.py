@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import subprocess
 import sys
 import weakref
@@ -18,6 +19,7 @@ from submission.cache import Sizes
 from submission.gridlm import GridLM, fresh
 from submission.layouts import GRID16
 from submission.prompts import Prompt, prompt
+from submission.shelf import Shelf
 from submission.tasks import Grid, Pair, grid, grid_key
 from submission.trie import ROW_NODES, Forest
 
@@ -51,6 +53,25 @@ def test_a_prompt_that_is_still_held_is_not_read_again_for_one_that_is_not(tiny_
         assert forest.read({k: [answer] for k in range(4)}, NEVER)
     assert forest.prompt_tokens == sum(len(each.ids) for each in asked) + forest.again
     assert 0 < forest.again <= max(len(each.ids) for each in asked), "one of four had to go, and one comes back"
+
+
+@pytest.mark.parametrize("spare", [math.inf, 0.0])
+def test_what_gives_way_is_brought_back_from_the_shelf_where_there_is_one(tiny_grid_model: Path, spare: float) -> None:
+    asked = prompts(np.random.default_rng(0), 6)
+    model = GridLM.from_pretrained(tiny_grid_model)
+    whole, forest = Forest(model, GRID16, asked), Forest(model, GRID16, asked, megabytes=0, shelved=True)
+    assert (whole.together, forest.together) == (6, 1)
+    forest._shelf = Shelf(forest._layers, 1.0, lambda: spare)
+    path = (1, 2, 10, 3, 4, 10, 5, 6)
+    for end in range(1, len(path) + 1):
+        for each in (whole, forest):
+            assert each.read({k: [path[:end]] for k in range(6)}, NEVER)
+    for k in range(6):
+        assert np.allclose(whole.follow(k, path).log_p, forest.follow(k, path).log_p, atol=1e-4)
+    if spare:
+        assert (forest.again, forest.nodes) == (0, whole.nodes), "neither prompts nor nodes are read again"
+    else:
+        assert forest.again > 0 and forest.nodes > whole.nodes
 
 
 def test_no_row_is_filled_beyond_its_bound_by_the_padding_of_a_pass(tiny_grid_model: Path) -> None:
