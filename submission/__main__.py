@@ -25,7 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from submission.arguments import HELD_OUT, KINDS, PANEL, training_fields
+from submission.arguments import BENCH_ONLY, HELD_OUT, KINDS, PANEL, training_fields
 from submission.arguments import parser as _parser
 from submission.config import PRESETS, Initial, Pretraining, Settings, preset, with_changes
 from submission.tasks import BadInput, Solutions, Task, public_set, read_challenges, read_solutions
@@ -202,6 +202,11 @@ def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.
 def _bench(options: argparse.Namespace) -> int:
     from submission.journal import write_json
 
+    usual = vars(_parser().parse_args(["bench", options.name]))
+    for name, whose in BENCH_ONLY.items():
+        if options.name not in whose and vars(options)[name] != usual[name]:
+            named = "--try" if name == "attempt" else f"--{name}"
+            raise BadInput(f"{named} is not for bench {options.name}, but for {', '.join(sorted(whose))}")
     settings = _settings(options)
     if options.tasks is None and options.name != "plan":
         options.tasks = BENCH

@@ -19,6 +19,13 @@ PANEL = 24
 """Tasks of a public set that are run by default: the cheapest, by prompt length."""
 
 
+BENCH_ONLY: dict[str, set[str]] = {
+    "challenges": {"search", "scoring", "scaling", "plan"}, "data": {"search", "scoring", "scaling", "plan"},
+    "shape": {"search"}, "attempt": {"ttt"}, "minutes": {"scaling"}, "workers": {"scaling", "plan"}, "hours": {"plan"},
+    "out": {"scaling"},
+}  # fmt: skip
+"""The options of `bench` that are not for all of them, and whom they are for."""
+
 _PRESET = f"settings for a kind of machine and model: {', '.join(PRESETS)} (laptop: the embedded model's)"
 
 
@@ -86,8 +93,10 @@ def parser() -> argparse.ArgumentParser:
         "scaling: solved tasks against seconds, by schedule; plan: hours and tasks reached, predicted",
     )  # fmt: skip
     bench.add_argument("--tasks", type=_count, help="the N shortest (default: 10; plan: all that a run would take)")
-    bench.add_argument("--challenges", type=Path, help="plan, search: a challenges file, as on Kaggle")
-    bench.add_argument("--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval", help="not for ttt: held-out")
+    bench.add_argument("--challenges", type=Path, help="not for ttt: a challenges file, as on Kaggle")
+    bench.add_argument(
+        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval", help=f"ttt takes {HELD_OUT} alone"
+    )  # fmt: skip
     bench.add_argument("--shape", choices=["8b", "tiny"], help="search: random weights of this shape, scripted answers")
     bench.add_argument(
         "--try", action="append", default=[], dest="attempt", metavar="SECTION.FIELD=VALUE,...",

@@ -44,6 +44,8 @@ def test_bad_input_is_refused_in_one_sentence(
     assert "--set" in refused(capsys, "run", *model, "--set", "search.nothing=1")
     assert "--solutions needs" in refused(capsys, *RUN, *model, "--solutions", "x.json")
     assert "no run to resume" in refused(capsys, *RUN, *model, "--resume")
+    assert "--data is not for bench ttt" in refused(capsys, "bench", "ttt", "--data", "arc2-eval")
+    assert "--try is not for bench plan, but for ttt" in refused(capsys, "bench", "plan", "--try", "adapt.rank=8")
     pretrain = ["pretrain", "--minutes", "1", "--out", str(tmp_path / "out"), "--rearc"]
     assert "nothing.npz" in refused(capsys, *pretrain, str(tmp_path / "nothing.npz"))
     assert "bad.json" in refused(capsys, *pretrain, str(tmp_path / "bad.json"))
