@@ -1,4 +1,4 @@
-"""The entry: `python -m submission run [OPTIONS]`; on Kaggle a blank submission and preparations come before it.
+"""The entry: `python -m submission run --preset laptop [OPTIONS]`; on Kaggle a run for its machine, after a blank.
 
 The package is a child process: nothing it does to its memory or its GPU can take this file down."""
 
@@ -23,7 +23,7 @@ def main() -> int:
     if (root / "input").is_dir():
         return on_kaggle(root, sys.argv[1:])
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
-    return child(["run", *sys.argv[1:]], offline | os.environ)
+    return child(["run", "--preset", "laptop", *sys.argv[1:]], offline | os.environ)
 
 
 def on_kaggle(root: Path, options: Sequence[str]) -> int:

@@ -237,7 +237,7 @@ def test_off_kaggle_the_options_and_a_signal_are_passed_on(deaf: Path) -> None:
         time.sleep(0.02)
     entry.terminate()
     assert entry.wait(120) == 7
-    assert (deaf / "began").read_text() == "run --tasks 3"
+    assert (deaf / "began").read_text() == "run --preset laptop --tasks 3"
 
 
 def test_the_run_of_the_entry_is_bounded_by_the_plan(deaf: Path, tmp_path: Path) -> None:
