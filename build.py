@@ -16,7 +16,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args, get_type_hints
 
 from bundling import wheels
 from bundling.commands import commands
@@ -25,10 +24,8 @@ from bundling.image import ACCELERATORS, PROFILES, Profile
 from bundling.model import prepared_model
 from bundling.names import COMPETITION, Names
 from bundling.verify import read_bundle, verify
-from submission.config import Model
+from submission.config import LAYOUTS
 from submission.tasks import BadInput
-
-LAYOUTS = get_args(get_type_hints(Model)["layout"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,15 +20,17 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from submission.arguments import BENCH_ONLY, HELD_OUT, KINDS, PANEL, training_fields
+from submission.arguments import KINDS, require_own_options, training_fields
 from submission.arguments import parser as _parser
-from submission.config import PRESETS, Initial, Pretraining, Settings, preset, with_changes
-from submission.tasks import BadInput, Solutions, Task, public_set, read_challenges, read_solutions
+from submission.config import Initial, Pretraining, Settings
+from submission.named import records_in, settings_named, submission_in, tasks_named, tasks_of
+from submission.tasks import BadInput, Solutions, read_solutions
 
 if TYPE_CHECKING:
     from submission import corpus
@@ -63,10 +65,10 @@ def _run(options: argparse.Namespace) -> int:
     from submission.run import run
     from submission.workers import Broken
 
-    settings = _settings(options)
+    settings = settings_named(options)
     if options.ray is not None and find_spec("ray") is None:
         raise BadInput("--ray: ray is not installed: pip install '.[ray]'")
-    tasks, solutions = _tasks(options)
+    tasks, solutions = tasks_named(options)
     name = options.challenges.stem if options.challenges else options.data
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     if not (options.model / "config.json").is_file():
@@ -88,32 +90,20 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    """The settings that the options name; BadInput for a large model without a preset that is meant for one."""
-    from submission.memory import is_large
-
-    if options.preset is None:
-        if is_large(options.model):
-            others = ", ".join(each for each in PRESETS if each != "laptop")
-            raise BadInput(f"{options.model}: is a large model; name the settings for it by --preset: {others}")
-        options.preset = "laptop"
-    return with_changes(preset(options.preset), options.set)
-
-
 def _score(options: argparse.Namespace) -> int:
     from submission import answers
     from submission.summary import by_rule, by_solver
     from submission.voting import NAMES
 
-    submission = _submission(options.out)
+    submission = submission_in(options.out)
     if options.solutions is not None:
         solutions: Solutions | None = read_solutions(options.solutions)
     else:
-        _, solutions = _tasks_of(options, submission)
+        _, solutions = tasks_of(options, submission)
     if not solutions:
         raise BadInput("there is nothing to score against: name a solutions file by --solutions")
     if options.revote:
-        found = {kind: _records(options.out, solutions, kind) for kind in KINDS}
+        found = {kind: records_in(options.out, solutions, kind) for kind in KINDS}
         rules = by_rule(found["network"], solutions) | by_solver(found, solutions)
         if options.revote not in (*NAMES, *KINDS):
             raise BadInput(f"no rule is called {options.revote!r}; there are {', '.join((*NAMES, *KINDS))}")
@@ -137,8 +127,8 @@ def _report(options: argparse.Namespace) -> int:
         summary = json.loads((options.out / "summary.json").read_text())
     except (OSError, ValueError) as error:
         raise BadInput(f"{options.out}: has no summary.json to report on ({error})") from None
-    tasks, solutions = _tasks_of(options, _submission(options.out))
-    network, programs = (_records(options.out, tasks, kind) for kind in ("network", "programs"))
+    tasks, solutions = tasks_of(options, submission_in(options.out))
+    network, programs = (records_in(options.out, tasks, kind) for kind in ("network", "programs"))
     how, trusted = summary["settings"]["vote"]["programs"], summary["settings"]["programs"]["trusted"]
     known = {
         name: joined(network.get(name), programs.get(name), how, trusted)
@@ -153,7 +143,6 @@ def _pretrain(options: argparse.Namespace) -> int:
 
     from submission import corpus
     from submission.pretrain import pretrain
-    from submission.training import require_device
 
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -164,14 +153,11 @@ def _pretrain(options: argparse.Namespace) -> int:
         from submission.initial import initial
 
         tuning = _chosen(Initial, options)
-        require_device(tuning.device)
-        if not (options.base / "config.json").is_file():
-            raise BadInput(f"{options.base}: there is no config.json, so this is not a model folder")
-        initial(tuning, _corpus(sources, tuning.limit, options.select), options.base, options.out, options.resume)
+        read = partial(_corpus, sources, tuning.limit, options.select)
+        initial(tuning, read, options.base, options.out, options.resume)
     else:
         settings = _chosen(Pretraining, options)
-        require_device(settings.device)
-        pretrain(settings, _corpus(sources, settings.limit, options.select), options.out, options.resume)
+        pretrain(settings, partial(_corpus, sources, settings.limit, options.select), options.out, options.resume)
     return 0
 
 
@@ -202,12 +188,8 @@ def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.
 def _bench(options: argparse.Namespace) -> int:
     from submission.journal import write_json
 
-    usual = vars(_parser().parse_args(["bench", options.name]))
-    for name, whose in BENCH_ONLY.items():
-        if options.name not in whose and vars(options)[name] != usual[name]:
-            named = "--try" if name == "attempt" else f"--{name}"
-            raise BadInput(f"{named} is not for bench {options.name}, but for {', '.join(sorted(whose))}")
-    settings = _settings(options)
+    require_own_options(options)
+    settings = settings_named(options)
     if options.tasks is None and options.name != "plan":
         options.tasks = BENCH
     rows = BENCHES["shape" if options.shape else options.name](options, settings)
@@ -222,7 +204,7 @@ def _bench_scaling(options: argparse.Namespace, settings: Settings) -> Any:
     from submission import scaling
     from submission.job import Run
 
-    tasks, solutions = _tasks(options)
+    tasks, solutions = tasks_named(options)
     if solutions is None:
         raise BadInput("bench scaling counts solved tasks: name a set whose solutions are known")
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling"
@@ -259,7 +241,7 @@ def _bench_race(options: argparse.Namespace, settings: Settings) -> Any:
 
     from submission import race
 
-    tasks, _ = _tasks(options)
+    tasks, _ = tasks_named(options)
     scoring = options.name == "scoring"
     print(race.HEAD)
     run = race.races(
@@ -272,7 +254,7 @@ def _bench_race(options: argparse.Namespace, settings: Settings) -> Any:
 def _bench_plan(options: argparse.Namespace, settings: Settings) -> Any:
     from submission import plan
 
-    tasks, _ = _tasks(options)
+    tasks, _ = tasks_named(options)
     made = plan.planned_run(tasks, options.model, settings, options.preset, options.workers, options.hours)
     print(*plan.table(made, options.hours), sep="\n")
     return plan.as_json(made)
@@ -287,7 +269,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace, Settings], Any]] = {
 def _check(options: argparse.Namespace) -> int:
     from submission import preflight
 
-    settings = _settings(options)
+    settings = settings_named(options)
     findings = []
     for each in preflight.check(options.model, settings, options.preset):
         findings.append(each)
@@ -302,71 +284,6 @@ def _shrink(options: argparse.Namespace) -> int:
     layout = shrink(options.model, options.out, options.layout, options.nf4, device(options.device))
     print(f"{options.out}: layout {layout.name}")
     return 0
-
-
-def _tasks(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | None]:
-    """The tasks that are asked for, and their solutions where they are known."""
-    from submission.layouts import CHAT16
-    from submission.prompts import task_length
-
-    if options.challenges is not None:
-        tasks = read_challenges(options.challenges)
-        solutions: Solutions | None = read_solutions(options.solutions, tasks) if options.solutions else None
-    elif options.solutions is not None:
-        raise BadInput("--solutions needs --challenges: a public set brings its own")
-    elif options.data == HELD_OUT:
-        from submission.corpus import held_out_tasks
-
-        tasks, solutions = held_out_tasks()
-    else:
-        tasks, solutions = public_set(options.data)
-    if options.only is not None:
-        wanted = options.only.split(",")
-        if unknown := [name for name in wanted if name not in tasks]:
-            raise BadInput(
-                f"there is no task {unknown[0]!r} among these {len(tasks)}: name its set by --data, or its file by "
-                "--challenges"
-            )
-        chosen = wanted
-    else:
-        number = options.tasks if options.tasks is not None else (PANEL if options.challenges is None else len(tasks))
-        longest = {n: max(task_length(CHAT16, t.demonstrations, q) for q in t.tests) for n, t in tasks.items()}
-        chosen = sorted(tasks, key=lambda name: (longest[name], name))[:number]
-    kept = {name: tasks[name] for name in chosen}
-    return kept, None if solutions is None else {name: solutions[name] for name in chosen}
-
-
-def _submission(out: Path) -> dict[str, Any]:
-    """The submission in a run's folder, or in the file itself."""
-    import json
-
-    path = out / "submission.json" if out.is_dir() else out
-    try:
-        submission = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be read as a submission ({error})") from None
-    if not isinstance(submission, dict):
-        raise BadInput(f"{path}: is not a submission, which is an object of tasks")
-    return submission
-
-
-def _tasks_of(options: argparse.Namespace, submission: dict[str, Any]) -> tuple[dict[str, Task], Solutions | None]:
-    """The tasks that a submission answers, from the file or set that the options name."""
-    options.only, options.tasks = ",".join(submission), None
-    return _tasks(options)
-
-
-def _records(out: Path, names: Iterable[str], kind: str) -> dict[str, dict[str, Any]]:
-    """The journal of one kind of solver, unchecked: what is read here is only shown."""
-    import json
-
-    from submission.book import FOLDERS
-
-    paths = {name: out / FOLDERS[kind] / f"{name}.json" for name in names}
-    try:
-        return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{out / FOLDERS[kind]}: holds a record that cannot be read ({error})") from None
 
 
 def _tell(summary: dict[str, Any]) -> None:

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from submission.config import EMBEDDED, PRESETS, Initial, Model, Pretraining
-from submission.tasks import PUBLIC_SETS
+from submission.config import EMBEDDED, LAYOUTS, PRESETS, Initial, Pretraining
+from submission.tasks import PUBLIC_SETS, BadInput
 
 HELD_OUT = "held-out"
 """The set, beside the public ones, by which settings are chosen: training tasks that no training has seen."""
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     shrink.set_defaults(command="shrink")
     shrink.add_argument("--model", type=Path, required=True, help="a model folder, in 16 bits or in NF4")
     shrink.add_argument("--out", type=Path, required=True)
-    shrink.add_argument("--layout", choices=get_args(get_type_hints(Model)["layout"]), default="auto")
+    shrink.add_argument("--layout", choices=LAYOUTS, default="auto")
     shrink.add_argument("--nf4", action="store_true", help="quantize the blocks as well")
     shrink.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu", help="where to quantize")
 
@@ -131,6 +131,15 @@ def parser() -> argparse.ArgumentParser:
         else:
             train.add_argument(option, type=str if get_args(kind) else kind, choices=get_args(kind) or None)
     return whole
+
+
+def require_own_options(options: argparse.Namespace) -> None:
+    """BadInput where a bench was given an option that is for others."""
+    usual = vars(parser().parse_args(["bench", options.name]))
+    for name, whose in BENCH_ONLY.items():
+        if options.name not in whose and vars(options)[name] != usual[name]:
+            named = "--try" if name == "attempt" else f"--{name}"
+            raise BadInput(f"{named} is not for bench {options.name}, but for {', '.join(sorted(whose))}")
 
 
 def _source(parser: argparse.ArgumentParser) -> None:

@@ -31,6 +31,10 @@ from submission.cache import Plan
 SHARED, REPEATED, BY_ROW = "sdpa_shared", "sdpa_repeated", "sdpa_by_row"
 """The names under which transformers knows them."""
 
+Attended = tuple[Tensor, None]
+Attention = Callable[..., Attended]
+"""A way to attend, with transformers' arguments; the second of what it returns are weights that nobody wants."""
+
 FEW = 256
 """Tokens of a row from which on a mask for each head costs as much as keys and values for each."""
 
@@ -38,7 +42,7 @@ FEW = 256
 def implementation(capability: tuple[int, int] | None) -> str:
     """What `attn_implementation` should be on a GPU of this compute capability, or on the CPU (None)."""
     name = BY_ROW if capability is None else SHARED if capability >= (8, 0) else REPEATED
-    ways: dict[str, Callable[..., tuple[Tensor, None]]] = {SHARED: shared, REPEATED: repeated, BY_ROW: by_row}
+    ways = {SHARED: sharing(sdpa_attention_forward), REPEATED: sharing(repeated), BY_ROW: by_row}
     AttentionInterface.register(name, ways[name])
     AttentionMaskInterface.register(name, sdpa_mask)
     return name
@@ -79,27 +83,22 @@ def by_row(
     return torch.cat(rows), None
 
 
-def shared(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    **rest: Any,
-) -> tuple[Tensor, None]:
-    """Attention of queries [rows, heads, n, channels] to keys and values [rows, key heads, m, channels].
+def sharing(whole: Attention) -> Attention:
+    """A way for a few tokens with a mask to share keys and values; all else goes the way `whole`."""
 
-    A few tokens with a mask [rows, 1, n, m] share keys and values; all else goes transformers' way. Returns [rows, n,
-    heads, channels].
-    """
-    if attention_mask is None or query.shape[2] > FEW:
-        seen, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
-        return seen, None
-    return _folded(query, key, value, attention_mask, scaling), None
+    def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any) -> Attended:
+        if mask is None or query.shape[2] > FEW:
+            return whole(module, query, key, value, mask, **rest)
+        return _folded(query, key, value, mask, rest.get("scaling")), None
+
+    return attend
 
 
 def _folded(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
+    """Attention of queries [rows, heads, n, channels] to keys and values [rows, key heads, m, channels].
+
+    The mask is [rows, 1, n, m]. Returns [rows, n, heads, channels].
+    """
     rows, heads, n, channels = query.shape
     times = heads // key.shape[1]
     folded = query.reshape(rows, key.shape[1], times * n, channels)
@@ -120,8 +119,6 @@ def repeated(
 
     Without a mask it is causal, and n is m. Returns [batch, n, heads, channels], as transformers wants it.
     """
-    if attention_mask is not None and query.shape[2] <= FEW:
-        return _folded(query, key, value, attention_mask, scaling), None
     times = query.shape[1] // key.shape[1]
     key, value = (each.repeat_interleave(times, dim=1) for each in (key, value))
     causal = attention_mask is None and query.shape[2] > 1

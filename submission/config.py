@@ -14,6 +14,10 @@ from submission.tasks import BadInput
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
 """The model that is part of the package."""
 
+LayoutName = Literal["auto", "architects", "chat16", "grid16", "numpy"]
+LAYOUTS = get_args(LayoutName)
+"""The ways to write grids as tokens, see `layouts`; auto: as a checkpoint's files tell."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -31,7 +35,7 @@ class Model:
     """auto: the GPU, if there is one."""
     threads: int = 0
     """CPU threads of the worker; 0 leaves it to torch."""
-    layout: Literal["auto", "architects", "chat16", "grid16", "numpy"] = "auto"
+    layout: LayoutName = "auto"
     """How a task is written for this model, see `prompts`; auto: as the checkpoint's files tell."""
     backend: Literal["native", "unsloth"] = "native"
     """What loads the model: transformers and bitsandbytes, or unsloth where it is installed (CUDA only)."""

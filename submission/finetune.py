@@ -43,7 +43,6 @@ def finetune(
     began = time.monotonic()
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=settings.rate, weight_decay=0.0, fused=True)
-    optimizer.zero_grad(set_to_none=True)  # Another training may have been cut off within a step.
     scale = SCALE if any(each.dtype == torch.float16 for each in model.parameters()) else 1.0
     steps = batches(rows, settings.batch, rng)
     whole = until.left()

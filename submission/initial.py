@@ -18,7 +18,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,11 @@ SPOKEN: tuple[tuple[str, ...], ...] = (
 """The tokens of a large vocabulary that the 16 ids of chat16 take their first embeddings from: the first known one."""
 
 
-def initial(settings: Initial, data: corpus.Corpus, base: Path, out: Path, resume: bool = False) -> float:
-    """Fine-tune, save merged and in NF4, and return the held-out loss (nats a token of the last pair's answer)."""
+def initial(settings: Initial, read: Callable[[], corpus.Corpus], base: Path, out: Path, resume: bool = False) -> float:
+    """Fine-tune, save merged and in NF4, and return the held-out loss (nats a token of the last pair's answer).
+
+    BadInput, before the corpus is read, where there is no base, no such device, or no room in `out`.
+    """
     require_device(settings.device)
     if not (base / "config.json").is_file():
         raise BadInput(f"{base}: there is no config.json, so this is not a model folder")
@@ -62,6 +65,7 @@ def initial(settings: Initial, data: corpus.Corpus, base: Path, out: Path, resum
         raise BadInput(f"{kept}: nothing to resume from")
     if not resume and out.exists() and any(out.iterdir()):
         raise BadInput(f"{out}: is not empty; nothing is overwritten, --resume goes on with a training")
+    data = read()
     cut_vocabulary(base, small)
     frozen = load_base(small, Model(four_bit=settings.four_bit), settings.device)
     model = with_adapter(

@@ -1,7 +1,7 @@
 """Train the embedded model from scratch.
 
-    python -m submission pretrain --minutes 90 --rearc re_arc.npz --out DIR     # stop it at any time, ...
-    python -m submission pretrain --minutes 30 --rearc re_arc.npz --out DIR --resume     # ... go on from there
+    python -m submission pretrain --minutes 90 --rearc re_arc.zip --out DIR     # stop it at any time, ...
+    python -m submission pretrain --minutes 30 --rearc re_arc.zip --out DIR --resume     # ... go on from there
 
 DIR/trunk holds the weights before the anneal: what `--resume` goes on from, with a bigger budget as well.
 DIR/model holds the annealed weights, ready for `run --model DIR/model`. Both are kept in float16, in files of at
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,18 @@ from submission.tasks import BadInput
 from submission.training import Progress, examination, examine, loader, require_device, tell, train
 
 
-def pretrain(settings: Pretraining, data: corpus.Corpus, out: Path, resume: bool = False) -> float:
-    """Train, save, and return the held-out loss (nats a token of the last pair's answer)."""
+def pretrain(settings: Pretraining, read: Callable[[], corpus.Corpus], out: Path, resume: bool = False) -> float:
+    """Train, save, and return the held-out loss (nats a token of the last pair's answer).
+
+    BadInput, before the corpus is read, where there is no such device, or `out` holds another training, or none.
+    """
     require_device(settings.device)
     if not resume and any((out / name).exists() for name in ("trunk", "trunk.old", "model")):
         raise BadInput(f"{out}: holds a training already; --resume goes on with it")
     layout = NAMED[settings.layout]
     model = fresh(settings.hidden, settings.layers, settings.seed, layout)
     began = _restore(model, out / "trunk") if resume else Progress()
+    data = read()
     model.to(settings.device)
     if settings.compiled:
         for block in model.model.layers:

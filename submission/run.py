@@ -109,9 +109,9 @@ def _same_run(job: Run, tasks: Tasks, fingerprint: str) -> None:
     """Stamp the folder: one that is gone on with must have been begun with these settings, and without other tasks."""
     stamp = job.out / "journal" / ".run"
     if job.resume and (before := journal.read_json(stamp)):
-        if before["fingerprint"] != fingerprint:
+        if before.get("fingerprint") != fingerprint:
             raise BadInput(f"{job.out}: was begun with other settings, weights or seed; use the same, or --fresh")
-        if lost := [name for name in before["tasks"] if name not in tasks]:
+        if lost := [name for name in before.get("tasks", []) if name not in tasks]:
             raise BadInput(f"{job.out}: was begun with {len(lost)} more tasks, {lost[0]} for one; ask all, or --fresh")
     journal.write_json(stamp, {"fingerprint": fingerprint, "tasks": list(tasks)})
 

@@ -65,14 +65,11 @@ class Node:
 class Forest:
     """Prompts, and the trie of answers behind each."""
 
-    def __init__(
-        self, model: nn.Module, layout: Layout, prompts: Sequence[Prompt], megabytes: float = 4096,
-        shelved: bool | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, model: nn.Module, layout: Layout, prompts: Sequence[Prompt], megabytes: float = 4096) -> None:
         """Nothing is read yet; keys and values, and what a pass needs besides, will stay within so many megabytes.
 
-        One prompt with a whole answer is always held, though, whatever the bound. What gives way is `shelved` in the
-        machine's memory, by default if the bound is that of a GPU.
+        One prompt with a whole answer is always held, though, whatever the bound. What gives way on a GPU is kept in
+        the machine's memory.
         """
         self.model, self.layout, self.prompts = model, layout, prompts
         self.passes = 0
@@ -103,8 +100,7 @@ class Forest:
         self._pass_tokens = int(working / (sizes.token + sizes.logits + 5 * longest))
         self._apart = takes_rows_apart(model)
         self._layers = [Layer(self.together, self._most) for _ in range(sizes.blocks)]
-        on_shelf = self._device.type != "cpu" if shelved is None else shelved
-        self._shelf = Shelf(self._layers, sizes.slot) if on_shelf else None
+        self._shelf = Shelf(self._layers, sizes.slot) if self._device.type != "cpu" else None
         self._row: dict[int, int] = {}
         """The row of the cache that holds each prompt, the one touched longest ago first."""
         self._used = [0] * self.together
@@ -208,8 +204,9 @@ class Forest:
         for k in sorted(rows, key=lambda k: -len(rows[k])):
             widest = len(rows[parts[-1][0]]) if parts else 0
             padding += widest - len(rows[k])
-            over = widest * (len(parts[-1]) + 1) > self._pass_tokens if parts else True
-            if over or padding > 2 * self.worth_a_pass or self._used[self._row[k]] + widest > self._most:
+            fits = bool(parts) and widest * (len(parts[-1]) + 1) <= self._pass_tokens
+            fits = fits and self._used[self._row[k]] + widest <= self._most
+            if not fits or padding > 2 * self.worth_a_pass:
                 parts.append([])
                 padding = 0
             parts[-1].append(k)

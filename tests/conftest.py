@@ -80,5 +80,5 @@ def copying_model(tmp_path_factory: pytest.TempPathFactory, copying: Corpus) -> 
 
     folder = tmp_path_factory.mktemp("copying")
     settings = Pretraining(steps=150, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0)
-    pretrain(settings, copying, folder)
+    pretrain(settings, lambda: copying, folder)
     return folder / "model"

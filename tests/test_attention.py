@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from submission.attention import BY_ROW, FEW, REPEATED, SHARED, by_row, implementation, repeated, shared
+from submission.attention import BY_ROW, FEW, REPEATED, SHARED, by_row, implementation, repeated, sharing
 from submission.budget import NEVER
 from submission.cache import Plan
 from submission.config import Adapt, Model, Search
@@ -67,19 +68,19 @@ def test_no_slot_of_the_cache_is_looked_at_before_it_is_filled(tmp_path: Path, s
     assert np.allclose(seen, true, atol=1e-4)
 
 
-@pytest.mark.parametrize("way", [shared, repeated])
+@pytest.mark.parametrize("whole", [sdpa_attention_forward, repeated])
 @pytest.mark.parametrize("n", [1, 3, FEW + 1])
-def test_a_few_tokens_share_the_keys_of_the_cache(way: Any, n: int) -> None:
+def test_a_few_tokens_share_the_keys_of_the_cache(whole: Any, n: int) -> None:
     torch.manual_seed(0)
     query, keys, values = torch.randn(2, 6, n, 8), *torch.randn(2, 2, 3, 40, 8)
     mask = torch.rand(2, 1, n, 40) < 0.5
     mask[..., 0] = True
     module = torch.nn.Module()
     module.num_key_value_groups = 2
-    seen, _ = way(module, query, keys, values, mask, scaling=0.3)
-    whole = [each.repeat_interleave(2, dim=1) for each in (keys, values)]
-    scores = (0.3 * query @ whole[0].transpose(2, 3)).masked_fill(~mask, -torch.inf)
-    torch.testing.assert_close(seen, (scores.softmax(-1) @ whole[1]).transpose(1, 2))
+    seen, _ = sharing(whole)(module, query, keys, values, mask, scaling=0.3)
+    every = [each.repeat_interleave(2, dim=1) for each in (keys, values)]
+    scores = (0.3 * query @ every[0].transpose(2, 3)).masked_fill(~mask, -torch.inf)
+    torch.testing.assert_close(seen, (scores.softmax(-1) @ every[1]).transpose(1, 2))
 
 
 def test_rows_that_lie_apart_and_reach_differently_far_see_their_own_part_of_the_cache() -> None:

@@ -181,7 +181,8 @@ LAW = {
     "baselines": room("tasks layouts prompts cache finetune", "torch"),
     # entry: arguments, then one import of what the command needs
     "arguments": room("tasks config"),
-    "__main__": room("tasks config arguments corpus", later=f"{ALL} torch"),
+    "named": room("tasks config arguments layouts memory prompts book", later="corpus"),
+    "__main__": room("tasks config arguments named corpus", later=f"{ALL} torch"),
 }
 
 

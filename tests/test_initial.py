@@ -37,7 +37,7 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
     tiny_line_model: Path, tmp_path: Path, copying: Corpus, four_bit: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    loss = initial(replace(SMALL, four_bit=four_bit), copying, tiny_line_model, tmp_path)
+    loss = initial(replace(SMALL, four_bit=four_bit), lambda: copying, tiny_line_model, tmp_path)
     assert loss < 0.3, "it has learned to copy; a random model is near ln 16 = 2.77"
     assert json.loads((tmp_path / "merged" / "training.json").read_text())["steps"] == 120
     assert layout_of(tmp_path / "merged") == layout_of(tmp_path / "nf4") == CHAT16
@@ -53,18 +53,18 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
 @pytest.mark.parametrize("four_bit", [True, False])
 def test_a_gpu_learns_as_the_cpu_does(tiny_line_model: Path, tmp_path: Path, copying: Corpus, four_bit: bool) -> None:
     on_gpu = replace(SMALL, device="cuda", checkpointing="on", four_bit=four_bit)
-    assert initial(on_gpu, copying, tiny_line_model, tmp_path) < 0.3
+    assert initial(on_gpu, lambda: copying, tiny_line_model, tmp_path) < 0.3
 
 
 def test_a_training_goes_on_from_what_it_kept(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
     with pytest.raises(BadInput, match="nothing to resume"):
-        initial(SMALL, copying, tiny_line_model, tmp_path, resume=True)
-    first = initial(replace(SMALL, steps=40), copying, tiny_line_model, tmp_path)
+        initial(SMALL, lambda: copying, tiny_line_model, tmp_path, resume=True)
+    first = initial(replace(SMALL, steps=40), lambda: copying, tiny_line_model, tmp_path)
     with pytest.raises(BadInput, match="--resume goes on"):
-        initial(SMALL, copying, tiny_line_model, tmp_path)
+        initial(SMALL, lambda: copying, tiny_line_model, tmp_path)
     with pytest.raises(BadInput, match="another --rank"):
-        initial(replace(SMALL, rank=4), copying, tiny_line_model, tmp_path, resume=True)
-    again = initial(replace(SMALL, steps=80), copying, tiny_line_model, tmp_path, resume=True)
+        initial(replace(SMALL, rank=4), lambda: copying, tiny_line_model, tmp_path, resume=True)
+    again = initial(replace(SMALL, steps=80), lambda: copying, tiny_line_model, tmp_path, resume=True)
     assert again < first
     told = json.loads((tmp_path / "merged" / "training.json").read_text())
     assert 80 < told["steps"] < 120, "the anneal of the first call was not kept"
@@ -74,7 +74,7 @@ def test_the_merged_model_is_the_adapted_one(tiny_line_model: Path, tmp_path: Pa
     """Its held-out loss, read from disk in 16 bits, is what training ended with in 16 bits."""
     from submission.training import examination, examine
 
-    loss = initial(replace(SMALL, four_bit=False), copying, tiny_line_model, tmp_path)
+    loss = initial(replace(SMALL, four_bit=False), lambda: copying, tiny_line_model, tmp_path)
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.float32)
     assert examine(merged, examination(copying.held_out, 100, CHAT16), CHAT16).nats == pytest.approx(loss, rel=0.03)
 
@@ -116,10 +116,10 @@ def test_a_vocabulary_without_what_is_needed_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_base_that_is_quantized_already_is_refused(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
-    initial(replace(SMALL, steps=1), copying, tiny_line_model, tmp_path)
+    initial(replace(SMALL, steps=1), lambda: copying, tiny_line_model, tmp_path)
     with pytest.raises(BadInput, match="quantized already"):
         cut_vocabulary(tmp_path / "nf4", tmp_path / "again")
     with pytest.raises(BadInput, match="nothing is overwritten"):
-        initial(SMALL, copying, tiny_line_model, tmp_path)
+        initial(SMALL, lambda: copying, tiny_line_model, tmp_path)
     with pytest.raises(BadInput, match=r"no config\.json"):
-        initial(SMALL, copying, tmp_path / "nowhere", tmp_path / "out")
+        initial(SMALL, lambda: copying, tmp_path / "nowhere", tmp_path / "out")

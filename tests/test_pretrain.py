@@ -29,7 +29,7 @@ def test_training_lowers_the_held_out_loss_and_leaves_a_model_that_runs(
     settings = replace(SMALL, positions=positions)
     layout = NAMED[settings.layout]
     untrained = examine(fresh(64, 1, 0, layout), examination(copying.held_out, 100, layout), layout).nats
-    loss = pretrain(settings, copying, tmp_path)
+    loss = pretrain(settings, lambda: copying, tmp_path)
     assert loss < 0.8 * untrained
     record = json.loads((tmp_path / "model" / "training.json").read_text())
     assert record["total_steps"] == 60
@@ -40,18 +40,18 @@ def test_training_lowers_the_held_out_loss_and_leaves_a_model_that_runs(
 
 def test_a_training_goes_on_from_the_weights_before_the_anneal(tmp_path: Path, copying: Corpus) -> None:
     settings = replace(SMALL, anneal=0.5)
-    pretrain(settings, copying, tmp_path)
+    pretrain(settings, lambda: copying, tmp_path)
     with pytest.raises(BadInput, match="--resume goes on"):
-        pretrain(settings, copying, tmp_path)
+        pretrain(settings, lambda: copying, tmp_path)
     assert json.loads((tmp_path / "trunk" / "progress.json").read_text())["step"] == 30
-    pretrain(settings, copying, tmp_path, resume=True)
+    pretrain(settings, lambda: copying, tmp_path, resume=True)
     assert json.loads((tmp_path / "model" / "training.json").read_text())["total_steps"] == 30 + 60
 
 
 def test_one_seed_gives_one_model(tmp_path: Path, copying: Corpus) -> None:
     def trained(name: str, seed: int) -> dict[str, torch.Tensor]:
         settings = replace(SMALL, steps=3, seed=seed)
-        pretrain(settings, copying, tmp_path / name)
+        pretrain(settings, lambda: copying, tmp_path / name)
         return dict(GridLM.from_pretrained(tmp_path / name / "model").state_dict())
 
     one, again, other = trained("one", 0), trained("again", 0), trained("other", 1)
@@ -63,7 +63,9 @@ def test_one_seed_gives_one_model(tmp_path: Path, copying: Corpus) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_trains_as_the_cpu_does(tmp_path: Path, copying: Corpus) -> None:
     settings = replace(SMALL, device="cuda", workers=2, compiled=True)
-    assert pretrain(settings, copying, tmp_path) == pytest.approx(pretrain(SMALL, copying, tmp_path / "cpu"), abs=0.3)
+    assert pretrain(settings, lambda: copying, tmp_path) == pytest.approx(
+        pretrain(SMALL, lambda: copying, tmp_path / "cpu"), abs=0.3
+    )
 
 
 def test_what_is_kept_is_restored_and_fits_small_files(tmp_path: Path) -> None:

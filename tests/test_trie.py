@@ -59,7 +59,7 @@ def test_a_prompt_that_is_still_held_is_not_read_again_for_one_that_is_not(tiny_
 def test_what_gives_way_is_brought_back_from_the_shelf_where_there_is_one(tiny_grid_model: Path, spare: float) -> None:
     asked = prompts(np.random.default_rng(0), 6)
     model = GridLM.from_pretrained(tiny_grid_model)
-    whole, forest = Forest(model, GRID16, asked), Forest(model, GRID16, asked, megabytes=0, shelved=True)
+    whole, forest = Forest(model, GRID16, asked), Forest(model, GRID16, asked, megabytes=0)
     assert (whole.together, forest.together) == (6, 1)
     forest._shelf = Shelf(forest._layers, 1.0, lambda: spare)
     path = (1, 2, 10, 3, 4, 10, 5, 6)
