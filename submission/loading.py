@@ -113,10 +113,15 @@ def without_cpu_packing(model: nn.Module) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
+ALIGNED = 64
+"""Bytes at whose multiples torch allocates."""
+
+
 def computing_in(model: nn.Module, dtype: torch.dtype) -> None:
     """Compute in this type, whatever a checkpoint that was saved in 4 bits says it was made with.
 
-    Such a checkpoint brings its own: bfloat16 mostly, which a T4 has no arithmetic for.
+    Such a checkpoint brings its own: bfloat16 mostly, which a T4 has no arithmetic for. Weights that lie askew in a
+    file are moved to where a product starts: on some CPUs its last bits depend on it.
     """
     for module in model.modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):
@@ -125,6 +130,8 @@ def computing_in(model: nn.Module, dtype: torch.dtype) -> None:
     for weight in model.parameters():
         if weight.is_floating_point():
             weight.data = weight.data.to(dtype)
+            if weight.data_ptr() % ALIGNED:
+                weight.data = weight.data.clone()
 
 
 NORMS = {"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm", "Qwen3VLTextRMSNorm"}
