@@ -1,0 +1,121 @@
+"""A GPU that is not there: tensors of the CPU that say they lie on one, and refuse to meet those that do not.
+
+Everything is computed by the CPU. What is told apart is where tensors are made and moved to: an operation on tensors of
+both kinds fails, as it would with CUDA, and so does handing one of the GPU's to numpy. So what was forgotten on one
+side is found without a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
+
+MEET = {"copy_", "_to_copy", "index", "index_put", "index_put_", "_index_put_impl_"}
+"""Operations whose tensors may lie on both sides; of the last ones, the indices."""
+
+
+class Marks:
+    """Which storages are the GPU's. They are kept, so that no other one comes to their address."""
+
+    def __init__(self) -> None:
+        self._storages: dict[int, Any] = {}
+        self.operations = 0
+        """Operations on tensors of the GPU so far."""
+
+    def put(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        self._storages[storage._cdata] = storage
+
+    def on(self, tensor: Tensor) -> bool:
+        return tensor.untyped_storage()._cdata in self._storages
+
+
+class _Made(TorchDispatchMode):
+    """What an operation makes lies where its tensors do: all on one side, but for single numbers."""
+
+    def __init__(self, marks: Marks) -> None:
+        super().__init__()
+        self.marks = marks
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        there = [each for each in given if self.marks.on(each)]
+        name = function.overloadpacket.__name__
+        if there and name not in MEET:
+            self.marks.operations += 1
+            if strange := [each for each in given if each.dim() and not self.marks.on(each)]:
+                raise RuntimeError(
+                    f"{name}: expected all tensors on one device, but {list(strange[0].shape)} is on the CPU, "
+                    f"{list(there[0].shape)} on the GPU"
+                )
+        made = function(*args, **(kwargs or {}))
+        if there and not (name in MEET and given[0] is not there[0]):
+            for each in tree_leaves(made):
+                if isinstance(each, Tensor):
+                    self.marks.put(each)
+        return made
+
+
+class _Told(TorchFunctionMode):
+    """Where a tensor lies and is moved to, as Python sees it."""
+
+    def __init__(self, marks: Marks) -> None:
+        super().__init__()
+        self.marks = marks
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        name, first = getattr(function, "__name__", ""), args[0] if args else None
+        if name == "__get__" and isinstance(first, Tensor) and self.marks.on(first):
+            known = {"device": CUDA, "is_cuda": True, "is_cpu": False}
+            if (what := getattr(function.__self__, "__name__", "")) in known:
+                return known[what]
+        if name in {"numpy", "__array__"} and self.marks.on(args[0]):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
+        if name in {"to", "cpu", "cuda"} and isinstance(first, Tensor):
+            return self._moved(function, name, first, args[1:], kwargs)
+        if _is_cuda(kwargs.get("device")):
+            made = function(*args, **kwargs | {"device": CPU})
+            self.marks.put(made)
+            return made
+        return function(*args, **kwargs)
+
+    def _moved(self, function: Any, name: str, tensor: Tensor, args: Any, kwargs: dict[str, Any]) -> Any:
+        wishes = [*args, kwargs.get("device"), kwargs.get("other")]
+        wishes = [each.device if isinstance(each, Tensor) else each for each in wishes]
+        on = was = self.marks.on(tensor)
+        if name == "cuda" or any(map(_is_cuda, wishes)):
+            on = True
+        elif name == "cpu" or any(str(each) == "cpu" for each in wishes if isinstance(each, (str, torch.device))):
+            on = False
+        args = [CPU if _is_cuda(each) else each for each in args]
+        kwargs = {key: CPU if _is_cuda(each) else each for key, each in kwargs.items()}
+        moved = function(tensor, *args, **kwargs) if name == "to" else tensor
+        if on == was:
+            return moved
+        with torch.utils._python_dispatch._disable_current_modes():
+            moved = moved.clone()
+        if on:
+            self.marks.put(moved)
+        return moved
+
+
+def _is_cuda(wish: Any) -> bool:
+    return isinstance(wish, (str, torch.device)) and str(wish).startswith("cuda")
+
+
+@contextmanager
+def pretended_gpu() -> Iterator[Marks]:
+    """While this is entered, "cuda" is a device."""
+    marks = Marks()
+    with _Made(marks), _Told(marks):
+        yield marks
