@@ -19,8 +19,11 @@ from torch.utils._pytree import tree_leaves
 
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
 
-MEET = {"copy_", "_to_copy", "index", "index_put", "index_put_", "_index_put_impl_"}
-"""Operations whose tensors may lie on both sides; of the last ones, the indices."""
+COPY = {"copy_", "_to_copy"}
+"""Operations whose tensors may lie on both sides."""
+
+INDEX = {"index", "index_put", "index_put_", "_index_put_impl_"}
+"""Operations whose second argument, the indices, may lie on the CPU in any case."""
 
 
 class Marks:
@@ -28,8 +31,6 @@ class Marks:
 
     def __init__(self) -> None:
         self._storages: dict[int, Any] = {}
-        self.operations = 0
-        """Operations on tensors of the GPU so far."""
 
     def put(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
@@ -47,21 +48,19 @@ class _Made(TorchDispatchMode):
         self.marks = marks
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
-        there = [each for each in given if self.marks.on(each)]
         name = function.overloadpacket.__name__
-        if there and name not in MEET:
-            self.marks.operations += 1
-            if strange := [each for each in given if each.dim() and not self.marks.on(each)]:
-                raise RuntimeError(
-                    f"{name}: expected all tensors on one device, but {list(strange[0].shape)} is on the CPU, "
-                    f"{list(there[0].shape)} on the GPU"
-                )
+        given = _tensors((args[0], *args[2:], kwargs) if name in INDEX else (args, kwargs))
+        there = [each for each in given if self.marks.on(each)]
+        here = [each for each in given if each.dim() and not self.marks.on(each)]
+        if there and here and name not in COPY:
+            raise RuntimeError(
+                f"{name}: expected all tensors on one device, but {list(here[0].shape)} is on the CPU, "
+                f"{list(there[0].shape)} on the GPU"
+            )
         made = function(*args, **(kwargs or {}))
-        if there and not (name in MEET and given[0] is not there[0]):
-            for each in tree_leaves(made):
-                if isinstance(each, Tensor):
-                    self.marks.put(each)
+        if there and (there[0] is given[0] or name not in COPY):
+            for each in _tensors(made):
+                self.marks.put(each)
         return made
 
 
@@ -109,13 +108,17 @@ class _Told(TorchFunctionMode):
         return moved
 
 
+def _tensors(of: Any) -> list[Tensor]:
+    return [each for each in tree_leaves(of) if isinstance(each, Tensor)]
+
+
 def _is_cuda(wish: Any) -> bool:
     return isinstance(wish, (str, torch.device)) and str(wish).startswith("cuda")
 
 
 @contextmanager
-def pretended_gpu() -> Iterator[Marks]:
+def pretended_gpu() -> Iterator[None]:
     """While this is entered, "cuda" is a device."""
     marks = Marks()
     with _Made(marks), _Told(marks):
-        yield marks
+        yield

@@ -65,6 +65,9 @@ def test_tensors_of_both_sides_do_not_meet() -> None:
         assert (here.to(there.device) @ there).cpu().tolist() == [[2, 2], [2, 2]]
         with pytest.raises(RuntimeError, match="one device"):
             here @ there
+        with pytest.raises(RuntimeError, match="one device"):
+            here[torch.tensor([0])] = there[:1]
+        there[torch.tensor([0])] = 2.0
         with pytest.raises(TypeError, match=r"Tensor\.cpu"):
             there.numpy()
         weight = torch.ones(2, requires_grad=True, device="cuda")
