@@ -27,13 +27,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from submission import corpus
 from submission.config import Adapt, Initial, Model
 from submission.layouts import CHAT16
 from submission.llm import with_adapter
-from submission.loading import load_base
+from submission.loading import load_base, read_tokenizer
 from submission.merging import products
 from submission.tasks import BadInput
 from submission.training import Progress, examination, examine, loader, require_device, tell, train
@@ -155,8 +155,10 @@ def cut_vocabulary(base: Path, into: Path) -> None:
 
 def sixteen(base: Path) -> list[int]:
     """The ids, in a checkpoint's own vocabulary, of the 16 tokens of chat16."""
-    tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
-    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    try:
+        vocabulary: dict[str, int] = read_tokenizer(base).get_vocab()
+    except ValueError as error:
+        raise BadInput(f"{base}: {error}") from error
     kept = []
     for names in SPOKEN:
         known = [vocabulary[name] for name in names if name in vocabulary]

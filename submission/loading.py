@@ -213,16 +213,21 @@ def layout_of(path: Path, wish: str = "auto") -> Layout:
     return layout
 
 
+def read_tokenizer(path: Path) -> Any:
+    """A checkpoint's tokenizer; ValueError where it has none, or what it needs is not installed."""
+    try:
+        return AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, ImportError) as error:
+        raise ValueError(f"its tokenizer cannot be read: {' '.join(str(error).split())}") from error
+
+
 def spoken_layout(path: Path, wish: str, size: int) -> Layout:
     """The layout in the words of a checkpoint's own tokenizer; ValueError where it has no such words."""
     if wish in NAMED:
         raise ValueError(f"{wish} has a vocabulary of 16, this one has {size}: shrink it first")
     if not any(path.glob("tokenizer*")):
         raise ValueError("it has neither a tokenizer nor an arc_layout")
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"its tokenizer cannot be read: {' '.join(str(error).split())}") from error
+    tokenizer = read_tokenizer(path)
     encode: Callable[[str], list[int]] = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     if eos is None or bos is None:

@@ -12,17 +12,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, DynamicCache
+from transformers import DynamicCache
 
 from submission.budget import Deadline
 from submission.config import Model
 from submission.dialogue import Cells, asked
 from submission.forcing import Draft, Effort, Tokens
-from submission.loading import device, load_base
+from submission.loading import device, load_base, read_tokenizer
 from submission.tasks import BadInput, Task
 
 logger = logging.getLogger(__name__)
@@ -70,7 +69,10 @@ class LanguageWriter:
         self.effort = effort
         self.device = device(settings.device)
         self.model = load_base(path, settings, self.device).eval()
-        self.tokenizer = _tokenizer(path)
+        try:
+            self.tokenizer = read_tokenizer(path)
+        except ValueError as error:
+            raise BadInput(f"{path}: cannot write programs: {error}") from error
         ends = self.model.generation_config.eos_token_id
         stops = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         self.tokens = Tokens(
@@ -164,10 +166,3 @@ def choose(logits: Tensor, temperature: float, rng: torch.Generator) -> Tensor:
     if temperature == 0:
         return logits.argmax(-1)
     return torch.multinomial(torch.softmax(logits.float() / temperature, -1), 1, generator=rng)[:, 0]
-
-
-def _tokenizer(path: Path) -> Any:
-    try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: there is no tokenizer that can be read, so it cannot write programs") from error

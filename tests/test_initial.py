@@ -10,7 +10,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from submission.config import Adapt, Initial, Model, Search
 from submission.corpus import Corpus
@@ -113,6 +113,20 @@ def test_a_vocabulary_without_what_is_needed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
     with pytest.raises(BadInput, match="none of 'user'"):
         sixteen(tmp_path)
+
+
+def test_a_tokenizer_that_is_not_there_or_lacks_a_library_is_refused(
+    tiny_line_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_: object, **__: object) -> None:
+        raise ImportError("requires the protobuf library")
+
+    # For some families transformers makes an empty one up.
+    with pytest.raises(BadInput, match="tokenizer cannot be read|vocabulary has none"):
+        sixteen(tiny_line_model)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lacking)
+    with pytest.raises(BadInput, match="protobuf"):
+        sixteen(tiny_line_model)
 
 
 def test_a_base_that_is_quantized_already_is_refused(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:

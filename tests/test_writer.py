@@ -266,7 +266,7 @@ def test_four_bits_write_too(trained_model: Path) -> None:
 
 
 def test_a_folder_that_cannot_write_is_refused_with_a_sentence(tiny_grid_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="there is no tokenizer"):
+    with pytest.raises(BadInput, match="tokenizer cannot be read"):
         writer(tiny_grid_model)
     with pytest.raises(BadInput, match=r"no config\.json"):
         writer(tmp_path)
