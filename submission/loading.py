@@ -120,8 +120,8 @@ ALIGNED = 64
 def computing_in(model: nn.Module, dtype: torch.dtype) -> None:
     """Compute in this type, whatever a checkpoint that was saved in 4 bits says it was made with.
 
-    Such a checkpoint brings its own: bfloat16 mostly, which a T4 has no arithmetic for. Weights that lie askew in a
-    file are moved to where a product starts: on some CPUs its last bits depend on it.
+    Such a checkpoint brings its own: bfloat16 mostly, which a T4 has no arithmetic for. Weights that are read from an
+    odd place of a file are copied to an aligned one: on some CPUs the last bits of a product depend on it.
     """
     for module in model.modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):

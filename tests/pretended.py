@@ -78,7 +78,7 @@ class _Told(TorchFunctionMode):
             known = {"device": CUDA, "is_cuda": True, "is_cpu": False}
             if (what := getattr(function.__self__, "__name__", "")) in known:
                 return known[what]
-        if name in {"numpy", "__array__"} and self.marks.on(args[0]):
+        if name in {"numpy", "__array__"} and isinstance(first, Tensor) and self.marks.on(first):
             raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
         if name in {"to", "cpu", "cuda"} and isinstance(first, Tensor):
             return self._moved(function, name, first, args[1:], kwargs)
