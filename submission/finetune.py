@@ -53,9 +53,9 @@ def finetune(
         if until.passed():
             stopped = "deadline"
             break
-        by_clock = (1 - until.left() / whole) * len(steps) if math.isfinite(whole) else 0.0
+        step = max(k, steps_due(until, whole, len(steps)))
         for group in optimizer.param_groups:
-            group["lr"] = settings.rate * schedule(max(k, by_clock), len(steps), settings.warmup)
+            group["lr"] = settings.rate * schedule(step, len(steps), settings.warmup)
         loss = backward(model, layout, batch, settings.tokens, scale)
         norm = nn.utils.clip_grad_norm_(weights, settings.clip)
         if not torch.isfinite(norm):
@@ -73,6 +73,14 @@ def finetune(
             break
     model.eval()
     return Fit(len(losses), tuple(losses), time.monotonic() - began, stopped)
+
+
+def steps_due(until: Deadline, seconds: float, steps: int) -> int:
+    """Whole steps that should be done by now, of so many in the `seconds` that there were; 0 without a deadline.
+
+    Rounded down: a training that keeps up with the clock then has the same rates, to the last bit, on every run.
+    """
+    return math.floor((1 - until.left() / seconds) * steps) if 0 < seconds < math.inf else 0
 
 
 def schedule(done: float, steps: int, warmup: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from submission import llm, memory
 from submission.budget import NEVER, Deadline
 from submission.config import PRESETS, Adapt, Model, Search, with_changes
 from submission.engine import Fit, Question
-from submission.finetune import backward, batches, finetune, schedule
+from submission.finetune import backward, batches, finetune, schedule, steps_due
 from submission.gridlm import fresh
 from submission.layouts import CHAT16, GRID16, Layout, described
 from submission.llm import LanguageModel
@@ -303,6 +304,28 @@ def test_where_the_clock_is_faster_than_the_steps_the_learning_rate_rises_with_i
     assert max(slow) < 0.8
     assert max(fast) == fast[2] > 0.8
     assert fast[-1] < 0.1
+
+
+@pytest.mark.parametrize(("now", "due"), [(0.0, 0), (1e-6, 0), (0.24, 0), (0.26, 1), (5.0, 20), (11.0, 40)])
+def test_only_whole_steps_by_the_clock_change_the_learning_rate(now: float, due: int) -> None:
+    assert steps_due(Deadline(10.0, lambda: now), 10.0, 40) == due
+
+
+def test_without_a_deadline_the_clock_says_nothing() -> None:
+    assert steps_due(NEVER, NEVER.left(), 40) == 0
+
+
+def test_a_training_that_keeps_up_with_its_clock_has_the_same_losses_however_the_clock_trembles(
+    tiny_grid_model: Path, small_task: Task
+) -> None:
+    rows = [row(GRID16, small_task.demonstrations, 100)] * 24
+    losses = []
+    for trembling in (0.0, 1e-6, 1e-3, 0.9):
+        model = engine(tiny_grid_model)
+        ticks = itertools.count()
+        until = Deadline(1000.0, lambda ticks=ticks, by=trembling: next(ticks) * by)
+        losses.append(model.adapt(rows, until, 0).losses)
+    assert losses == [losses[0]] * 4
 
 
 def test_batches_hold_every_row_once_and_rows_of_like_length() -> None:
