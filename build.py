@@ -17,15 +17,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundling import wheels
-from bundling.commands import commands
-from bundling.folders import bundle
-from bundling.image import ACCELERATORS, PROFILES, Profile
-from bundling.model import prepared_model
-from bundling.names import COMPETITION, Names
-from bundling.verify import read_bundle, verify
 from submission.config import LAYOUTS
-from submission.tasks import BadInput
+from submission.errors import BadInput
+from submission.kaggle.packaging import wheels
+from submission.kaggle.packaging.bundle import bundle
+from submission.kaggle.packaging.image import ACCELERATORS, PROFILES, Profile
+from submission.kaggle.packaging.metadata import COMPETITION, Names
+from submission.kaggle.packaging.model_upload import prepared_model
+from submission.kaggle.packaging.push_commands import commands
+from submission.kaggle.packaging.verify import read_bundle, verify
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

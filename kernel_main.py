@@ -30,14 +30,14 @@ def on_kaggle(root: Path, options: Sequence[str]) -> int:
     """A complete blank submission, then the run ("check": only what comes before); a sentence where that cannot be."""
     try:
         tasks = write_blank(root / "input", root / "working" / "submission.json")
-        from submission import kaggle  # After the blank: an incomplete upload fails here.
+        from submission.kaggle import prepare  # After the blank: an incomplete upload fails here.
 
-        plan = kaggle.prepare(root, tasks, HERE, os.environ, time.monotonic())
+        plan = prepare.prepare(root, tasks, HERE, os.environ, time.monotonic())
         print(*plan.notes, sep="\n", flush=True)
         if list(options) == ["check"]:
-            return child(plan.check(), plan.environment, kaggle.CHECK_SECONDS)
-        status = kaggle.until_done(plan, lambda words, left: child([*words, *options], plan.environment, left))
-        print(kaggle.handed_in(plan), flush=True)
+            return child(plan.check(), plan.environment, prepare.CHECK_SECONDS)
+        status = prepare.until_done(plan, lambda words, left: child([*words, *options], plan.environment, left))
+        print(prepare.handed_in(plan), flush=True)
         return status
     except (ImportError, OSError, ValueError) as error:  # BadInput is a ValueError.
         print(error, file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-from submission.tasks import BadInput
+from submission.errors import BadInput
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
 """The model that is part of the package."""
@@ -44,14 +44,14 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingRows:
     """The rows that a task is trained on."""
 
     recipe: Literal["poe", "nvarc", "marc"] = "poe"
     """See `lessons`."""
     copies: int = 8
     """Rows for each of the 8 symmetries (poe: 8, nvarc: 16); marc takes as many as its rules give."""
-    most: int = 250
+    max_rows: int = 250
     """marc only: the most rows."""
     background: Literal["keep", "permute"] = "permute"
     """Whether colour 0 keeps its place in recolourings, in lessons and in views."""
@@ -93,7 +93,7 @@ class Search:
     """Views of each test input, used for proposing and for scoring."""
     threshold: float = 0.09
     """Every answer at least this probable in a view is found; 1 is the greedy limit: the one best path."""
-    hopeless: float = 8.0
+    best_path_max_nll: float = 8.0
     """Where a view has no such answer, its best path is given up at this cost (nats), unless no view has any answer."""
     megabytes: float = 2048.0
     """Memory for what the model keeps of the prompts and answers it has read; views that do not fit take turns."""
@@ -103,11 +103,11 @@ class Search:
     """Samples, beams, or the budget of answers that REBASE has, for each view (REBASE: for each symmetry)."""
     temperature: float = 1.0
     """Of the samples."""
-    balance: float = 0.1
+    rebase_temperature: float = 0.1
     """REBASE's temperature: how much of the budget goes to the likeliest rows."""
-    certain: float = 0.5
+    early_stop_probability: float = 0.5
     """Where three views of three symmetries all give one answer this probability, it is taken; 1 for hardly ever."""
-    whole: bool = False
+    exhaustive: bool = False
     """Search every view and score every candidate in all of them, even where the vote cannot change any more."""
 
 
@@ -129,13 +129,13 @@ class Programs:
     """The most seconds for one task, on one core."""
     writer: str = ""
     """The folder of a language model that writes programs as well; none by default. It wants minutes for a task."""
-    texts: int = 336
+    samples: int = 336
     """The most programs that it writes for one task."""
-    reasoning: int = 512
+    reasoning_tokens: int = 512
     """Tokens of reasoning after which its program is begun."""
     waits: int = 0
     """Times that an earlier end of its reasoning is held back by "Wait"."""
-    trusted: float = 0.5
+    min_stability: float = 0.5
     """A program at least so steady has the first attempt, and its task is the network's last: others get its time."""
 
 
@@ -147,11 +147,11 @@ class Time:
     """The most seconds for one task."""
     grace: float = 60.0
     """Seconds after a task's deadline at which its worker is taken for hung and replaced."""
-    silence: float = 300.0
+    heartbeat_timeout: float = 300.0
     """Seconds without a look at the clock, which every step takes, after which a worker is taken for hung."""
     schedule: Literal["adaptive", "uniform"] = "adaptive"
     """adaptive: shares by cost, and second looks at doubtful tasks in what is left; uniform: the same for each task."""
-    loading: float = 1800.0
+    loading_timeout: float = 1800.0
     """Seconds after which a worker that has not loaded its model is taken for hung."""
 
 
@@ -160,7 +160,7 @@ class Settings:
     """All settings of a run."""
 
     model: Model = field(default_factory=Model)
-    lessons: Lessons = field(default_factory=Lessons)
+    training_rows: TrainingRows = field(default_factory=TrainingRows)
     adapt: Adapt = field(default_factory=Adapt)
     search: Search = field(default_factory=Search)
     vote: Vote = field(default_factory=Vote)
@@ -169,10 +169,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         _require(0 < self.search.threshold <= 1, "search.threshold must lie above 0 and at most at 1")
-        _require(0 < self.search.certain <= 1, "search.certain must lie above 0 and at most at 1")
-        for name in ("temperature", "balance", "megabytes", "hopeless"):
+        _require(
+            0 < self.search.early_stop_probability <= 1,
+            "search.early_stop_probability must lie above 0 and at most at 1",
+        )
+        for name in ("temperature", "rebase_temperature", "megabytes", "best_path_max_nll"):
             _require(0 < asdict(self.search)[name] < math.inf, f"search.{name} must be above 0 and finite")
-        for name in ("seconds", "grace", "silence", "loading"):
+        for name in ("seconds", "grace", "heartbeat_timeout", "loading_timeout"):
             _require(asdict(self.time)[name] > 0, f"time.{name} must be above 0")
         _require(0 < self.programs.seconds < math.inf, "programs.seconds must be above 0 and finite")
         _require(0 < self.adapt.share < 1, "adapt.share must lie between 0 and 1")
@@ -182,110 +185,12 @@ class Settings:
         _require(0 <= self.model.gigabytes < math.inf, "model.gigabytes must be at least 0 and finite")
         _require(self.model.context >= 1024, "model.context must be at least 1024: a 30x30 answer takes 930 tokens")
         for name, least in {
-            "search.views": 1, "lessons.copies": 1, "lessons.most": 1, "adapt.batch": 1, "adapt.rank": 0,
-            "adapt.tokens": 1, "search.width": 1, "model.threads": 0,
-            "programs.texts": 1, "programs.reasoning": 0, "programs.waits": 0,
+            "search.views": 1, "training_rows.copies": 1, "training_rows.max_rows": 1, "adapt.batch": 1,
+            "adapt.rank": 0, "adapt.tokens": 1, "search.width": 1, "model.threads": 0,
+            "programs.samples": 1, "programs.reasoning_tokens": 0, "programs.waits": 0,
         }.items():  # fmt: skip
             section, key = name.split(".")
             _require(asdict(self)[section][key] >= least, f"{name} must be at least {least}")
-
-
-@dataclass(frozen=True)
-class Training:
-    """A training on many tasks, of whatever kind; see `training`."""
-
-    minutes: float = math.inf
-    """Wall time of this call, the anneal included."""
-    steps: int = 0
-    """Steps of this call, the anneal included; 0 for as many as the minutes allow."""
-    tokens: int = 6144
-    """Tokens a step, padding included."""
-    limit: int = 768
-    """Tokens a row."""
-    first_learned: int = 1
-    """The first pair of a row whose output counts in the loss: 0 or 1."""
-    new_rules: float = 0.3
-    """Share of the rows that follow a rule made from a known one, see `rules`."""
-    warmup: int = 60
-    """Steps of linear warm-up."""
-    anneal: float = 0.3
-    """Last share of the call, in which the rates fall linearly to zero."""
-    rate: float = 0.02
-    """The learning rate of the blocks' matrices."""
-    other_rate: float = 0.003
-    """The learning rate of what is not in a block: embeddings and head."""
-    seed: int = 0
-    """Of the first weights and of the rows."""
-    device: Literal["cpu", "cuda"] = "cpu"
-    """On cuda the forward pass runs in bf16, on the CPU in float32 (faster there without AMX)."""
-    workers: int = 0
-    """Processes that make rows; with 0 they are made between the steps, which a CPU does not notice."""
-
-    def __post_init__(self) -> None:
-        _require(self.minutes > 0, "--minutes must be above 0")
-        _require(self.minutes < math.inf or self.steps > 0, "a training needs an end: --minutes or --steps")
-        _require(self.first_learned in (0, 1), "--first-learned must be 0 or 1")
-        _require(0 <= self.new_rules <= 1, "--new-rules must lie between 0 and 1")
-        _require(0 < self.anneal <= 1, "--anneal must lie above 0 and at most at 1")
-        for name in ("rate", "other_rate"):
-            _require(0 < asdict(self)[name] < math.inf, f"--{name.replace('_', '-')} must be above 0 and finite")
-        for name, least in {"steps": 0, "tokens": 1, "limit": 1, "warmup": 1, "workers": 0}.items():
-            _require(asdict(self)[name] >= least, f"--{name} must be at least {least}")
-
-    @property
-    def layout(self) -> str:
-        """How rows are written, see `layouts.NAMED`."""
-        return "chat16"
-
-
-@dataclass(frozen=True)
-class Pretraining(Training):
-    """A training from scratch: Muon for the blocks' matrices, AdamW for embeddings, head and norms."""
-
-    hidden: int = 256
-    """Channels; a multiple of 64."""
-    layers: int = 6
-    """Blocks."""
-    positions: Literal["grid", "line"] = "grid"
-    """Rotary positions: (segment, row, column), or one running number."""
-    decay: float = 0.01
-    """Weight decay of the matrices."""
-    compiled: bool = False
-    """Whether the blocks go through torch.compile; hardly a gain on a CPU."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require(self.hidden > 0 and self.hidden % 64 == 0, "--hidden must be a multiple of 64")
-        _require(self.layers >= 1, "--layers must be at least 1")
-        _require(0 <= self.decay < math.inf, "--decay must not be negative")
-
-    @property
-    def layout(self) -> str:
-        """How rows are written, see `layouts.NAMED`."""
-        return "grid16" if self.positions == "grid" else "chat16"
-
-
-@dataclass(frozen=True)
-class Initial(Training):
-    """A fine-tuning of a large base: AdamW for a LoRA on its blocks, and for embeddings and head."""
-
-    rate: float = 1e-4
-    """The learning rate of the LoRA."""
-    other_rate: float = 1e-5
-    """The learning rate of embeddings and head."""
-    rank: int = 256
-    """LoRA rank on all seven projections of each block."""
-    alpha: float = 32.0
-    """The LoRA product is scaled by alpha / sqrt(rank)."""
-    four_bit: bool = True
-    """The frozen blocks in NF4 (QLoRA), or in 16 bits."""
-    checkpointing: Literal["on", "off"] = "on"
-    """Recompute activations in the backward pass: less memory, a third more time."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require(self.rank >= 1, "--rank must be at least 1")
-        _require(0 < self.alpha < math.inf, "--alpha must be above 0 and finite")
 
 
 def preset(name: str) -> Settings:
@@ -332,7 +237,7 @@ def _require(holds: bool, sentence: str) -> None:
 PRESETS = {
     "laptop": Settings(
         model=Model(context=4096, threads=1),
-        lessons=Lessons(copies=24, background="keep"),
+        training_rows=TrainingRows(copies=24, background="keep"),
         adapt=Adapt(rank=32, rate=2e-3, batch=4, warmup=0.1, converged=0.01),
         search=Search(megabytes=512.0),
         time=Time(seconds=120.0),

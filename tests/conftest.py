@@ -10,8 +10,8 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from submission.corpus import Corpus, Family  # noqa: E402
-from submission.tasks import Pair, Task, grid  # noqa: E402
+from submission.arc.tasks import Pair, Task, grid  # noqa: E402
+from submission.training.corpus import Corpus, Family  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,7 +25,7 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def tiny_grid_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GridLM of 2 blocks with random weights, as a checkpoint folder."""
-    from submission.gridlm import fresh
+    from submission.model.grid_lm import fresh
 
     folder = tmp_path_factory.mktemp("gridlm")
     fresh(hidden=64, layers=2, seed=1).save_pretrained(folder)
@@ -75,8 +75,8 @@ def small_task() -> Task:
 @pytest.fixture(scope="session")
 def copying_model(tmp_path_factory: pytest.TempPathFactory, copying: Corpus) -> Path:
     """A GridLM of one block that has learned, more or less, to copy small grids: its answers end."""
-    from submission.config import Pretraining
-    from submission.pretrain import pretrain
+    from submission.training.pretrain import pretrain
+    from submission.training.settings import Pretraining
 
     folder = tmp_path_factory.mktemp("copying")
     settings = Pretraining(steps=150, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0)

@@ -11,18 +11,9 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from submission import config
-from submission.config import (
-    PRESETS,
-    Adapt,
-    Initial,
-    Pretraining,
-    Search,
-    Settings,
-    Training,
-    preset,
-    with_changes,
-)
-from submission.tasks import BadInput
+from submission.config import PRESETS, Adapt, Search, Settings, preset, with_changes
+from submission.errors import BadInput
+from submission.training.settings import FineTuning, Pretraining, Training
 
 SECTIONS: dict[str, Any] = get_type_hints(Settings)
 """Each section's name and class."""
@@ -64,7 +55,7 @@ def test_a_float_accepts_an_int_and_becomes_a_float() -> None:
 
 
 def test_a_choice_is_one_of_its_words() -> None:
-    assert with_changes(Settings(), ["lessons.recipe=marc"]).lessons.recipe == "marc"
+    assert with_changes(Settings(), ["training_rows.recipe=marc"]).training_rows.recipe == "marc"
     assert with_changes(Settings(), ["vote.rule=hierarchical"]).vote.rule == "hierarchical"
     assert with_changes(Settings(), ["model.dtype=float32"]).model.dtype == "float32"
 
@@ -105,7 +96,7 @@ def test_every_setting_can_be_set_to_its_own_default_as_printed(name: str, hint:
         ("vote.rule=best", "poe, probmul, kgmon, flat, hierarchical"),
         ("vote.rule=", "poe, probmul, kgmon, flat, hierarchical"),
         ("vote.rule=POE", "poe, probmul, kgmon, flat, hierarchical"),
-        ("lessons.recipe=1", "poe, nvarc, marc"),
+        ("training_rows.recipe=1", "poe, nvarc, marc"),
         ("nothing.views=4", "'nothing'"),
         ("search.nothing=4", "'nothing'"),
         ("search.__class__=4", "'__class__'"),
@@ -149,8 +140,8 @@ def test_an_unknown_field_is_answered_with_the_known_ones() -> None:
         "adapt.rate=-1e-4",
         "adapt.rate=1e999",
         "adapt.clip=-1",
-        "lessons.copies=0",
-        "lessons.most=0",
+        "training_rows.copies=0",
+        "training_rows.max_rows=0",
         "model.context=1023",
         "model.threads=-1",
         "time.seconds=0",
@@ -228,7 +219,8 @@ def test_every_setting_is_documented_by_the_string_below_it() -> None:
         (Training, {"anneal": 1.5}), (Training, {"first_learned": 2}), (Training, {"new_rules": 1.1}),
         (Training, {"rate": 0}), (Training, {"other_rate": math.inf}), (Training, {"warmup": 0}),
         (Training, {"tokens": 0}), (Pretraining, {"hidden": 96}), (Pretraining, {"hidden": 0}),
-        (Pretraining, {"layers": 0}), (Pretraining, {"decay": -1}), (Initial, {"rank": 0}), (Initial, {"alpha": 0}),
+        (Pretraining, {"layers": 0}), (Pretraining, {"decay": -1}), (FineTuning, {"rank": 0}),
+        (FineTuning, {"alpha": 0}),
     ],
 )  # fmt: skip
 def test_a_training_that_cannot_be_is_refused(kind: type[Training], wrong: dict[str, Any]) -> None:

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 import kernel_main
-from bundling.folders import write_code
-from bundling.names import Names
-from submission import answers, kaggle
-from submission.tasks import read_challenges
+from submission.arc.tasks import read_challenges
+from submission.kaggle import prepare
+from submission.kaggle.packaging.bundle import write_code
+from submission.kaggle.packaging.metadata import Names
+from submission.results import submission_file
 from tests import drill
-from tests.test_kaggle import wheelhouse
+from tests.kaggle.test_prepare import wheelhouse
 
 ROOT = Path(kernel_main.__file__).parent
 
@@ -55,7 +56,7 @@ def check(machine: drill.Machine, path: str | None = None, scored: bool = False)
 def assert_blank(machine: drill.Machine) -> None:
     tasks = read_challenges(the(machine, drill.TEST_FILE))
     submission = json.loads(machine.submission.read_text())
-    assert submission == answers.blank(tasks)
+    assert submission == submission_file.blank(tasks)
 
 
 # -- the blank ---------------------------------------------------------------------------------------------------
@@ -243,6 +244,8 @@ def test_off_kaggle_the_options_and_a_signal_are_passed_on(deaf: Path) -> None:
 def test_the_run_of_the_entry_is_bounded_by_the_plan(deaf: Path, tmp_path: Path) -> None:
     """The hard end of a plan is the time that its child gets."""
     now = time.monotonic()
-    begun = kaggle.Plan(tmp_path / "t", tmp_path / "s", tmp_path, tmp_path, "laptop", (), now, now + a_while(), {}, ())
-    status = kaggle.until_done(begun, lambda words, left: kernel_main.child(words, os.environ, left))
+    begun = prepare.KagglePlan(
+        tmp_path / "t", tmp_path / "s", tmp_path, tmp_path, "laptop", (), now, now + a_while(), {}, ()
+    )
+    status = prepare.until_done(begun, lambda words, left: kernel_main.child(words, os.environ, left))
     assert status == 7

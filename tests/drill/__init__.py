@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from submission.kaggle import SOFT_SECONDS
-from submission.tasks import public_set
+from submission.arc.tasks import public_set
+from submission.kaggle.prepare import SOFT_SECONDS
 
 COMPETITION = "arc-prize-2026-arc-agi-2"
 TEST_FILE = "arc-agi_test_challenges.json"

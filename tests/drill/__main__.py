@@ -14,11 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from bundling.folders import bundle
-from bundling.image import Profile
-from bundling.names import Names
-from submission import answers
-from submission.tasks import read_challenges
+from submission.arc.tasks import read_challenges
+from submission.kaggle.packaging.bundle import bundle
+from submission.kaggle.packaging.image import Profile
+from submission.kaggle.packaging.metadata import Names
+from submission.results import submission_file
 from tests import drill
 
 
@@ -47,7 +47,7 @@ def main() -> int:
         done = drill.run(machine, folder / "bundle" / "notebook" / "arc-submission.ipynb", environment, alone)
         print(done.stdout)
         asked = read_challenges(next(machine.root.rglob(drill.TEST_FILE)))
-        wrong = answers.check(json.loads(machine.submission.read_text()), asked)
+        wrong = submission_file.check(json.loads(machine.submission.read_text()), asked)
     print(f"{time.monotonic() - began:.0f} s; exit status {done.returncode}; ", end="")
     print(*(wrong or [f"the submission is complete and valid for {len(asked)} tasks"]), sep="\n")
     return 1 if wrong or done.returncode else 0

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bundling.folders import bundle
-from bundling.image import Profile
-from bundling.names import Names
-from submission import answers
-from submission.tasks import BadInput, read_challenges
+from submission.arc.tasks import read_challenges
+from submission.errors import BadInput
+from submission.kaggle.packaging.bundle import bundle
+from submission.kaggle.packaging.image import Profile
+from submission.kaggle.packaging.metadata import Names
+from submission.results import submission_file
 from tests import drill
 
 
@@ -33,5 +34,5 @@ def test_the_notebook_of_a_bundle_hands_in_a_complete_submission_without_a_netwo
     assert list(machine.python.parent.parent.rglob("libbitsandbytes_cpu.so")), "the wheel came from the bundle"
     assert "Traceback" not in done.stdout
     asked = read_challenges(next(machine.root.rglob(drill.TEST_FILE)))
-    assert answers.check(json.loads(machine.submission.read_text()), asked) == []
+    assert submission_file.check(json.loads(machine.submission.read_text()), asked) == []
     assert json.loads((machine.root / "working" / "summary.json").read_text())["tasks"] == 5

@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from submission import answers, journal
+from submission.arc.tasks import Pair, Solutions, Task, Tasks, grid
 from submission.config import EMBEDDED, PRESETS, Settings, with_changes
-from submission.job import Run
-from submission.run import run
-from submission.schedule import Outcome
-from submission.solvers import language_model
-from submission.tasks import Pair, Solutions, Task, Tasks, grid
-from submission.workers import Pool
+from submission.results import journal, scores, submission_file
+from submission.runner.run import run
+from submission.runner.schedule import Outcome
+from submission.runner.solvers import language_model
+from submission.runner.spec import RunSpec
+from submission.runner.workers import WorkerPool
 from tests.faults.scripted import IN_THE_WORKER, Fault, Loader, around
 
-QUICK = ["lessons.copies=1", "search.views=2"]
-IMPATIENT = ["time.seconds=20", "time.silence=2", "time.grace=2", "time.loading=4"]
+QUICK = ["training_rows.copies=1", "search.views=2"]
+IMPATIENT = ["time.seconds=20", "time.heartbeat_timeout=2", "time.grace=2", "time.loading_timeout=4"]
 SCRIPTED = with_changes(PRESETS["laptop"], QUICK + IMPATIENT)
-REAL = with_changes(SCRIPTED, ["time.loading=60", "time.silence=5"])
+REAL = with_changes(SCRIPTED, ["time.loading_timeout=60", "time.heartbeat_timeout=5"])
 
 
 def copies(number: int, seed: int = 0) -> tuple[dict[str, Task], dict[str, tuple[Any, ...]]]:
@@ -63,11 +63,11 @@ class Cell:
             if fault.stage == "journal":
                 journal.write_record = around(fault, journal.write_record, lambda done: done)
             elif fault.stage == "write":
-                answers.write = around(fault, answers.write, lambda done: done)
+                submission_file.write = around(fault, submission_file.write, lambda done: done)
             if fault.kind == "nan" and fault.stage not in IN_THE_WORKER:
                 spoil(fault)
         inside = tuple(each for each in self.faults if each.stage in IN_THE_WORKER)
-        job = Run(
+        job = RunSpec(
             self.out, self.model, self.settings, 0, self.seconds, self.resume, workers=self.workers,
             load=Loader(inside, self.pause, language_model if self.real else None),
         )  # fmt: skip
@@ -76,16 +76,16 @@ class Cell:
 
 def spoil(fault: Fault) -> None:
     """Put something that is not a number into a record on its way: into its seconds, or into its first answer."""
-    wait = Pool.wait
+    wait = WorkerPool.wait
 
-    def spoilt(pool: Pool, seconds: float) -> list[Outcome]:
+    def spoilt(pool: WorkerPool, seconds: float) -> list[Outcome]:
         outcomes = wait(pool, seconds)
         if any(each.record is not None for each in outcomes) and fault.happens():
             wrong = {"seconds": float("nan")} if fault.stage == "journal" else {"attempts": [[[[float("nan")]]]]}
             outcomes = [replace(each, record=each.record and {**each.record, **wrong}) for each in outcomes]
         return outcomes
 
-    Pool.wait = spoilt
+    WorkerPool.wait = spoilt
 
 
 def process(cell: Cell, log: Path) -> subprocess.Popen[bytes]:
@@ -113,10 +113,10 @@ class Ended:
 
     def wrong(self, tasks: Tasks) -> list[str]:
         """What is not valid or not complete about the submission."""
-        return answers.check(self.submission, tasks)
+        return submission_file.check(self.submission, tasks)
 
     def solved(self, solutions: Solutions) -> int:
-        return int(answers.score(self.submission, solutions)["solved_tasks"])
+        return int(scores.score(self.submission, solutions)["solved_tasks"])
 
     def retried(self) -> list[str]:
         """Tasks that were tried more than once."""

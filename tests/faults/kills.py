@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from submission import answers
+from submission.results import submission_file
 from tests.faults.cell import Cell, copies, ended, process
 from tests.faults.table import finished
 
@@ -38,7 +38,7 @@ def kills(folder: Path, number: int, seed: int = 0) -> str:
             path = cell.out / "submission.json"
             if path.exists():
                 held += 1
-                assert answers.check(json.loads(path.read_text()), tasks) == []
+                assert submission_file.check(json.loads(path.read_text()), tasks) == []
                 now = finished(cell.out)
                 assert set(before) <= set(now), "what is done stays done"
                 before = now

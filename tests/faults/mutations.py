@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from submission.__main__ import main
+from submission.cli.commands import main
 
 ODD: list[Any] = [
     None, True, -1, 10, 3.5, 1e400, float("nan"), 10**30, "", "5", "../x", "\u0000", [], {}, [[]], [[[]]],

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from submission import voting
-from submission.budget import Deadline
-from submission.engine import Fit, Found, Proposal, Question, Scores
-from submission.layouts import GRID16, Layout
-from submission.prompts import Row
-from submission.solvers import Crew
-from submission.tasks import Grid
+from submission.arc.layouts import GRID16, Layout
+from submission.arc.prompts import Row
+from submission.arc.tasks import Grid
+from submission.deadline import Deadline
+from submission.runner.spec import WorkerSpec
+from submission.solver import voting
+from submission.solver.engine import Fit, Found, Proposal, Question, Scores
 
 KINDS = ("raise", "kill", "hang", "oom", "nan", "slow")
 STAGES = ("load", "adapt", "propose", "score", "vote", "journal", "write")
@@ -135,9 +135,9 @@ class Loader:
 
     faults: tuple[Fault, ...] = ()
     pause: float = 0.0
-    make: Callable[[Crew], Any] | None = None
+    make: Callable[[WorkerSpec], Any] | None = None
 
-    def __call__(self, crew: Crew) -> Any:
+    def __call__(self, crew: WorkerSpec) -> Any:
         engine = self.make(crew) if self.make else Scripted(self.pause)
         spoilt: dict[str, Callable[[Any], Any]] = {
             "adapt": lambda fit: Fit(fit.steps, fit.losses, fit.seconds, "not finite"),

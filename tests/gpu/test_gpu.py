@@ -15,14 +15,17 @@ import numpy as np
 import pytest
 import torch
 
-from submission import memory, search, shaped
-from submission.budget import NEVER
+from submission.arc.layouts import CHAT16
+from submission.arc.prompts import Prompt, Row
+from submission.benchmarks import synthetic_model
 from submission.config import Settings, preset, with_changes
-from submission.layouts import CHAT16
-from submission.llm import LanguageModel, recomputing
-from submission.prompts import Prompt, Row
-from submission.trie import Forest
-from tests.big import build
+from submission.deadline import NEVER
+from submission.inference import threshold_search
+from submission.inference.language_model import LanguageModel
+from submission.inference.token_tree import TokenForest
+from submission.model import memory_plan
+from submission.model.lora import recomputing
+from tests.support.large_shapes import build
 
 GB = 1e9
 
@@ -55,11 +58,13 @@ def one_task(folder: Path, settings: Settings, rows: int, length: int, views: in
     assert (fit.stopped, fit.steps) == ("done", rows)
     assert not torch.equal(logits(), before)
 
-    scripted = shaped.Scripted(engine.model, shaped.PROMPT, shaped.script().to(engine.device))
-    prompts = [Prompt(rng.integers(0, 10, shaped.PROMPT), 0) for _ in range(views)]
+    scripted = synthetic_model.Scripted(
+        engine.model, synthetic_model.PROMPT, synthetic_model.script().to(engine.device)
+    )
+    prompts = [Prompt(rng.integers(0, 10, synthetic_model.PROMPT), 0) for _ in range(views)]
     began = time.perf_counter()
-    forest = Forest(scripted, CHAT16, prompts, settings.search.megabytes)
-    found = search.search(forest, range(views), {}, settings.search.threshold, NEVER)
+    forest = TokenForest(scripted, CHAT16, prompts, settings.search.megabytes)
+    found = threshold_search.search(forest, range(views), {}, settings.search.threshold, NEVER)
     stage("search", began)
     assert all(each.exhaustive and each.proposals for each in found)
     del forest
@@ -80,7 +85,7 @@ def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("name", "dtype"), [("t4x2", "float16"), ("l4x4", "auto")])
 def test_an_8b_does_a_task_within_the_memory_of_the_card(eight: Path, name: str, dtype: str) -> None:
-    room, there = memory.CARDS[name[:2]], torch.cuda.get_device_properties(0).total_memory
+    room, there = memory_plan.CARDS[name[:2]], torch.cuda.get_device_properties(0).total_memory
     if there < room:
         pytest.skip(f"this GPU has {there / GB:.1f} GB, fewer than the {room / GB:.1f} GB to be kept within")
     settings = with_changes(preset(name), [f"model.gigabytes={room / GB}", f"model.dtype={dtype}", "adapt.converged=0"])
@@ -108,7 +113,7 @@ def test_the_plan_holds_what_training_takes(eight: Path, checkpointing: bool) ->
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     engine.adapt([lesson] * 2, NEVER, 0)
-    made = memory.plan(memory.shape_of(eight), settings, 2, length, checkpointing)
+    made = memory_plan.plan(memory_plan.shape_of(eight), settings, 2, length, checkpointing)
     held = made.weights + made.adapter + made.training
     assert 0.5 * held < torch.cuda.max_memory_allocated() < held + made.reserve
 
@@ -117,11 +122,11 @@ def test_the_task_that_the_gpu_is_given_runs_on_a_cpu_in_miniature(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same steps, a few thousand weights: so that the test itself is known to be right before a GPU is paid for."""
-    from tests.families import miniature
+    from tests.support.families import miniature
 
-    monkeypatch.setattr(shaped, "PROMPT", 40)
-    monkeypatch.setattr(shaped, "SIDE", 4)
-    monkeypatch.setattr(shaped, "DOUBT_EVERY", 12)
+    monkeypatch.setattr(synthetic_model, "PROMPT", 40)
+    monkeypatch.setattr(synthetic_model, "SIDE", 4)
+    monkeypatch.setattr(synthetic_model, "DOUBT_EVERY", 12)
     settings = with_changes(Settings(), ["model.device=cpu", "model.dense_megabytes=0", "adapt.converged=0"])
     took = one_task(miniature(tmp_path, "llama-3.1"), settings, rows=3, length=64, views=3)
     assert set(took) == {"load", "adapt", "search"}

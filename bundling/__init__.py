@@ -1,1 +1,0 @@
-"""What build.py is made of: wheels, model, notebook, bundle, and their checks. Never on Kaggle."""

@@ -1,0 +1,1 @@
+"""The domain: grids, tasks, views, the token layouts, prompts and training rows."""

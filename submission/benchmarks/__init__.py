@@ -1,0 +1,1 @@
+"""Measurements: settings, search, time scaling, forecasts."""

@@ -1,0 +1,118 @@
+"""Kaggle's image, as far as wheels and metadata depend on it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from submission.errors import BadInput
+
+OFFLINE_WHEELS = Path(__file__).parents[3] / "offline_wheels"
+
+PROFILES = ("native", "unsloth")
+"""native: what the image lacks. unsloth: its stack beside the image's torch."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One set of wheels: what is asked for, and the lock that says which files that comes to."""
+
+    name: str
+    home: Path = OFFLINE_WHEELS
+    """The folder of all profiles, with the image's constraints."""
+
+    @property
+    def asked(self) -> Path:
+        """The requirements, as pip reads them."""
+        return self.home / f"{self.name}.in"
+
+    @property
+    def lock(self) -> Path:
+        """One line a wheel, NAME==VERSION --hash=sha256:HEX; committed."""
+        return self.home / f"{self.name}.lock"
+
+    @property
+    def folder(self) -> Path:
+        """Where its wheels are downloaded to; not committed."""
+        return self.home / self.name
+
+    @property
+    def image(self) -> Path:
+        """What the image has, as constraints."""
+        return self.home / "image.txt"
+
+
+NEVER = re.compile(r"(torch|torchvision|torchaudio|triton|pytorch_triton|nvidia_.+|cuda_(bindings|pathfinder))")
+"""Names of packages that are never shipped: the image's own fit its driver, and another torch beside it breaks both."""
+
+ACCELERATORS = {"l4x4": "NvidiaL4", "t4x2": "NvidiaTeslaT4"}
+"""Our name -> machine_shape in kernel-metadata.json (Kaggle CLI, docs/kernels.md, 2026-02)."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """The Python that wheels must fit, and the versions it comes with."""
+
+    python: tuple[int, int]
+    glibc: tuple[int, int]
+    versions: dict[str, str]
+    """Normalized package name -> version."""
+
+
+def read_image(path: Path) -> Image:
+    """Read the constraints file; its comments hold the versions of Python and glibc."""
+    text = path.read_text(encoding="utf-8")
+    facts = dict(re.findall(r"^# (python|glibc) (\d+\.\d+)$", text, re.M))
+    if set(facts) != {"python", "glibc"}:
+        raise BadInput(f"{path}: needs the comment lines '# python X.Y' and '# glibc X.Y'")
+    versions = {normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.M)}
+    return Image(_two(facts["python"]), _two(facts["glibc"]), versions)
+
+
+def platforms(image: Image) -> list[str]:
+    """Every platform tag that the image's pip accepts, newest first.
+
+    With manylinux2014 alone pip finds old versions and says nothing (bitsandbytes 0.42 for 0.50); one tag left out of
+    the row does the same.
+    """
+    major, minor = image.glibc
+    tags = [f"manylinux_{major}_{k}_x86_64" for k in range(minor, 4, -1)]
+    return [*tags, "manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"]
+
+
+def misfit(wheel: str, image: Image) -> str:
+    """Why a wheel of this file name does not fit the image; nothing if it does (tags: PEP 425, 600)."""
+    parts = wheel.removesuffix(".whl").split("-")
+    if not wheel.endswith(".whl") or len(parts) not in (5, 6):
+        return f"{wheel}: is not the name of a wheel"
+    python, abi, platform = (part.split(".") for part in parts[-3:])
+    if NEVER.fullmatch(normal(parts[0]).replace("-", "_")):
+        return f"{wheel}: must not be shipped: the image has its own, which fits its driver"
+    if not any(_fits_python(tag, abi, image.python) for tag in python):
+        return f"{wheel}: is not for Python {image.python[0]}.{image.python[1]}"
+    if not set(platform) & {"any", *platforms(image)}:
+        return f"{wheel}: is not for x86-64 Linux with glibc {image.glibc[0]}.{image.glibc[1]}"
+    return ""
+
+
+def _fits_python(tag: str, abis: list[str], python: tuple[int, int]) -> bool:
+    if tag in ("py3", f"py3{python[1]}"):
+        return "none" in abis
+    match = re.fullmatch(r"(cp|py)3(\d+)", tag)
+    if match is None:
+        return False
+    minor, own = int(match[2]), f"cp3{python[1]}"
+    if minor == python[1]:
+        return bool({own, "abi3", "none"} & set(abis))
+    return minor < python[1] and ("abi3" in abis or (match[1] == "py" and "none" in abis))
+
+
+def normal(name: str) -> str:
+    """A package name in its normal form (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _two(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")
+    return int(major), int(minor)

@@ -1,0 +1,101 @@
+"""What things are called on Kaggle, and the metadata files that say so."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from submission.errors import BadInput
+from submission.kaggle.packaging.image import ACCELERATORS
+
+COMPETITION = "arc-prize-2026-arc-agi-2"
+FRAMEWORK = "Transformers"
+VARIATION = "default"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Whose bundle it is, for which competition and machine."""
+
+    owner: str
+    """Kaggle user name, as in the address of the profile."""
+    name: str = "arc-submission"
+    """The notebook's slug; those of data sets and model begin with it."""
+    competition: str = COMPETITION
+    accelerator: str = "l4x4"
+    model_version: int | None = None
+    """The version of the attached model; None where the embedded one runs."""
+    licence: str = "Apache 2.0"
+    """Of the model, as Kaggle calls it."""
+
+    def __post_init__(self) -> None:
+        for what, value in (("--owner", self.owner), ("--name", self.name), ("--competition", self.competition)):
+            if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", value):
+                raise BadInput(f"{what} {value!r}: expected small letters, digits and '-', as in an address on Kaggle")
+        if not 5 <= len(self.name) <= 43:
+            raise BadInput(f"--name {self.name!r}: Kaggle wants 5 to 50 characters, and '-wheels' is added to it")
+        if self.accelerator not in ACCELERATORS:
+            raise BadInput(f"--accelerator {self.accelerator!r}: there are {', '.join(ACCELERATORS)}")
+        if self.model_version is not None and self.model_version < 1:
+            raise BadInput("--model-version: the first version is 1")
+
+    @property
+    def notebook(self) -> str:
+        """The notebook's id."""
+        return f"{self.owner}/{self.name}"
+
+    @property
+    def code(self) -> str:
+        """The id of the data set of the code."""
+        return f"{self.notebook}-code"
+
+    @property
+    def wheels(self) -> str:
+        """The id of the data set of the wheels."""
+        return f"{self.notebook}-wheels"
+
+    @property
+    def model(self) -> str:
+        """The handle of the model's variation: owner/model/framework/variation."""
+        return f"{self.notebook}-model/{FRAMEWORK}/{VARIATION}"
+
+
+def dataset_metadata(identity: str) -> dict[str, Any]:
+    """dataset-metadata.json; its title makes the same slug as its id."""
+    return {"title": identity.split("/")[1], "id": identity, "licenses": [{"name": "apache-2.0"}]}
+
+
+def model_metadata(names: Names) -> dict[str, Any]:
+    """model-metadata.json."""
+    slug = names.model.split("/")[1]
+    return {
+        "ownerSlug": names.owner, "title": slug, "slug": slug, "subtitle": "", "isPrivate": True,
+        "description": f"The weights of the notebook {names.notebook}, in safetensors.", "publishTime": "",
+        "provenanceSources": "",
+    }  # fmt: skip
+
+
+def variation_metadata(names: Names) -> dict[str, Any]:
+    """model-instance-metadata.json."""
+    return {
+        "ownerSlug": names.owner, "modelSlug": names.model.split("/")[1], "instanceSlug": VARIATION,
+        "framework": FRAMEWORK, "overview": "", "usage": f"See the notebook {names.notebook}.",
+        "licenseName": names.licence, "fineTunable": True, "trainingData": [], "modelInstanceType": "Unspecified",
+        "baseModelInstance": "", "externalBaseModelUrl": "",
+    }  # fmt: skip
+
+
+def kernel_metadata(names: Names) -> dict[str, Any]:
+    """kernel-metadata.json: internet off, and the GPU by name: `enable_gpu` alone means a P100.
+
+    The image is pinned to the one that the notebook is first pushed on, so that commit and rerun have the same.
+    """
+    model = [] if names.model_version is None else [f"{names.model}/{names.model_version}"]
+    return {
+        "id": names.notebook, "title": names.name, "code_file": f"{names.name}.ipynb", "language": "python",
+        "kernel_type": "notebook", "is_private": True, "enable_gpu": True, "enable_tpu": False,
+        "enable_internet": False, "machine_shape": ACCELERATORS[names.accelerator], "keywords": ["gpu"],
+        "dataset_sources": [names.code, names.wheels], "competition_sources": [names.competition],
+        "kernel_sources": [], "model_sources": model, "docker_image_pinning_type": "original",
+    }  # fmt: skip

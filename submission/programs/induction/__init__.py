@@ -1,0 +1,1 @@
+"""Programs in Python written by a language model, verified on the demonstrations."""

@@ -1,0 +1,1 @@
+"""What a run leaves: submission.json, the journal, scores, the report."""

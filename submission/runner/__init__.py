@@ -1,0 +1,1 @@
+"""A run over all tasks: schedule, worker processes, dispatcher, summary."""

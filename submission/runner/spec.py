@@ -1,0 +1,57 @@
+"""What a run is to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from submission.config import Settings
+from submission.solver.engine import Engine
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What to do: everything that the command line decides, apart from the tasks themselves."""
+
+    out: Path
+    model: Path
+    settings: Settings
+    seed: int = 0
+    seconds: float | None = None
+    """Wall time of the whole run; None for one look at each task, as long as it takes."""
+    resume: bool = False
+    """Go on with what is in `out`."""
+    fresh: bool = False
+    """Begin anew in a folder that holds a run, whose journal is put aside."""
+    workers: int = 0
+    """Worker processes; 0 for one on each GPU, or one on each CPU core that there is memory for."""
+    ray: str | None = None
+    """A Ray cluster to work on: its address, or "auto"; None for processes on this machine."""
+    load: Callable[[WorkerSpec], Engine] | None = None
+    """Makes the engine in each worker; None for the language model in `model`."""
+    solvers: tuple[Kind, ...] = ("network",)
+    """Who solves: the network, or programs, or both."""
+
+    @property
+    def main(self) -> Kind:
+        """Who decides when a task is finished."""
+        return "network" if "network" in self.solvers else "programs"
+
+
+Kind = Literal["network", "programs"]
+"""The two kinds of solver."""
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What every worker needs to know before its first order."""
+
+    model: Path
+    settings: Settings
+    seed: int
+    load: Callable[[WorkerSpec], Engine] | None = None
+    """Makes the engine; None for the language model in `model`. Called in the worker."""
+    kind: Kind = "network"
+    """What the workers do with a task: see `NetworkSolver` and `ProgramSolver`."""

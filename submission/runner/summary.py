@@ -1,0 +1,56 @@
+"""The figures of a run: what it solved, how, with what, and in what time."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from submission.arc.tasks import Solutions, Tasks
+from submission.results import scores
+from submission.results.scores import by_rule, by_solver
+from submission.results.store import RunStore
+from submission.runner.dispatcher import Dispatcher
+from submission.runner.spec import RunSpec
+from submission.runner.workers import peaks
+
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "numpy")
+
+
+def summarize(
+    job: RunSpec, tasks: Tasks, solutions: Solutions | None, book: RunStore, crowd: Dispatcher, seconds: float
+) -> dict[str, Any]:
+    """The figures of a run. The scores are those of the file on disk, read again; absent without solutions."""
+    summary: dict[str, Any] = {"tasks": len(tasks), "finished_tasks": len(book.records[job.main])}
+    summary["finished"] = summary["finished_tasks"] == len(tasks)
+    records = book.joined()
+    if solutions is not None:
+        written = json.loads((job.out / "submission.json").read_text())
+        summary |= scores.score(written, solutions) | {"coverage": scores.coverage(records, solutions)}
+        summary["by_solver"] = by_solver(book.records, solutions)
+        summary["by_rule"] = by_rule(book.records["network"], solutions)
+    solving = [record["seconds"] for record in records.values()]
+    pools = {side.kind: side.pool for side in crowd.sides}
+    last = pools.get(job.main)
+    return summary | {
+        "seconds": round(seconds, 1),
+        "seconds_per_task": round(sum(solving) / len(solving), 2) if solving else None,
+        "model": str(job.model),
+        "settings": asdict(job.settings),
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES},
+        "seed": job.seed,
+        "solvers": list(job.solvers),
+        "workers": last.size if last else 0,
+        "utilization": round(last.utilization(), 4) if last else 0.0,
+        "peak_rss_mb": round(max((pool.peak_rss_mb for pool in pools.values()), default=0.0) + peaks()[0]),
+        "peak_gpu_mb": round(max((pool.peak_gpu_mb for pool in pools.values()), default=0.0)),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,124 @@
+"""`bench plan`: counted tokens, stated or measured rates, and a clock that adds up."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from submission.arc.layouts import CHAT16
+from submission.arc.prompts import expected_shape, prompt
+from submission.arc.tasks import Pair, Task, grid
+from submission.arc.training_rows import training_rows
+from submission.benchmarks import forecast
+from submission.benchmarks.forecast import EIGHT, STATED, Rates, cost, demand, finished, forecast_tasks, stated
+from submission.cli.commands import main
+from submission.config import Settings, preset, with_changes
+from submission.model.memory_plan import CARDS
+from submission.rng import generator
+from tests.support.families import miniature
+
+RATES = Rates(training=1000.0, recomputing=500.0, reading=2000.0, pass_seconds=0.1, loading=10.0, source="a test")
+
+
+def task(name: str, side: int) -> Task:
+    pair = Pair(grid(np.zeros((side, side))), grid(np.ones((side, side))))
+    return Task(name, (pair, pair, pair), (pair.input,))
+
+
+def test_the_tokens_are_those_of_the_rows_and_prompts_that_a_run_makes() -> None:
+    settings, what = preset("l4x4"), task("a", 5)
+    asked = demand(what, CHAT16, settings, seed=3)
+    rows = training_rows(what, CHAT16, settings.training_rows, settings.model.context, generator(3, "a", "lessons"))
+    assert (asked.rows, asked.row_tokens) == (64, sum(len(each.ids) for each in rows))
+    assert asked.longest_row == max(len(each.ids) for each in rows)
+    assert asked.prompt_tokens == 16 * len(prompt(CHAT16, what.demonstrations, what.tests[0], 8192).ids)
+    assert asked.answer_tokens == 5 * 6
+    untrained = demand(what, CHAT16, with_changes(settings, ["adapt.rank=0"]))
+    assert (untrained.rows, untrained.row_tokens, untrained.longest_row) == (0, 0, 0)
+
+
+def test_the_size_of_an_answer_is_read_off_the_demonstrations() -> None:
+    one, three, wide = (grid(np.zeros(shape)) for shape in ((1, 1), (3, 3), (2, 5)))
+    assert expected_shape(Task("same", (Pair(one, one), Pair(three, three)), (wide,)), wide) == (2, 5)
+    assert expected_shape(Task("fixed", (Pair(one, three), Pair(wide, three)), (wide,)), wide) == (3, 3)
+    assert expected_shape(Task("mean", (Pair(one, three), Pair(three, wide)), (wide,)), wide) == (3, 4)
+
+
+def test_seconds_follow_from_tokens_and_rates() -> None:
+    settings = with_changes(Settings(), ["adapt.checkpointing=off", "time.seconds=1000"])
+    asked = replace(demand(task("a", 5), CHAT16, settings), row_tokens=20_000, prompt_tokens=4000, answer_tokens=30)
+    made = cost(asked, EIGHT, settings, RATES, CARDS["l4"], 2)
+    assert (made.training, made.reading, made.recomputes) == (20.0, 2.0, False)
+    passes = forecast.PASSES_A_TOKEN * 30 + forecast.PASSES_A_TEST
+    assert made.searching == pytest.approx(passes * 0.1 + 30 * 16 / 2000)
+    assert made.seconds == pytest.approx(made.training + made.reading + made.searching)
+    again = cost(asked, EIGHT, with_changes(settings, ["adapt.checkpointing=on"]), RATES, CARDS["l4"], 2)
+    assert (again.training, again.recomputes) == (40.0, True)
+    hurried = cost(asked, EIGHT, with_changes(settings, ["time.seconds=10"]), RATES, CARDS["l4"], 2)
+    assert (hurried.training, hurried.seconds) == (6.0, 10.0), "training has its share, and the task its limit"
+
+
+def test_each_task_goes_to_the_first_worker_that_is_free() -> None:
+    assert finished([1, 2, 3, 4], 2, 10) == [11, 12, 14, 16]
+    assert finished([1, 2, 3, 4], 1, 0) == [1, 3, 6, 10]
+    assert finished([], 3, 5) == []
+
+
+def test_more_workers_reach_more_and_the_cheapest_come_first() -> None:
+    tasks = {name: task(name, side) for name, side in (("large", 20), ("small", 3), ("middle", 10))}
+    settings = preset("l4x4")
+    whole = forecast_tasks(tasks, CHAT16, EIGHT, settings, RATES, CARDS["l4"], 2, 1, float("inf"))
+    assert [each.task for each in whole.tasks] == ["small", "middle", "large"]
+    assert whole.reached == 3
+    assert whole.hours * 3600 == pytest.approx(10 + sum(each.seconds for each in whole.tasks))
+    first_two = (10 + whole.tasks[0].seconds + whole.tasks[1].seconds) / 3600
+    cut = forecast_tasks(tasks, CHAT16, EIGHT, settings, RATES, CARDS["l4"], 2, 1, first_two)
+    assert [each.reached for each in cut.tasks] == [True, True, False]
+    assert forecast_tasks(tasks, CHAT16, EIGHT, settings, RATES, CARDS["l4"], 2, 4, first_two).hours < cut.hours
+
+
+def test_stated_rates_are_of_an_8b_and_scale_with_the_weights() -> None:
+    assert stated("t4", EIGHT) == STATED["t4"]
+    half = stated("l4", replace(EIGHT, blocks=20))
+    assert half.training == pytest.approx(2 * STATED["l4"].training)
+    assert half.pass_seconds == pytest.approx(STATED["l4"].pass_seconds / 2)
+    assert all("roofline" in each.source for each in STATED.values())
+
+
+def test_the_command_plans_for_gpus_that_are_not_here(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    challenges, out = tmp_path / "challenges.json", tmp_path / "plan.json"
+    pair = {"input": [[1, 2], [3, 4]], "output": [[4, 3], [2, 1]]}
+    challenges.write_text(json.dumps({name: {"train": [pair] * 3, "test": [{"input": [[1]]}]} for name in "abc"}))
+    plain = ["bench", "plan", "--preset", "l4x4", "--challenges", str(challenges)]
+    assert main([*plain, "--json", str(out), "--hours", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "3 of 3 tasks in 1 hours" in told and "4 workers" in told and "roofline" in told
+    written = json.loads(out.read_text())
+    assert {each["task"] for each in written["tasks"]} == {"a", "b", "c"}
+    assert (written["workers"], written["reached"]) == (4, 3)
+    model = miniature(tmp_path / "model", "qwen3", "architects")
+    assert main([*plain, "--model", str(model), "--workers", "2"]) == 0
+    assert "2 workers" in capsys.readouterr().out
+
+
+def test_the_command_measures_a_small_model_here(capsys: pytest.CaptureFixture[str], tiny_grid_model: Path) -> None:
+    command = ["bench", "plan", "--data", "arc1-train", "--tasks", "3", "--model", str(tiny_grid_model)]
+    assert main([*command, "--workers", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "hours for all 3 tasks" in told
+    assert "measured here" in told
+
+
+def test_a_large_model_without_a_preset_for_gpus_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = {"hidden_size": 4096, "intermediate_size": 11520, "num_hidden_layers": 40, "num_attention_heads": 32,
+              "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 16}  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    forecast = ["bench", "plan", "--data", "arc1-train", "--model", str(tmp_path)]
+    assert main(forecast) == 2
+    assert "by --preset: t4x2, l4x4" in capsys.readouterr().err
+    assert main([*forecast, "--preset", "laptop"]) == 2
+    assert "need GPUs" in capsys.readouterr().err

@@ -1,0 +1,126 @@
+"""The command line: one sentence and exit status 2 for bad input, nothing overwritten; scoring and voting anew."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from submission.arc.tasks import public_set
+from submission.cli.commands import main
+from submission.training.corpus import held_out_tasks
+
+RUN = ["run", "--set", "search.views=1"]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one sentence that a command refuses its input with."""
+    assert main(arguments) == 2
+    told = capsys.readouterr().err.strip()
+    assert told
+    assert "\n" not in told
+    assert "Traceback" not in told
+    return told
+
+
+def test_bad_input_is_refused_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_grid_model: Path
+) -> None:
+    model = ["--model", str(tiny_grid_model), "--out", str(tmp_path / "out")]
+    assert "nothing.json" in refused(capsys, *RUN, *model, "--challenges", str(tmp_path / "nothing.json"))
+    (tmp_path / "bad.json").write_text('{"a": {"train": [], "test": []}}')
+    assert "task a" in refused(capsys, *RUN, *model, "--challenges", str(tmp_path / "bad.json"))
+    assert "config.json" in refused(capsys, *RUN, "--model", str(tmp_path), "--out", str(tmp_path / "out"))
+    assert "no such" in refused(capsys, *RUN, *model, "--only", "no such")
+    assert "preset" in refused(capsys, *RUN, *model, "--preset", "no such")
+    (large := tmp_path / "large").mkdir()
+    shape = {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32}
+    (large / "config.json").write_text(json.dumps({**shape, "vocab_size": 64}))
+    assert "--preset: t4x2, l4x4" in refused(capsys, *RUN, "--model", str(large), "--out", str(tmp_path / "out"))
+    if find_spec("ray") is None:
+        assert "pip install '.[ray]'" in refused(capsys, *RUN, *model, "--ray", "auto")
+    assert "--set" in refused(capsys, "run", *model, "--set", "search.nothing=1")
+    assert "--solutions needs" in refused(capsys, *RUN, *model, "--solutions", "x.json")
+    assert "no run to resume" in refused(capsys, *RUN, *model, "--resume")
+    assert "--data is not for bench ttt" in refused(capsys, "bench", "ttt", "--data", "arc2-eval")
+    assert "--try is not for bench plan, but for ttt" in refused(capsys, "bench", "plan", "--try", "adapt.rank=8")
+    pretrain = ["pretrain", "--minutes", "1", "--out", str(tmp_path / "out"), "--rearc"]
+    assert "nothing.npz" in refused(capsys, *pretrain, str(tmp_path / "nothing.npz"))
+    assert "bad.json" in refused(capsys, *pretrain, str(tmp_path / "bad.json"))
+    assert "needs an end" in refused(capsys, *pretrain[:1], *pretrain[3:5])
+    assert "--rank is for --base" in refused(capsys, *pretrain[:5], "--rank", "8")
+    assert "--hidden is not for --base" in refused(capsys, *pretrain[:5], "--base", "x", "--hidden", "64")
+    assert "no-such.json" in refused(capsys, *pretrain[:5], "--train-on", "no-such.json")
+    assert not (tmp_path / "out").exists(), "nothing was written"
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--minutes", "0"], ["--minutes", "x"], ["--minutes", "nan"], ["--tasks", "-1"], ["--data", "x"], ["--x"]]
+)
+def test_bad_arguments_exit_with_status_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*RUN, *wrong])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert wrong[-1] in told
+    assert "_positive" not in told and "_count" not in told
+
+
+def test_a_submission_is_scored_against_a_solutions_file_and_against_a_public_set(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, truth = public_set("arc1-eval")
+    names = sorted(truth)[:4]
+    right = {name: [{"attempt_1": [[0]], "attempt_2": answer.tolist()} for answer in truth[name]] for name in names[:2]}
+    blank = {name: [{"attempt_1": [[0]], "attempt_2": [[0]]} for _ in truth[name]] for name in names[2:]}
+    path = tmp_path / "submission.json"
+    path.write_text(json.dumps(right | blank))
+    assert main(["score", str(path)]) == 0
+    assert "solved 2 of 4" in capsys.readouterr().out
+    solutions = tmp_path / "solutions.json"
+    solutions.write_text(json.dumps({name: [a.tolist() for a in truth[name]] for name in sorted(truth)[:8]}))
+    assert main(["score", str(path), "--solutions", str(solutions)]) == 0
+    assert "solved 2 of 8" in capsys.readouterr().out, "tasks that the submission lacks are wrong"
+    path.write_text("[1]")
+    assert "not a submission" in refused(capsys, "score", str(path))
+
+
+def test_held_out_tasks_are_a_set_like_the_public_ones(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    tasks, _ = held_out_tasks()
+    path = tmp_path / "submission.json"
+    path.write_text(json.dumps({name: [{}] * len(task.tests) for name, task in list(tasks.items())[:3]}))
+    assert main(["score", str(path), "--data", "held-out"]) == 0
+    assert "solved 0 of 3" in capsys.readouterr().out
+
+
+def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    solutions = tmp_path / "solutions.json"
+    solutions.write_text(json.dumps({"t": [[[3]]]}))
+    (tmp_path / "submission.json").write_text(json.dumps({"t": [{"attempt_1": [[1]], "attempt_2": [[2]]}]}))
+    (tmp_path / "journal").mkdir()
+    views = [{"symmetry": k, "exhaustive": True} for k in range(3)]
+    candidates = [
+        {"grid": [[1]], "found": {"0": -0.1}, "scores": [-0.1, -0.1, -0.1]},
+        {"grid": [[2]], "found": {"0": -0.2}, "scores": [-0.2, -0.2, -0.2]},
+        {"grid": [[3]], "found": {"0": -2.0, "1": -2.0, "2": -2.0}, "scores": [-2.0, -2.0, -2.0]},
+    ]
+    record = {"task": "t", "attempts": [[[[1]], [[2]]]], "tests": [{"views": views, "candidates": candidates}]}
+    (tmp_path / "journal" / "t.json").write_text(json.dumps(record))
+    for rule, solved in (("poe", 0), ("flat", 1), ("kgmon", 1)):
+        assert main(["score", str(tmp_path), "--solutions", str(solutions), "--revote", rule]) == 0
+        assert f"solved by {rule}: {solved} of 1" in capsys.readouterr().out
+    again = ["score", str(tmp_path), "--solutions", str(solutions), "--revote"]
+    assert "no rule is called" in refused(capsys, *again, "x")
+    views[2]["exhaustive"] = None
+    (tmp_path / "journal" / "t.json").write_text(json.dumps(record))
+    assert main([*again, "poe"]) == 0
+    assert "search.exhaustive=True" in refused(capsys, *again, "flat")
+    (tmp_path / "journal" / "t.json").write_text('{"task": ')
+    assert "cannot be read" in refused(capsys, *again, "poe")
+    (tmp_path / "submission.json").write_text(json.dumps({"t": [5]}))
+    assert main(again[:-1]) == 0
+    assert "solved 0 of 1" in capsys.readouterr().out
+    file = ["score", str(tmp_path / "submission.json"), "--solutions", str(solutions), "--revote"]
+    assert "is not the folder of a run" in refused(capsys, *file, "flat")

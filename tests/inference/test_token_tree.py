@@ -1,0 +1,202 @@
+"""The trie behind each prompt: read once, within its memory, with any number type."""
+
+from __future__ import annotations
+
+import gc
+import math
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from submission.arc.layouts import GRID16
+from submission.arc.prompts import Prompt, prompt
+from submission.arc.tasks import Grid, Pair, grid, grid_key
+from submission.benchmarks import baselines
+from submission.deadline import NEVER, Deadline
+from submission.inference import scoring, threshold_search
+from submission.inference.token_tree import ROW_NODES, TokenForest
+from submission.model.grid_lm import GridLM, fresh
+from submission.model.kv_cache import Sizes
+from submission.model.kv_offload import KVOffload
+
+
+def prompts(rng: np.random.Generator, number: int) -> list[Prompt]:
+    def some() -> Grid:
+        return grid(rng.integers(0, 10, rng.integers(1, 4, 2)))
+
+    return [prompt(GRID16, [Pair(some(), some()) for _ in range(2)], some(), 500) for _ in range(number)]
+
+
+def test_what_stands_in_the_trie_is_not_computed_again(tiny_grid_model: Path) -> None:
+    forest = TokenForest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
+    assert forest.read({0: [(1, 2, 10, 3)], 1: [(1,)]}, NEVER)
+    assert (forest.nodes, forest.prompt_tokens) == (5, sum(len(each.ids) for each in forest.prompts))
+    assert forest.read({0: [(1, 2), (1, 2, 10, 4), (1, 5)]}, NEVER)
+    assert forest.nodes == 7, "two new leaves; what they share with the first path was there"
+    passes = forest.passes
+    assert forest.read({0: [(1, 2, 10, 4)], 1: [()]}, NEVER)
+    assert forest.passes == passes
+
+
+def test_a_prompt_that_is_still_held_is_not_read_again_for_one_that_is_not(tiny_grid_model: Path) -> None:
+    asked = prompts(np.random.default_rng(0), 4)
+    model = GridLM.from_pretrained(tiny_grid_model)
+    sizes, longest = Sizes.of(model), max(len(each.ids) for each in asked) + GRID16.longest_answer
+    least = longest * sizes.token + min(longest, ROW_NODES) * sizes.logits
+    forest = TokenForest(model, GRID16, asked, megabytes=(least + 3.5 * longest * sizes.slot) / 1e6)
+    assert forest.together == 3
+    for answer in ((1,), (2,)):
+        assert forest.read({k: [answer] for k in range(4)}, NEVER)
+    assert forest.prompt_tokens == sum(len(each.ids) for each in asked) + forest.again
+    assert 0 < forest.again <= max(len(each.ids) for each in asked), "one of four had to go, and one comes back"
+
+
+@pytest.mark.parametrize("spare", [math.inf, 0.0])
+def test_what_gives_way_is_brought_back_from_the_shelf_where_there_is_one(tiny_grid_model: Path, spare: float) -> None:
+    asked = prompts(np.random.default_rng(0), 6)
+    model = GridLM.from_pretrained(tiny_grid_model)
+    whole, forest = TokenForest(model, GRID16, asked), TokenForest(model, GRID16, asked, megabytes=0)
+    assert (whole.together, forest.together) == (6, 1)
+    forest._shelf = KVOffload(forest._layers, 1.0, lambda: spare)
+    path = (1, 2, 10, 3, 4, 10, 5, 6)
+    for end in range(1, len(path) + 1):
+        for each in (whole, forest):
+            assert each.read({k: [path[:end]] for k in range(6)}, NEVER)
+    for k in range(6):
+        assert np.allclose(whole.follow(k, path).log_p, forest.follow(k, path).log_p, atol=1e-4)
+    if spare:
+        assert (forest.again, forest.nodes) == (0, whole.nodes), "neither prompts nor nodes are read again"
+    else:
+        assert forest.again > 0 and forest.nodes > whole.nodes
+
+
+def test_no_row_is_filled_beyond_its_bound_by_the_padding_of_a_pass(tiny_grid_model: Path) -> None:
+    forest = TokenForest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
+    forest._most = max(len(each.ids) for each in forest.prompts) + 40
+    for layer in forest._layers:
+        layer.most = forest._most
+    forest.worth_a_pass = 1000
+    assert forest.read({0: [(1,) * 30]}, NEVER)
+    assert forest.read({0: [(1,) * 29 + (2,)], 1: [(1,) * 30]}, NEVER)
+    held = forest._layers[0].held
+    assert held is not None
+    assert max(forest._used) <= forest._most
+    assert held[0].shape[2] <= forest._most
+
+
+def test_a_large_vocabulary_costs_prompts_nothing_but_their_last_token(tiny_grid_model: Path) -> None:
+    model, full = GridLM.from_pretrained(tiny_grid_model), grid(np.ones((30, 30)))
+    asked = [prompt(GRID16, [Pair(full, full)] * 2, full, 8192)] * 8
+    small = TokenForest(model, GRID16, asked, megabytes=100)
+    model.config.vocab_size = 2000
+    large = TokenForest(model, GRID16, asked, megabytes=100)
+    assert (small.together, large.together) == (8, 8)
+    assert large._pass_tokens < small._pass_tokens
+
+
+def test_a_forest_that_is_let_go_of_is_gone_at_once(tiny_grid_model: Path) -> None:
+    """Its keys and values are gigabytes of a GPU, which no collection of garbage looks at in time."""
+    forest = TokenForest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
+    threshold_search.search(forest, [0, 1], {}, 0.3, NEVER)
+    gone = weakref.ref(forest)
+    gc.disable()
+    try:
+        del forest
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_deadline_ends_the_reading(tiny_grid_model: Path) -> None:
+    forest = TokenForest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
+    assert not forest.read({0: [(1,)]}, Deadline(0.0, lambda: 1.0))
+    assert forest.passes == 0
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.05), (torch.bfloat16, 0.3)])
+def test_half_precision_differs_by_its_rounding_only(
+    tiny_grid_model: Path, dtype: torch.dtype, tolerance: float
+) -> None:
+    asked = prompts(np.random.default_rng(1), 3)
+    answers = [[grid(np.full((2, k + 1), c)) for k in range(2) for c in range(3)]] * 3
+    exact, rounded = (
+        scoring.score(
+            TokenForest(GridLM.from_pretrained(tiny_grid_model, dtype=each), GRID16, asked), answers, 6, NEVER
+        )
+        for each in (torch.float32, dtype)
+    )
+    difference = np.abs(exact.log_p - rounded.log_p).max()
+    assert 0 < difference < tolerance
+
+
+def test_a_thousand_random_models_and_thresholds_agree_with_the_plain_search() -> None:
+    """Random models say little: heads are sharpened at random, and left few colours, so that answers end."""
+    model = fresh(hidden=64, layers=1, seed=3).eval()
+    first = model.lm_head.weight.detach().clone()
+    head = torch.nn.Linear(model.lm_head.in_features, 16)
+    model.lm_head = head
+    rng = np.random.default_rng(7)
+    answers = 0
+    for _ in range(1000):
+        lean = torch.full((16,), -9.0)
+        lean[[*rng.permutation(10)[: rng.integers(1, 3)].tolist(), 10, 15]] = 0.0
+        with torch.no_grad():
+            head.weight.copy_(first * float(rng.uniform(0, 3)) * torch.from_numpy(rng.choice([-1, 1], (16, 1))))
+            head.bias.copy_(lean)
+        asked, threshold = prompts(rng, 2), float(rng.uniform(0.02, 0.3))
+        known = {0: [grid(rng.integers(0, 10, rng.integers(1, 4, 2)))]}
+        work = baselines.Work()
+        expected = baselines.depth_first(model, GRID16, asked, threshold, work)
+        for got, plain in zip(
+            threshold_search.search(TokenForest(model, GRID16, asked), [0, 1], known, threshold, NEVER),
+            expected,
+            strict=True,
+        ):
+            above = {grid_key(p.answer): p.log_probability for p in got.proposals if p.above}
+            near = {key for key, log_p in {**above, **plain}.items() if log_p - np.log(threshold) < 1e-4}
+            assert above.keys() - near == plain.keys() - near
+            assert all(abs(log_p - plain[key]) < 1e-4 for key, log_p in above.items() if key in plain)
+            answers += len(plain)
+    assert answers > 500, "the comparison must be about something"
+
+
+LARGE = """
+import resource, sys
+import numpy as np, torch
+from submission.inference import scoring
+from submission.deadline import NEVER
+from submission.model.grid_lm import fresh
+from submission.arc.layouts import GRID16
+from submission.arc.prompts import prompt
+from submission.arc.tasks import Pair, grid
+from submission.inference.token_tree import TokenForest as Forest
+
+torch.set_num_threads(1)
+model = fresh(hidden=64, layers=1, seed=0).eval()
+rng = np.random.default_rng(0)
+full = lambda: grid(rng.integers(0, 10, (30, 30)))
+asked = [prompt(GRID16, [Pair(full(), full()) for _ in range(3)], full(), 9000) for _ in range(VIEWS)]
+assert all(6000 < len(each.ids) < 7000 for each in asked)
+forest = Forest(model, GRID16, asked, megabytes=float(sys.argv[1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+answer = full()
+scores = scoring.score(forest, [[answer]] * VIEWS, 1, NEVER)
+assert np.isfinite(scores.log_p).all()
+print(forest.together, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.parametrize("megabytes", [60, 80])
+def test_large_answers_on_long_prompts_stay_within_the_memory(megabytes: int) -> None:
+    """Sixteen views of 30x30 grids, 6500 tokens a prompt: in a process of its own, peak memory is measured."""
+    command = [sys.executable, "-c", LARGE.replace("VIEWS", "16"), str(megabytes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    together, used = done.stdout.split()
+    assert int(together) < 16, "the bound is low enough to matter"
+    assert float(used) < megabytes, "and it is kept"

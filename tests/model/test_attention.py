@@ -1,0 +1,103 @@
+"""Each way to attend says what transformers' own says, in every family, with masks and without."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from submission.arc.layouts import CHAT16
+from submission.arc.prompts import padded, prompt, row
+from submission.arc.tasks import Task, grid
+from submission.arc.views import identity, stream
+from submission.config import Adapt, Model, Search
+from submission.deadline import NEVER
+from submission.inference.language_model import LanguageModel
+from submission.model.attention import BY_ROW, FEW, REPEATED, SHARED, by_row, implementation, repeated, sharing
+from submission.model.kv_cache import SlotPlan
+from submission.solver.engine import Question
+from tests.support.families import FAMILIES, miniature
+
+
+def test_each_kind_of_machine_has_its_way() -> None:
+    assert implementation((8, 0)) == implementation((8, 9)) == SHARED
+    assert implementation((7, 5)) == REPEATED
+    assert implementation(None) == BY_ROW
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_says_the_same(family: str, tmp_path: Path, small_task: Task) -> None:
+    """A whole row without a mask, as in training; and prompts and tries with one, as in the search."""
+    engine = LanguageModel(miniature(tmp_path, family), Model(device="cpu", dense_megabytes=0), Adapt(rank=0), Search())
+    asked = [Question(identity(3), prompt(CHAT16, small_task.demonstrations, each, 4096)) for each in small_task.tests]
+    ids, _, where = padded(CHAT16, [row(CHAT16, small_task.demonstrations, 4096)] * 2)
+    logits, scores = {}, {}
+    for name in ("sdpa", implementation((8, 9)), implementation((7, 5)), implementation(None)):
+        engine.base.set_attn_implementation(name)
+        with torch.no_grad():
+            logits[name] = engine.model(
+                input_ids=torch.from_numpy(ids), position_ids=torch.from_numpy(where[0]), use_cache=False
+            ).logits
+        scores[name] = engine.score(asked[:], [grid([[1, 2], [3, 4]]), grid([[5]])], 2, NEVER).log_p
+        assert engine.base.config._attn_implementation == name
+    for name in (SHARED, REPEATED, BY_ROW):
+        torch.testing.assert_close(logits["sdpa"], logits[name], atol=1e-5, rtol=1e-4)
+        assert np.allclose(scores["sdpa"], scores[name], atol=1e-4)
+
+
+def test_no_slot_of_the_cache_is_looked_at_before_it_is_filled(tmp_path: Path, small_task: Task) -> None:
+    settings = Search(threshold=0.001)
+    engine = LanguageModel(miniature(tmp_path, "llama-3.1"), Model(device="cpu"), Adapt(rank=0), settings)
+    asked = [
+        Question(view, prompt(CHAT16, view.arrange(small_task.demonstrations), view.see(small_task.tests[0]), 4096))
+        for view in islice(stream(len(small_task.demonstrations), np.random.default_rng(0), "permute"), 6)
+    ]
+    answers = [grid([[1, 2], [3, 4]]), grid([[5]]), grid([[7] * 30] * 30)]
+    true = engine.score(asked[:], answers, 3, NEVER).log_p
+    torch.use_deterministic_algorithms(True)  # Which fills fresh memory with what is not a number.
+    try:
+        assert torch.empty(3).isnan().all()
+        seen = engine.score(asked[:], answers, 3, NEVER).log_p
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert np.allclose(seen, true, atol=1e-4)
+
+
+@pytest.mark.parametrize("whole", [sdpa_attention_forward, repeated])
+@pytest.mark.parametrize("n", [1, 3, FEW + 1])
+def test_a_few_tokens_share_the_keys_of_the_cache(whole: Any, n: int) -> None:
+    torch.manual_seed(0)
+    query, keys, values = torch.randn(2, 6, n, 8), *torch.randn(2, 2, 3, 40, 8)
+    mask = torch.rand(2, 1, n, 40) < 0.5
+    mask[..., 0] = True
+    module = torch.nn.Module()
+    module.num_key_value_groups = 2
+    seen, _ = sharing(whole)(module, query, keys, values, mask, scaling=0.3)
+    every = [each.repeat_interleave(2, dim=1) for each in (keys, values)]
+    scores = (0.3 * query @ every[0].transpose(2, 3)).masked_fill(~mask, -torch.inf)
+    torch.testing.assert_close(seen, (scores.softmax(-1) @ every[1]).transpose(1, 2))
+
+
+def test_rows_that_lie_apart_and_reach_differently_far_see_their_own_part_of_the_cache() -> None:
+    torch.manual_seed(0)
+    keys, values = torch.randn(2, 5, 2, 40, 8)
+    plan = SlotPlan(rows=[1, 2, 4], used=[10, 30, 7], width=3, first=False, apart=True)
+    query = torch.randn(3, 4, 3, 8)
+    mask = torch.rand(3, 1, 3, plan.end) < 0.5
+    mask[..., 0] = True
+    for at, (held, used) in enumerate(zip(plan.rows, plan.used, strict=True)):
+        mask[at, :, :, used + plan.width :] = False
+        keys[held, :, used + plan.width :] = torch.nan
+    module = torch.nn.Module()
+    module.num_key_value_groups = 2
+    seen, _ = by_row(module, query, keys, values, mask, plan, scaling=0.3)
+    for at, held in enumerate(plan.rows):
+        for head in range(4):
+            scores = 0.3 * query[at, head] @ keys[held, head // 2].T[:, : plan.end]
+            weights = scores.masked_fill(~mask[at, 0], -torch.inf).softmax(-1)
+            torch.testing.assert_close(seen[at, :, head], weights @ values[held, head // 2, : plan.end])

@@ -1,0 +1,107 @@
+"""A LoRA that is added within its projection's product is peft's, forward and backward."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+from submission.arc.layouts import CHAT16
+from submission.arc.prompts import row
+from submission.arc.tasks import Task
+from submission.config import Adapt, Model, Search
+from submission.inference.language_model import LanguageModel
+from submission.inference.test_time_training import backward
+from submission.model.lora import recomputing
+from tests.support.families import FAMILIES, miniature
+
+ADAPT = Adapt(rank=4)
+
+
+def trained_on(engine: LanguageModel, task: Task) -> tuple[float, Tensor]:
+    """The loss of a row, and the gradient of the whole adapter."""
+    engine.model.zero_grad()
+    loss = backward(engine.model, CHAT16, [row(CHAT16, task.demonstrations, 4096)] * 2, 4096)
+    return loss, torch.cat([p.grad.reshape(-1) for p in engine.model.parameters() if p.grad is not None])
+
+
+def unfused(model: Any) -> None:
+    """Give each projection its own forward back."""
+    for module in model.modules():
+        module.__dict__.pop("forward", None)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("ends", [False, True])
+def test_it_has_the_same_loss_and_the_same_gradient(family: str, ends: bool, tmp_path: Path, small_task: Task) -> None:
+    settings = Model(device="cpu", dense_megabytes=0)
+    engine = LanguageModel(miniature(tmp_path, family), settings, Adapt(rank=4, ends=ends), Search())
+    torch.manual_seed(0)
+    for weight in (p for p in engine.model.parameters() if p.requires_grad):
+        torch.nn.init.normal_(weight, std=0.1)
+    fused = sum("forward" in module.__dict__ for module in engine.model.modules())
+    assert fused >= 2 * 7, "seven projections of two blocks"
+    loss, gradient = trained_on(engine, small_task)
+    unfused(engine.model)
+    theirs, true = trained_on(engine, small_task)
+    assert loss == pytest.approx(theirs, rel=1e-5)
+    torch.testing.assert_close(gradient, true, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_in_16_bits_it_is_the_same_up_to_their_rounding(
+    dtype: Literal["bfloat16", "float16"], tmp_path: Path, small_task: Task
+) -> None:
+    half, whole = (
+        LanguageModel(
+            miniature(tmp_path, "llama-3.1"), Model(device="cpu", dense_megabytes=0, dtype=each), ADAPT, Search()
+        )
+        for each in (dtype, "float32")
+    )
+    torch.manual_seed(0)
+    for ours, theirs in zip(half._adapter, whole._adapter, strict=True):
+        torch.nn.init.normal_(ours, std=0.1)
+        theirs.data.copy_(ours)
+    _, true = trained_on(whole, small_task)
+    loss, gradient = trained_on(half, small_task)
+    assert gradient.dtype is torch.float32
+    unfused(half.model)
+    theirs_loss, peft = trained_on(half, small_task)
+    assert loss == pytest.approx(theirs_loss, rel=0.01)
+    error, theirs_error = ((each - true).norm() / true.norm() for each in (gradient, peft))
+    assert 0 < error < 2 * theirs_error + 1e-3
+
+
+def test_what_is_computed_again_ends_before_the_last_product_of_a_block(tmp_path: Path, small_task: Task) -> None:
+    settings = Model(device="cpu", dense_megabytes=0, dtype="bfloat16")
+    engine = LanguageModel(miniature(tmp_path, "llama-3.1"), settings, ADAPT, Search())
+    recomputing(engine.base, True)
+    engine.model.train()
+    calls: Counter[str] = Counter()
+
+    def noted(kind: str, *_: Any) -> None:
+        calls.update([kind])
+
+    for name, module in engine.model.named_modules():
+        if name.endswith("base_layer"):
+            module.register_forward_hook(partial(noted, name.split(".")[-2]))
+    trained_on(engine, small_task)
+    assert (calls["up_proj"], calls["down_proj"]) == (4, 2), "two blocks, one micro-batch"
+
+
+def test_inputs_of_yet_another_type_go_peft_s_way(tmp_path: Path) -> None:
+    settings = Model(device="cpu", dense_megabytes=0, four_bit=False)
+    engine = LanguageModel(miniature(tmp_path, "llama-3.1"), settings, Adapt(rank=4), Search())
+    module: Any = next(each for each in engine.model.modules() if "forward" in each.__dict__)
+    torch.nn.init.normal_(module.lora_B["default"].weight)
+    module.double()
+    module.lora_A.float(), module.lora_B.float()
+    seen = torch.randn(2, 3, module.in_features, dtype=torch.float64)
+    fused = module(seen)
+    unfused(engine.model)
+    assert torch.equal(fused, module(seen))

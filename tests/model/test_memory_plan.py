@@ -1,0 +1,170 @@
+"""The memory plan: what autograd really keeps, what files really hold, and when activations are computed again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from submission.arc.layouts import CHAT16
+from submission.arc.prompts import padded, row
+from submission.arc.tasks import Task
+from submission.benchmarks.forecast import EIGHT
+from submission.config import Adapt, Model, Search, Settings, preset, with_changes
+from submission.deadline import NEVER
+from submission.errors import BadInput
+from submission.inference.language_model import LanguageModel
+from submission.model import memory_plan
+from submission.model.forward import predictions
+from submission.model.loading import compute_dtype, load_base
+from submission.model.lora import recomputing
+from submission.model.memory_plan import CARDS, Shape, longest_row, plan, planned, read_shape, shape_of
+from tests.support.families import FAMILIES, miniature
+
+GB = 1e9
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_weights_of_a_config_are_those_of_the_model(family: str, tmp_path: Path) -> None:
+    folder = miniature(tmp_path, family)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    shape = shape_of(folder)
+    blocks = sum(p.numel() for name, p in model.named_parameters() if "proj" in name)
+    norms_of_heads = sum(p.numel() for name, p in model.named_parameters() if "q_norm" in name or "k_norm" in name)
+    assert shape.block_weights == blocks
+    assert shape.block_weights + shape.end_weights + norms_of_heads == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_weights_of_a_lora_are_counted(family: str, ends: bool, tmp_path: Path) -> None:
+    engine = LanguageModel(miniature(tmp_path, family), Model(device="cpu"), Adapt(rank=4, ends=ends), Search())
+    counted = sum(p.numel() for p in engine.model.parameters() if p.requires_grad)
+    assert counted == shape_of(tmp_path).lora_weights(4, ends)
+
+
+def test_an_8b_in_four_bits_is_what_it_was_measured_to_be() -> None:
+    """7.340 billion weights in 3.79 GB on disk; LoRA of rank 32 has 94 million; 164 KB of keys a token."""
+    assert EIGHT.block_weights == pytest.approx(7.340e9, rel=1e-3)
+    assert EIGHT.block_weights * memory_plan.NF4 == pytest.approx(3.79 * GB, rel=1e-2)
+    assert EIGHT.lora_weights(32, ends=False) == pytest.approx(94e6, rel=1e-2)
+    assert memory_plan.key_bytes(EIGHT, 2) == 163_840
+
+
+def kept_by_autograd(model: torch.nn.Module, task: Task) -> int:
+    """Bytes that a forward pass keeps for the backward pass, weights apart; each piece of memory once."""
+    weights = {p.untyped_storage().data_ptr() for p in [*model.parameters(), *model.buffers()]}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        alive.append(tensor)
+        return tensor
+
+    alive: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        arrays = padded(CHAT16, [row(CHAT16, task.demonstrations * 4, 4096)])
+        logits, _ = predictions(model, *(torch.from_numpy(each) for each in arrays))
+        assert logits.requires_grad
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_plan_is_what_autograd_keeps_and_a_little_more(
+    family: str, dtype: str, checkpointing: bool, tmp_path: Path, small_task: Task
+) -> None:
+    folder = miniature(tmp_path, family)
+    settings = with_changes(Settings(model=Model(device="cpu"), adapt=Adapt(rank=8)), [f"model.dtype={dtype}"])
+    engine = LanguageModel(folder, settings.model, settings.adapt, settings.search)
+    recomputing(engine.base, checkpointing)
+    engine.model.train()
+    kept = kept_by_autograd(engine.model, small_task)
+    tokens = padded(CHAT16, [row(CHAT16, small_task.demonstrations * 4, 4096)])[0].size
+    width = compute_dtype(dtype, "cpu").itemsize
+    made = plan(shape_of(folder), settings, width, tokens, checkpointing)
+    if checkpointing:
+        # While one block is gone through again, what it keeps comes on top: the plan has both.
+        assert kept < made.activations < 0.8 * plan(shape_of(folder), settings, width, tokens, False).activations
+    else:
+        assert 0.95 * kept < made.activations + made.logits < 1.6 * kept
+
+
+def test_a_row_that_fits_keeps_its_activations_and_a_longer_one_does_not() -> None:
+    settings, room = preset("l4x4"), CARDS["l4"]
+    short, long = planned(EIGHT, settings, 2, 512, room), planned(EIGHT, settings, 2, 8192, room)
+    assert not short.checkpointing
+    assert long.checkpointing
+    assert max(short.total, long.total) < room
+    for name, wanted in (("on", True), ("off", False)):
+        told = with_changes(settings, [f"adapt.checkpointing={name}"])
+        assert {planned(EIGHT, told, 2, n, room).checkpointing for n in (512, 8192)} == {wanted}
+
+
+@pytest.mark.parametrize("name", ["t4x2", "l4x4"])
+def test_the_presets_fit_an_8b_on_their_gpus(name: str) -> None:
+    settings, room = preset(name), CARDS[name[:2]]
+    made = planned(EIGHT, settings, 2, settings.model.context, room)
+    assert made.total < room, made.sentence()
+    assert longest_row(EIGHT, settings, 2, room) == settings.model.context
+
+
+def test_a_whole_vocabulary_does_not_fit_a_t4_and_the_plan_says_how_far_it_goes() -> None:
+    whole = replace(EIGHT, vocabulary=131_072)
+    settings, room = preset("t4x2"), CARDS["t4"]
+    longest = longest_row(whole, settings, 2, room)
+    assert 0 < longest < settings.model.context
+    assert planned(whole, settings, 2, longest, room).total <= room
+    beyond = planned(whole, settings, 2, longest + 64, room)
+    assert beyond.training > memory_plan.room_to_train(beyond, room)
+
+
+def test_larger_batches_go_through_in_parts() -> None:
+    settings = with_changes(Settings(), ["adapt.batch=8", "adapt.tokens=4096"])
+    assert memory_plan.at_once(settings, 1000) == 4 * 1024
+    assert memory_plan.at_once(settings, 5000) == 5024
+    assert memory_plan.at_once(settings, 100) == 8 * 128
+
+
+def test_a_task_recomputes_where_its_rows_need_it(tmp_path: Path, small_task: Task) -> None:
+    """The gradient is the same; and what the settings say outright is done."""
+    folder = miniature(tmp_path, "qwen3")
+    short = [row(CHAT16, small_task.demonstrations, 4096)]
+    long = [row(CHAT16, small_task.demonstrations * 20, 4096)]
+    chosen, losses = {}, {}
+    for told in ("auto", "on", "off"):
+        adapt = with_changes(Settings(adapt=Adapt(rank=4)), [f"adapt.checkpointing={told}"]).adapt
+        search = Search(megabytes=1.0)
+        model = Model(device="cpu", gigabytes=memory_plan.RESERVE / GB + 0.005, dense_megabytes=0, context=4096)
+        engine = LanguageModel(folder, model, adapt, search)
+        chosen[told] = [engine.recomputes(rows) for rows in (short, long)]
+        losses[told] = [engine.adapt(rows, NEVER, 0).losses for rows in (short, long)]
+        assert engine.base.model.layers[0].gradient_checkpointing == chosen[told][1]
+    assert chosen == {"auto": [False, True], "on": [True, True], "off": [False, False]}
+    assert losses["auto"] == losses["on"] == losses["off"]
+
+
+def test_what_is_quantized_already_counts_in_four_bits(tmp_path: Path) -> None:
+    load_base(miniature(tmp_path / "whole", "llama-3.1"), Model(device="cpu"), "cpu").save_pretrained(tmp_path / "nf4")
+    shape = shape_of(tmp_path / "nf4")
+    assert shape.quantized
+    asked = with_changes(Settings(), ["model.four_bit=False", "model.dense_megabytes=0"])
+    assert plan(shape, asked, 2, 64, False).weights < plan(replace(shape, quantized=False), asked, 2, 64, False).weights
+
+
+def test_windows_and_missing_figures(tmp_path: Path) -> None:
+    config = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+              "vocab_size": 16, "sliding_window": 4096}  # fmt: skip
+    assert read_shape(config) == Shape(64, 128, 2, 4, 4, 16, 16, False, False, 1 << 30, 4096)
+    assert read_shape(config | {"use_sliding_window": False}).window is None
+    with pytest.raises(BadInput, match=r"no config\.json"):
+        shape_of(tmp_path)
+    (tmp_path / "config.json").write_text('{"hidden_size": 64}')
+    with pytest.raises(BadInput, match="does not tell the size"):
+        shape_of(tmp_path)

@@ -1,0 +1,252 @@
+"""From views to candidates: what is pooled, when it is settled, and that settling changes no attempt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from submission.arc.layouts import GRID16
+from submission.arc.prompts import Prompt, Row
+from submission.arc.tasks import Grid, Pair, Task, grid, grid_key
+from submission.arc.views import View, identity
+from submission.config import PRESETS, with_changes
+from submission.deadline import NEVER, Deadline, within
+from submission.solver import voting
+from submission.solver.candidates import Sought, guess, is_settled, pooled, seek
+from submission.solver.engine import Fit, Found, Proposal, Question, Scores
+from submission.solver.records import candidates_of, joined, record
+from submission.solver.voting import Candidate
+from tests.test_deadline import Clock
+
+SETTINGS = with_changes(PRESETS["laptop"], ["search.views=8", "search.threshold=0.05", "adapt.rank=0"])
+WHOLE = with_changes(SETTINGS, ["search.exhaustive=True"])
+
+
+def shown(*views: View) -> list[Question]:
+    return [Question(view, Prompt(np.zeros(1, np.int64), 0)) for view in views]
+
+
+def test_answers_are_pooled_in_the_tasks_own_frame() -> None:
+    turn = View(1, (0, 2, 1, 3, 4, 5, 6, 7, 8, 9), (0,))
+    answer = grid([[1, 2, 3], [4, 5, 6]])
+    other = grid([[9]])
+    found = [
+        Found((Proposal(answer, -0.1, True),), True),
+        Found((Proposal(turn.see(answer), -0.2, True), Proposal(turn.see(other), -2.0, True)), True),
+        Found((Proposal(other, -9.0, False),), True),
+    ]
+    pool = pooled(shown(identity(1), turn, identity(1)), found)
+    assert {grid_key(a): by for a, by in pool} == {grid_key(answer): {0: -0.1, 1: -0.2}, grid_key(other): {1: -2.0}}
+
+
+def test_best_paths_count_as_found_only_where_nothing_is_above_the_threshold() -> None:
+    weak = [Found((Proposal(grid([[k]]), -5.0, False),), True) for k in range(2)]
+    assert [by for _, by in pooled(shown(*[identity(1)] * 2), weak)] == [{0: -5.0}, {1: -5.0}]
+    strong = Found((Proposal(grid([[7]]), -0.5, True),), True)
+    assert [by for _, by in pooled(shown(*[identity(1)] * 3), [*weak, strong])] == [{}, {}, {2: -0.5}]
+
+
+class Scripted:
+    """An engine whose views say of ten answers what a table says: log p [view, answer]."""
+
+    layout = GRID16
+    longest_row = 8192
+    answers = tuple(grid([[k]]) for k in range(10))
+
+    def __init__(self, log_p: NDArray[np.float64], threshold: float) -> None:
+        self.log_p, self.threshold = log_p, threshold
+
+    def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
+        return Fit(0, (), 0.0, "off")
+
+    def propose(
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
+        last: bool,
+    ) -> list[Found]:  # fmt: skip
+        found = []
+        for k in which:
+            above = [c for c in range(10) if self.log_p[k, c] >= math.log(self.threshold)]
+            some = above or [int(self.log_p[k].argmax())] * last
+            found.append(Found(tuple(Proposal(self.answers[c], self.log_p[k, c], bool(above)) for c in some), True))
+        return found
+
+    def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
+        table = self.log_p[:, [int(each[0, 0]) for each in answers]]
+        return Scores(table, table.sum(axis=0))
+
+    def forget(self) -> None:
+        pass
+
+
+def test_what_is_settled_early_has_the_attempts_of_the_whole_search() -> None:
+    task = Task("t", (Pair(grid([[1]]), grid([[2]])),), (grid([[3]]),))
+    early = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        liking = rng.normal(size=10) * rng.uniform(0, 4)
+        table = liking + rng.normal(size=(8, 10)) * rng.uniform(0, 2)
+        engine = Scripted(table - np.log(np.exp(table).sum(axis=1, keepdims=True)), SETTINGS.search.threshold)
+        questions = shown(*[identity(1)] * 8)
+        quick, whole = (seek(engine, task, task.tests[0], questions, each, NEVER, 0) for each in (SETTINGS, WHOLE))
+        attempts, true = (
+            {grid_key(answer) for answer in voting.rank(each.candidates, [0] * 8, "poe")[:2]} for each in (quick, whole)
+        )
+        assert attempts == true
+        assert len(whole.found) == 8
+        assert len(quick.found) == 8 or quick.settled
+        early += len(quick.found) < 8
+    assert early > 30, "the comparison must be about something"
+
+
+class Slow(Scripted):
+    """One that takes a second for each view that it has not seen, as long as there is time."""
+
+    def __init__(self, log_p: NDArray[np.float64], threshold: float, clock: Clock) -> None:
+        super().__init__(log_p, threshold)
+        self.clock = clock
+        self.seen: set[int] = set()
+        self.asked: list[tuple[list[int], bool]] = []
+
+    def propose(
+        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
+        last: bool,
+    ) -> list[Found]:  # fmt: skip
+        self.asked.append(([*which], last))
+        for k in which:
+            if k not in self.seen and not until.passed():
+                self.seen.add(k)
+                self.clock.now += 1.0
+        found = super().propose(questions, which, known, until, seed, last)
+        return [each if k in self.seen else Found((), False) for k, each in zip(which, found, strict=True)]
+
+
+@pytest.mark.parametrize(("seconds", "secured"), [(5.0, True), (50.0, False)])
+def test_where_time_will_not_do_for_all_views_the_first_ones_give_any_answer_first(
+    seconds: float, secured: bool
+) -> None:
+    clock = Clock()
+    engine = Slow(np.full((8, 10), math.log(1e-3)), SETTINGS.search.threshold, clock)
+    task = Task("t", (Pair(grid([[1]]), grid([[2]])),), (grid([[3]]),))
+    sought = seek(engine, task, task.tests[0], shown(*[identity(1)] * 8), SETTINGS, within(seconds, clock), 0)
+    every = [*range(8)]
+    assert engine.asked == [([0, 1], False), *([([0, 1], True)] if secured else []), (every, True)]
+    assert sought.candidates
+    assert [each.exhaustive for each in sought.found] == [k in engine.seen for k in every]
+
+
+def agreeing(*sure: bool) -> Scripted:
+    """An engine whose views all like one answer best, some of them surely, and one other of its own."""
+    table = np.full((len(sure), 10), math.log(1e-6))
+    for k, certain in enumerate(sure):
+        table[k, 0], table[k, 1 + k] = (math.log(0.8), math.log(0.1)) if certain else (math.log(0.4), math.log(0.3))
+    return Scripted(table, SETTINGS.search.threshold)
+
+
+@pytest.mark.parametrize(
+    ("sure", "symmetries", "searched"),
+    [
+        ((True,) * 8, range(8), 3),
+        ((True, True, False, *[True] * 5), range(8), 8),
+        ((True, False, *[True] * 6), range(8), 8),
+        ((True,) * 8, (0, 1, 1, 3, 4, 5, 6, 7), 8),
+    ],
+)
+def test_an_agreement_of_two_views_counts_once_a_third_symmetry_agrees(
+    sure: tuple[bool, ...], symmetries: Sequence[int], searched: int
+) -> None:
+    task = Task("t", (Pair(grid([[1]]), grid([[2]])),), (grid([[3]]),))
+    questions = shown(*[View(symmetry, tuple(range(10)), (0,)) for symmetry in symmetries])
+    sought = seek(agreeing(*sure), task, task.tests[0], questions, SETTINGS, NEVER, 0)
+    assert len(sought.found) == searched
+    assert sought.settled == (searched == 3)
+    assert voting.rank(sought.candidates, symmetries, "poe")[0].item() == 0
+    never = with_changes(SETTINGS, ["search.early_stop_probability=1.0"])
+    assert len(seek(agreeing(*sure), task, task.tests[0], questions, never, NEVER, 0).found) == 8
+
+
+def test_settled_means_that_no_unseen_answer_could_be_second() -> None:
+    least = 3 * math.log(0.1)
+    assert is_settled([-1.0, least + 0.01], 3, 0.1)
+    assert not is_settled([-1.0, least - 0.01], 3, 0.1)
+    assert not is_settled([-1.0, least + 0.01], 2, 0.1)
+    assert not is_settled([-1.0], 3, 0.1), "the second attempt is still free"
+
+
+def test_a_record_gives_the_candidates_back() -> None:
+    candidate = Candidate(grid([[1, 2]]), {1: -0.5}, np.array([np.nan, -0.5]), -3.0)
+    sought = Sought((candidate,), (Found((), True),), settled=True)
+    kept = record(shown(identity(1), identity(1)), sought)
+    [again], symmetries = candidates_of(kept)
+    assert grid_key(again.answer) == grid_key(candidate.answer)
+    assert again.found == {1: -0.5}
+    assert np.array_equal(again.scores, candidate.scores, equal_nan=True)
+    assert again.at_most == -3.0
+    assert symmetries == [0, 0]
+    assert [view["exhaustive"] for view in kept["views"]] == [True, None]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "query", "expected"),
+    [
+        ([((2, 3), (2, 3)), ((4, 4), (4, 4))], (5, 6), (5, 6)),
+        ([((2, 3), (4, 6)), ((1, 1), (2, 2))], (3, 3), (6, 6)),
+        ([((2, 3), (1, 1)), ((4, 4), (1, 1))], (5, 6), (1, 1)),
+        ([((2, 3), (1, 1)), ((4, 4), (2, 9))], (5, 6), (5, 6)),
+        ([((2, 2), (8, 8)), ((1, 1), (4, 4))], (20, 20), (30, 30)),
+    ],
+)
+def test_the_first_guess_has_the_size_that_the_demonstrations_suggest(
+    sizes: list[tuple[tuple[int, int], tuple[int, int]]], query: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    pairs = tuple(Pair(grid(np.zeros(i)), grid(np.zeros(o))) for i, o in sizes)
+    asked = grid(np.zeros(query))
+    assert guess(Task("t", pairs, (asked,)), asked).shape == expected
+
+
+def a_look(*candidates: tuple[int, list[float | None], float], exhaustive: bool = True) -> dict:
+    """A record of two views with candidates [[cell]], their scores and the bounds of their sums."""
+    views = [{"symmetry": 3, "exhaustive": exhaustive}, {"symmetry": 5, "exhaustive": exhaustive}]
+    made = [
+        {"grid": [[cell]], "found": {"1": scores[1]}, "scores": scores, "at_most": at_most}
+        for cell, scores, at_most in candidates
+    ]
+    return {"views": views, "settled": True, "candidates": made}
+
+
+def test_two_looks_are_voted_on_by_the_views_of_both() -> None:
+    first = a_look((1, [-1.0, -1.0], -2.0), (2, [-0.5, -0.5], -1.0))
+    second = a_look((1, [-0.1, -0.1], -0.2), (2, [-3.0, -3.0], -6.0))
+    candidates, symmetries = candidates_of(joined(first, second, 0.1))
+    assert symmetries == [3, 5, 3, 5]
+    assert [(each.answer.item(), each.total()) for each in candidates] == [(1, -2.2), (2, -7.0)]
+    assert candidates[0].found == {1: -1.0, 3: -0.1}
+
+
+def test_what_one_look_did_not_find_counts_as_hardly_likely_there() -> None:
+    first, second = a_look((1, [-0.2, -0.2], -0.4)), a_look((2, [-0.1, -0.1], -0.2))
+    for exhaustive, bound in ((True, 2 * math.log(0.1)), (False, 0.0)):
+        looks = {**first, "views": a_look(exhaustive=exhaustive)["views"]}, second
+        made = {each.answer.item(): each for each in candidates_of(joined(*looks, 0.1))[0]}
+        assert made[2].at_most == pytest.approx(bound - 0.2)
+        assert np.isnan(made[2].scores[:2]).all()
+        assert made[2].found == {3: -0.1}
+
+
+def test_a_look_at_a_test_that_was_not_reached_adds_nothing() -> None:
+    second = a_look((2, [-0.1, -0.1], -0.2))
+    assert joined({"views": [], "candidates": []}, second, 0.1) == {**second, "settled": False}
+
+
+def test_answers_that_are_known_are_pooled_too() -> None:
+    found = [Found((Proposal(grid([[1]]), -0.1, True),), True)]
+    pool = pooled(shown(identity(1)), found, [grid([[2]]), grid([[1]])])
+    assert [(answer.item(), by) for answer, by in pool] == [(1, {0: -0.1}), (2, {})]
+
+
+def test_an_answer_whose_probability_is_no_number_is_a_failure_not_an_answer() -> None:
+    with pytest.raises(FloatingPointError):
+        pooled(shown(identity(1)), [Found((Proposal(grid([[1]]), math.nan, True),), True)])

@@ -1,0 +1,73 @@
+"""Miniatures of the model families: each with every peculiarity of its architecture, a few thousand weights, and a
+tokenizer of its kind where it has one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from tests.arc.test_prompts import MERGES, character_tokenizer, llama3_tokenizer
+
+LLAMA3_ROPE = {
+    "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}  # fmt: skip
+"""How Llama 3.1 scales its rotary frequencies; 3.2 has a factor of 32."""
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama-3.1": {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16,
+                  "rope_parameters": LLAMA3_ROPE, "rms_norm_eps": 1e-5, "tie_word_embeddings": False},
+    "llama-3.2": {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+                  "rope_parameters": LLAMA3_ROPE | {"factor": 32.0}, "rms_norm_eps": 1e-5,
+                  "tie_word_embeddings": True},
+    "minitron": {"model_type": "mistral", "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 32,
+                 "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0}, "rms_norm_eps": 1e-5,
+                 "sliding_window": None, "tie_word_embeddings": False},
+    "qwen3": {"model_type": "qwen3", "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32,
+              "rope_parameters": {"rope_type": "default", "rope_theta": 5000000.0}, "rms_norm_eps": 1e-6,
+              "use_sliding_window": False, "tie_word_embeddings": True},
+}  # fmt: skip
+"""Llama 3.1 8B, Llama 3.2 3B (tied, as Minitron's sibling), Mistral-NeMo-Minitron (heads wider than the model), Qwen3
+4B (norms of queries and keys, tied)."""
+
+
+def tokenizer_of(layout: str) -> Any:
+    """A tokenizer in which a checkpoint of this layout speaks; None for chat16, which needs none."""
+    if layout == "architects":
+        return PreTrainedTokenizerFast(
+            tokenizer_object=character_tokenizer(), bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
+        )
+    if layout == "numpy":
+        return PreTrainedTokenizerFast(
+            tokenizer_object=llama3_tokenizer(MERGES["pieces"]), bos_token="<|begin_of_text|>", eos_token="<|eot_id|>"
+        )
+    return None
+
+
+def miniature(folder: Path, family: str, layout: str = "chat16", dtype: torch.dtype = torch.bfloat16) -> Path:
+    """A checkpoint of two blocks with random weights, in 16 bits as they are published."""
+    tokenizer = tokenizer_of(layout)
+    special = (
+        {"pad_token_id": 13, "bos_token_id": 14, "eos_token_id": 15}
+        if tokenizer is None
+        else {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    )
+    options = {key: value for key, value in FAMILIES[family].items() if key != "model_type"}
+    config = AutoConfig.for_model(
+        FAMILIES[family]["model_type"], vocab_size=16 if tokenizer is None else len(tokenizer) + 3, hidden_size=64,
+        intermediate_size=128, num_hidden_layers=2, max_position_embeddings=131072, **special, **options,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        model = AutoModelForCausalLM.from_config(config).to(dtype)
+        for name, weight in model.named_parameters():
+            if "norm" in name:
+                # Ones, as they are at first, would not show a norm that is left out or mixed up with another.
+                weight.data.uniform_(0.5, 1.5)
+    model.save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,141 @@
+"""Initial fine-tuning of a large base, on stock architectures with random weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from submission.arc.layouts import CHAT16
+from submission.config import Adapt, Model, Search
+from submission.errors import BadInput
+from submission.inference.language_model import LanguageModel
+from submission.model.loading import layout_of
+from submission.model.vocabulary import SPOKEN, cut_vocabulary, sixteen
+from submission.training.corpus import Corpus
+from submission.training.finetune_base import finetune_base
+from submission.training.settings import FineTuning
+
+SMALL = FineTuning(
+    steps=120, tokens=1024, limit=100, warmup=3, rank=8, rate=2e-3, other_rate=1e-2, new_rules=0.0, checkpointing="off"
+)
+
+
+def logits(folder: Path, four_bit: bool) -> torch.Tensor:
+    engine = LanguageModel(folder, Model(device="cpu", four_bit=four_bit), Adapt(rank=0), Search())
+    with torch.no_grad():
+        found: torch.Tensor = engine.model(torch.arange(16)[None]).logits
+    return found
+
+
+@pytest.mark.parametrize("four_bit", [True, False])
+def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
+    tiny_line_model: Path, tmp_path: Path, copying: Corpus, four_bit: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    loss = finetune_base(replace(SMALL, four_bit=four_bit), lambda: copying, tiny_line_model, tmp_path)
+    assert loss < 0.3, "it has learned to copy; a random model is near ln 16 = 2.77"
+    assert json.loads((tmp_path / "merged" / "training.json").read_text())["steps"] == 120
+    assert layout_of(tmp_path / "merged") == layout_of(tmp_path / "nf4") == CHAT16
+    assert not (tmp_path / "base16").exists()
+    merged = logits(tmp_path / "merged", four_bit=False)
+    quantized = logits(tmp_path / "merged", four_bit=True)
+    assert torch.equal(logits(tmp_path / "nf4", four_bit=True), quantized), "nf4 is the merged model in four bits"
+    assert 0 < (merged - quantized).abs().mean() < 0.5 * merged.std()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("four_bit", [True, False])
+def test_a_gpu_learns_as_the_cpu_does(tiny_line_model: Path, tmp_path: Path, copying: Corpus, four_bit: bool) -> None:
+    on_gpu = replace(SMALL, device="cuda", checkpointing="on", four_bit=four_bit)
+    assert finetune_base(on_gpu, lambda: copying, tiny_line_model, tmp_path) < 0.3
+
+
+def test_a_training_goes_on_from_what_it_kept(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
+    with pytest.raises(BadInput, match="nothing to resume"):
+        finetune_base(SMALL, lambda: copying, tiny_line_model, tmp_path, resume=True)
+    first = finetune_base(replace(SMALL, steps=40), lambda: copying, tiny_line_model, tmp_path)
+    with pytest.raises(BadInput, match="--resume goes on"):
+        finetune_base(SMALL, lambda: copying, tiny_line_model, tmp_path)
+    with pytest.raises(BadInput, match="another --rank"):
+        finetune_base(replace(SMALL, rank=4), lambda: copying, tiny_line_model, tmp_path, resume=True)
+    again = finetune_base(replace(SMALL, steps=80), lambda: copying, tiny_line_model, tmp_path, resume=True)
+    assert again < first
+    told = json.loads((tmp_path / "merged" / "training.json").read_text())
+    assert 80 < told["steps"] < 120, "the anneal of the first call was not kept"
+
+
+def test_the_merged_model_is_the_adapted_one(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
+    """Its held-out loss, read from disk in 16 bits, is what training ended with in 16 bits."""
+    from submission.training.loop import examination, examine
+
+    loss = finetune_base(replace(SMALL, four_bit=False), lambda: copying, tiny_line_model, tmp_path)
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.float32)
+    assert examine(merged, examination(copying.held_out, 100, CHAT16), CHAT16).nats == pytest.approx(loss, rel=0.03)
+
+
+@pytest.fixture(params=[True, False], ids=["tied", "untied"])
+def wordy(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A Llama with a vocabulary of words, head and embeddings tied or not, and its tokenizer."""
+    words = [f"word{k}" for k in range(40)] + [names[-1] for names in reversed(SPOKEN)]
+    tokenizer = Tokenizer(WordLevel({word: k for k, word in enumerate(words)}, unk_token="word0"))
+    config = AutoConfig.for_model(
+        "llama", vocab_size=len(words), hidden_size=64, intermediate_size=128, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=request.param,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).to(torch.bfloat16).save_pretrained(tmp_path / "wordy")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(tmp_path / "wordy")
+    return tmp_path / "wordy"
+
+
+def test_a_cut_vocabulary_says_the_same_of_the_tokens_that_are_left(wordy: Path, tmp_path: Path) -> None:
+    cut_vocabulary(wordy, tmp_path / "cut")
+    kept = torch.tensor(sixteen(wordy))
+    assert len(set(kept.tolist())) == 16
+    whole = AutoModelForCausalLM.from_pretrained(wordy)
+    small = AutoModelForCausalLM.from_pretrained(tmp_path / "cut")
+    ids = torch.arange(16)[None]
+    with torch.no_grad():
+        assert torch.equal(small(ids).logits, whole(kept[ids]).logits[..., kept])
+    assert small.config.vocab_size == 16
+    assert small.get_input_embeddings().weight is not small.get_output_embeddings().weight
+
+
+def test_a_vocabulary_without_what_is_needed_is_refused(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(WordLevel({str(k): k for k in range(10)} | {"\n": 10}, unk_token="0"))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    with pytest.raises(BadInput, match="none of 'user'"):
+        sixteen(tmp_path)
+
+
+def test_a_tokenizer_that_is_not_there_or_lacks_a_library_is_refused(
+    tiny_line_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_: object, **__: object) -> None:
+        raise ImportError("requires the protobuf library")
+
+    # For some families transformers makes an empty one up.
+    with pytest.raises(BadInput, match="tokenizer cannot be read|vocabulary has none"):
+        sixteen(tiny_line_model)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lacking)
+    with pytest.raises(BadInput, match="protobuf"):
+        sixteen(tiny_line_model)
+
+
+def test_a_base_that_is_quantized_already_is_refused(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
+    finetune_base(replace(SMALL, steps=1), lambda: copying, tiny_line_model, tmp_path)
+    with pytest.raises(BadInput, match="quantized already"):
+        cut_vocabulary(tmp_path / "nf4", tmp_path / "again")
+    with pytest.raises(BadInput, match="nothing is overwritten"):
+        finetune_base(SMALL, lambda: copying, tiny_line_model, tmp_path)
+    with pytest.raises(BadInput, match=r"no config\.json"):
+        finetune_base(SMALL, lambda: copying, tmp_path / "nowhere", tmp_path / "out")
