@@ -225,7 +225,7 @@ def measured(model: Path, settings: Settings, length: int, seed: int = 0) -> Rat
     from submission.solver.engine import Question
 
     began = time.monotonic()
-    engine = LanguageModel(model, settings.model, settings.adapt, settings.search, seed)
+    engine = LanguageModel(model, settings, seed)
     loading, layout = time.monotonic() - began, engine.layout
     rng = generator(seed, "plan")
     rows = [random_row(layout, length, rng) for _ in range(3 * settings.adapt.batch)]
@@ -237,14 +237,14 @@ def measured(model: Path, settings: Settings, length: int, seed: int = 0) -> Rat
     recomputing(engine.base, False)
     engine.forget()
     questions = [Question(identity(1), Prompt(each.ids, 0)) for each in rows[:4]]
-    forest = engine.forest(questions)
-    began = time.monotonic()
-    forest.read({k: [()] for k in range(len(questions))}, NEVER)
-    reading = sum(len(each.prompt.ids) for each in questions) / (time.monotonic() - began)
-    began, tokens = time.monotonic(), 20
-    for n in range(1, tokens + 1):
-        forest.read({0: [(layout.cells[0],) * n]}, NEVER)
-    each_pass = (time.monotonic() - began) / tokens
+    with engine.inference(questions) as inference:
+        began = time.monotonic()
+        inference.forest.read({k: [()] for k in range(len(questions))}, NEVER)
+        reading = sum(len(each.prompt.ids) for each in questions) / (time.monotonic() - began)
+        began, tokens = time.monotonic(), 20
+        for n in range(1, tokens + 1):
+            inference.forest.read({0: [(layout.cells[0],) * n]}, NEVER)
+        each_pass = (time.monotonic() - began) / tokens
     return Rates(speed[False], speed[True], reading, each_pass, loading, f"measured here on rows of {length} tokens")
 
 

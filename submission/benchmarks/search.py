@@ -23,17 +23,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from submission.arc.prompts import Prompt, Row
+from submission.arc.prompts import Prompt
 from submission.arc.tasks import Grid, Task, grid_key
 from submission.benchmarks import baselines
 from submission.benchmarks.baselines import Answers, Work
 from submission.config import Settings
 from submission.deadline import NEVER, Deadline
-from submission.inference.language_model import LanguageModel
+from submission.inference.language_model import ForestInference, LanguageModel
 from submission.solver import voting
-from submission.solver.candidates import ATTEMPTS, Sought, pooled, seek
-from submission.solver.engine import Fit, Found, Question, Scores
+from submission.solver.candidates import Sought, pooled, seek
+from submission.solver.engine import Found, Question, Scores
 from submission.solver.solve import ask, learn
+from submission.solver.stopping import ATTEMPTS
 
 LANES = 4
 """Views that advance together in the lock-step search."""
@@ -87,7 +88,7 @@ def races(
     model: Path, settings: Settings, tasks: Mapping[str, Task], seed: int, tell: Callable[[Comparison], None]
 ) -> list[Comparison]:
     """Adapt to each task and search its first test input in all ways."""
-    engine = LanguageModel(model, settings.model, settings.adapt, settings.search, seed)
+    engine = LanguageModel(model, settings, seed)
     run = []
     for task in tasks.values():
         engine.forget()
@@ -108,7 +109,7 @@ def race(engine: LanguageModel, task: Task, questions: Sequence[Question], setti
         "exact": replace(settings.search, early_stop_probability=1.0),
         "used": settings.search,
     }.items():  # fmt: skip
-        sought[name], legs[name] = _ours(engine, task, list(questions), replace(settings, search=search), seed)
+        sought[name], legs[name] = _ours(engine, task, questions, replace(settings, search=search), seed)
     whole, attempts = sought["whole"], {name: _attempts(each, questions) for name, each in sought.items()}
     found: dict[str, list[Answers]] = {
         "whole": [{grid_key(p.answer): p.log_probability for p in each.proposals if p.above} for each in whole.found]
@@ -144,34 +145,27 @@ def race(engine: LanguageModel, task: Task, questions: Sequence[Question], setti
     )  # fmt: skip
 
 
-class _Clocked:
-    """An engine that notes what its searching and its scoring take."""
+class _Timed:
+    """An inference that notes what its searching and its scoring take."""
 
-    def __init__(self, engine: LanguageModel) -> None:
-        self.engine, self.layout, self.longest_row = engine, engine.layout, engine.longest_row
+    def __init__(self, inference: ForestInference) -> None:
+        self.inference = inference
         self.leg = Leg(Work(), Work())
 
-    def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
-        return self.engine.adapt(rows, until, seed)
-
     def propose(
-        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
-        last: bool,
-    ) -> list[Found]:  # fmt: skip
-        with self._noted(questions, self.leg.search):
-            return self.engine.propose(questions, which, known, until, seed, last)
+        self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
+    ) -> list[Found]:
+        with self._noted(self.leg.search):
+            return self.inference.propose(which, drafts, until, seed, best_paths)
 
-    def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
-        with self._noted(questions, self.leg.scoring):
-            return self.engine.score(questions, answers, best, until)
-
-    def forget(self) -> None:
-        self.engine.forget()
+    def score(self, answers: Sequence[Grid], top: int, until: Deadline) -> Scores:
+        with self._noted(self.leg.scoring):
+            return self.inference.score(answers, top, until)
 
     @contextmanager
-    def _noted(self, questions: Sequence[Question], work: Work) -> Iterator[None]:
+    def _noted(self, work: Work) -> Iterator[None]:
         began = time.perf_counter()
-        forest = self.engine.forest(questions)
+        forest = self.inference.forest
         before = forest.passes, forest.prompt_tokens, forest.again, forest.nodes + forest.padding
         yield
         work.passes += forest.passes - before[0]
@@ -182,20 +176,20 @@ class _Clocked:
 
 
 def _ours(
-    engine: LanguageModel, task: Task, questions: list[Question], settings: Settings, seed: int
+    engine: LanguageModel, task: Task, questions: Sequence[Question], settings: Settings, seed: int
 ) -> tuple[Sought, Leg]:
-    """A list of its own of the questions makes the engine read them anew."""
-    clocked = _Clocked(engine)
-    sought = seek(clocked, task, task.tests[0], questions, settings, NEVER, seed)
-    return sought, clocked.leg
+    """Our search of these questions, and what it took; the prompts are prefilled anew."""
+    with engine.inference(questions) as inference:
+        timed = _Timed(inference)
+        sought = seek(timed, task, task.tests[0], questions, settings, NEVER, seed)
+    return sought, timed.leg
 
 
 def _theirs(
     engine: LanguageModel, questions: Sequence[Question], pool: Sequence[Grid], threshold: float, lanes: int
 ) -> tuple[list[Answers], NDArray[np.float64], Leg]:
     """Through the very model that ours reads through."""
-    forest = engine.forest(list(questions))
-    model, layout, prompts = forest.model, forest.layout, forest.prompts
+    model, layout, prompts = engine.inference_model(), engine.layout, [each.prompt for each in questions]
     leg = Leg(Work(), Work())
     began = time.perf_counter()
     found: list[Answers] = [{}] * len(prompts)

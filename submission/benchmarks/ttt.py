@@ -52,7 +52,7 @@ def ttt(model: Path, settings: Settings, tries: Sequence[str], number: int, seed
     outcomes = []
     for changes in tries:
         tried = with_changes(settings, [change for change in changes.split(",") if change])
-        engine = LanguageModel(model, tried.model, tried.adapt, tried.search, seed)
+        engine = LanguageModel(model, tried, seed)
         measured = [_truth(engine, tasks[name], solutions[name][0], tried, seed) for name in names[:number]]
         log_p = np.array([scores for scores, _, _ in measured])
         tokens = np.array([size for _, size, _ in measured])
@@ -78,7 +78,8 @@ def _truth(
     _, fit = learn(task, engine, settings, NEVER, seed)
     eight = replace(settings, search=replace(settings.search, views=VIEWS))
     questions = ask(task, 0, engine, eight, seed)
-    scores = engine.score(questions, [answer], 1, NEVER)
+    with engine.inference(questions) as inference:
+        scores = inference.score([answer], 1, NEVER)
     return scores.log_p[:, 0].tolist(), len(engine.layout.answer(answer)), fit.seconds
 
 

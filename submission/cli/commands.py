@@ -134,10 +134,8 @@ def _report(options: argparse.Namespace) -> int:
     tasks, solutions = tasks_of(options, submission_in(options.out))
     network, programs = (records_in(options.out, tasks, kind) for kind in ("network", "programs"))
     how, trusted = summary["settings"]["vote"]["programs"], summary["settings"]["programs"]["min_stability"]
-    known = {
-        name: joined(network.get(name), programs.get(name), how, trusted)
-        for name in tasks if name in network or name in programs
-    }  # fmt: skip
+    both = {name: joined(network.get(name), programs.get(name), how, trusted) for name in tasks}
+    known = {name: record for name, record in both.items() if record is not None}
     print(write_report(options.out, tasks, known, summary, solutions))
     return 0
 

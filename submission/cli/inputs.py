@@ -15,7 +15,9 @@ from submission.cli.arguments import HELD_OUT, PANEL
 from submission.config import PRESETS, Settings, preset, with_changes
 from submission.errors import BadInput
 from submission.model.memory_plan import is_large
+from submission.results import journal
 from submission.results.store import FOLDERS
+from submission.solver.records import TaskRecord
 
 
 def settings_named(options: argparse.Namespace) -> Settings:
@@ -78,10 +80,10 @@ def tasks_of(options: argparse.Namespace, submission: dict[str, Any]) -> tuple[d
     return tasks_named(options)
 
 
-def records_in(out: Path, names: Iterable[str], kind: str) -> dict[str, dict[str, Any]]:
-    """The journal of one kind of solver, unchecked: what is read here is only shown."""
+def records_in(out: Path, names: Iterable[str], kind: str) -> dict[str, TaskRecord]:
+    """The journal of one kind of solver, whatever its settings were: it is only shown, or voted on anew."""
     paths = {name: out / FOLDERS[kind] / f"{name}.json" for name in names}
     try:
-        return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{out / FOLDERS[kind]}: holds a record that cannot be read ({error})") from None
+        return {name: journal.read_record(path, name, None) for name, path in paths.items() if path.exists()}
+    except BadInput as error:
+        raise BadInput(f"{out / FOLDERS[kind]}: holds a record that {error}") from None

@@ -298,17 +298,18 @@ def solved(model: Path, settings: Settings) -> Finding:
     )
     task = tiny_task()
     try:
-        engine = LanguageModel(model, few.model, few.adapt, few.search)
+        engine = LanguageModel(model, few)
         loaded = time.monotonic() - began
         record = solve(task, engine, few, within(120.0), 0)
     except (BadInput, RuntimeError, ValueError, ArithmeticError, ImportError) as error:
         return Finding("fail", "tiny task", f"{type(error).__name__}: {' '.join(str(error).split())}")
     first = prompt(engine.layout, task.demonstrations, task.tests[0], few.model.context)
-    fit = record["fit"]
+    fit = record.fit
+    assert fit is not None, "the network's records have one"
     told = (
-        f"loaded in {loaded:.1f} s, {fit['steps']} steps on rows of some {len(first.ids)} tokens in "
-        f"{fit['seconds']:.1f} s, {len(record['attempts'][0])} attempts after {record['seconds']:.1f} s"
+        f"loaded in {loaded:.1f} s, {fit.steps} steps on rows of some {len(first.ids)} tokens in "
+        f"{fit.seconds:.1f} s, {len(record.attempts[0])} attempts after {record.seconds:.1f} s"
     )
-    if not record["attempts"][0] or fit["stopped"] == "not finite":
-        return Finding("fail", "tiny task", f"{told}; training ended: {fit['stopped']}; {' '.join(record['notes'])}")
+    if not record.attempts[0] or fit.stopped == "not finite":
+        return Finding("fail", "tiny task", f"{told}; training ended: {fit.stopped}; {' '.join(record.notes)}")
     return Finding("pass", "tiny task", told)

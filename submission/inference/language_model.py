@@ -10,7 +10,8 @@ import gc
 import logging
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from torch import nn
 from submission.arc.layouts import Layout
 from submission.arc.prompts import Row
 from submission.arc.tasks import Grid
-from submission.config import Adapt, Model, Search, Settings
+from submission.config import Search, Settings
 from submission.deadline import Deadline
 from submission.errors import BadInput
 from submission.inference import sampling, scoring, test_time_training, threshold_search
@@ -49,109 +50,123 @@ logger = logging.getLogger(__name__)
 class LanguageModel:
     """A quantized base model and one LoRA adapter, which is trained on a task and then reset.
 
-    Implements `engine.Engine`.
+    Implements `solver.engine.Engine`.
     """
 
-    def __init__(self, path: Path, settings: Model, adapt: Adapt, budget: Search, seed: int = 0) -> None:
-        """Load the checkpoint in `path`; BadInput where there is none or its layout is not known."""
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
-        self.device = device(settings.device)
-        self.adapt_settings = adapt
-        self.search_settings = budget
+    def __init__(self, path: Path, settings: Settings, seed: int = 0) -> None:
+        """Load the checkpoint in `path`; BadInput where there is none or its layout is not known.
+
+        The adapter's first weights depend on the seed alone.
+        """
+        model, adapt = settings.model, settings.adapt
+        if model.threads:
+            torch.set_num_threads(model.threads)
+        self.settings = settings
+        self.device = device(model.device)
         self._shape = memory_plan.shape_of(path)
-        self._room = room(settings, self.device)
-        self._settings = Settings(model=settings, adapt=adapt, search=budget)
+        self._free_bytes = room(model, self.device)
         self.longest_row = self._longest_row()
-        self.layout: Layout = layout_of(path, settings.layout)
-        base = load_base(path, settings, self.device)
+        self.layout: Layout = layout_of(path, model.layout)
+        base = load_base(path, model, self.device)
         with_exact_head(base)
         if self.device == "cuda":
             with_fused_norms(base)
         dense = 0 if adapt.ends else dense_bytes(base)
-        self._twin = MergedModel(base) if 0 < dense <= settings.dense_megabytes * 1e6 else None
+        self._merged = MergedModel(base) if 0 < dense <= model.dense_megabytes * 1e6 else None
         self.base = base
         self.model: nn.Module = with_adapter(base, adapt, seed) if adapt.rank else base
         self.model.eval()
         self._adapter = [p for p in self.model.parameters() if p.requires_grad]
         self._first = [p.detach().clone() for p in self._adapter]
-        self._forest: tuple[Sequence[Question], TokenForest] | None = None
 
     def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
         """Train the adapter on the rows; a training that leaves the finite numbers is undone."""
-        self._forest = None
         if not self._adapter or not rows:
             return Fit(0, (), 0.0, "off")
         recomputing(self.base, self.recomputes(rows))
         rng = generator(seed, "finetune")
-        fit = test_time_training.finetune(self.model, self.layout, rows, self.adapt_settings, until, rng)
+        fit = test_time_training.finetune(self.model, self.layout, rows, self.settings.adapt, until, rng)
         if fit.stopped == "not finite":
             self.forget()
         return fit
 
     def recomputes(self, rows: Sequence[Row]) -> bool:
-        """Whether training on these rows computes activations again: as the settings say, or as memory asks for."""
-        width = compute_dtype(self._settings.model.dtype, self.device).itemsize
+        """Whether training on these rows recomputes activations: as the settings say, or where memory is short."""
+        width = compute_dtype(self.settings.model.dtype, self.device).itemsize
         longest = max(len(each.ids) for each in rows)
-        return memory_plan.planned(self._shape, self._settings, width, longest, self._room).checkpointing
+        return memory_plan.planned(self._shape, self.settings, width, longest, self._free_bytes).checkpointing
 
     def _longest_row(self) -> int:
-        """Tokens of the longest row to be trained on; on a CPU, whose free memory changes by the minute, any are."""
-        model = self._settings.model
+        """Tokens of the longest trainable row; no limit but the context on a CPU, whose free memory varies."""
+        model = self.settings.model
         if self.device == "cpu" and not model.gigabytes:
             return model.context
         width = compute_dtype(model.dtype, self.device).itemsize
-        return memory_plan.longest_row(self._shape, self._settings, width, self._room)
+        return memory_plan.longest_row(self._shape, self.settings, width, self._free_bytes)
 
-    def propose(
-        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
-        last: bool,
-    ) -> list[Found]:  # fmt: skip
-        """Search these questions by the method in the settings; see `search` and `decoding`."""
-        forest, how = self.forest(questions), self.search_settings
-        drafts = {k: [questions[k].view.see(each) for each in known] for k in which}
-        rng = generator(seed, "decoding", *map(str, which))
-        match how.method:
-            case "threshold":
-                return threshold_search.search(forest, which, drafts, how.threshold, until, how.best_path_max_nll, last)
-            case "sample":
-                return sampling.sample(forest, which, drafts, how.width, how.temperature, until, rng)
-            case "beam":
-                return sampling.beam(forest, which, drafts, how.width, until)
-            case "rebase":
-                views = [each.view for each in questions]
-                return sampling.rebase_all(forest, views, which, how.width, how.rebase_temperature, until, rng)
+    @contextmanager
+    def inference(self, questions: Sequence[Question]) -> Iterator[ForestInference]:
+        """Open a set of questions; their KV cache is dropped when the context ends.
 
-    def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
-        """log p of the answers; what a search has read is not read again."""
-        seen = [[question.view.see(each) for each in answers] for question in questions]
-        return scoring.score(self.forest(questions), seen, best, until)
+        BadInput where the model's attention window is shorter than a prompt and its answer.
+        """
+        prompts = [each.prompt for each in questions]
+        self._require_window(max((len(each.ids) for each in prompts), default=0))
+        forest = TokenForest(self.inference_model(), self.layout, prompts, self.settings.search.megabytes)
+        yield ForestInference(questions, forest, self.settings.search)
 
-    def forest(self, questions: Sequence[Question]) -> TokenForest:
-        """The tries behind these questions, kept until other ones come."""
-        if self._forest is None or self._forest[0] is not questions:
-            self._forest = None
-            prompts = [each.prompt for each in questions]
-            self._require_sight(max((len(each.ids) for each in prompts), default=0))
-            reader = self._twin.follow(self.model) if self._twin else self.model
-            self._forest = questions, TokenForest(reader, self.layout, prompts, self.search_settings.megabytes)
-        return self._forest[1]
+    def inference_model(self) -> nn.Module:
+        """The model that reads prompts: with dense merged weights where it is small enough, else the adapted one."""
+        return self._merged.follow(self.model) if self._merged else self.model
 
-    def _require_sight(self, longest: int) -> None:
-        """BadInput where attention looks back over a window only: a trie's masks would let it see more than that."""
+    def _require_window(self, longest: int) -> None:
+        """BadInput where attention sees a sliding window only: the tree's masks would let it see more than that."""
         window = self._shape.window
         if window is not None and longest + self.layout.longest_answer > window:
             raise BadInput(f"a prompt of {longest} tokens: this model looks back {window} only; lower model.context")
 
     def forget(self) -> None:
         """Reset the adapter in place to its first weights: the base model, bit for bit."""
-        self._forest = None
         give_back_memory()
         with torch.no_grad():
             for weight, first in zip(self._adapter, self._first, strict=True):
                 weight.copy_(first)
                 weight.grad = None
         self.model.eval()
+
+
+class ForestInference:
+    """One set of questions, each prompt with a token tree of answers behind it. Implements `engine.Inference`."""
+
+    def __init__(self, questions: Sequence[Question], forest: TokenForest, settings: Search) -> None:
+        self.questions = questions
+        self.forest = forest
+        self.settings = settings
+
+    def propose(
+        self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
+    ) -> list[Found]:
+        """Search these questions by the method in the settings; see `threshold_search` and `sampling`."""
+        forest, how = self.forest, self.settings
+        seen = {k: [self.questions[k].view.see(each) for each in drafts] for k in which}
+        rng = generator(seed, "decoding", *map(str, which))
+        match how.method:
+            case "threshold":
+                return threshold_search.search(
+                    forest, which, seen, how.threshold, until, how.best_path_max_nll, best_paths
+                )
+            case "sample":
+                return sampling.sample(forest, which, seen, how.width, how.temperature, until, rng)
+            case "beam":
+                return sampling.beam(forest, which, seen, how.width, until)
+            case "rebase":
+                views = [each.view for each in self.questions]
+                return sampling.rebase_all(forest, views, which, how.width, how.rebase_temperature, until, rng)
+
+    def score(self, answers: Sequence[Grid], top: int, until: Deadline) -> Scores:
+        """log p of the answers after every question; what a search has read is not read again."""
+        seen = [[question.view.see(each) for each in answers] for question in self.questions]
+        return scoring.score(self.forest, seen, top, until)
 
 
 def give_back_memory() -> None:

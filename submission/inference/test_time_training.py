@@ -16,7 +16,7 @@ from submission.arc.prompts import Row, padded
 from submission.config import Adapt
 from submission.deadline import Deadline
 from submission.model.forward import predictions
-from submission.solver.engine import Fit
+from submission.solver.engine import Fit, Stopped
 
 SCALE = 1024.0
 """By what a loss is multiplied, and its gradient divided, where float16 computes it (arXiv 1710.03740, section 3.2)."""
@@ -47,7 +47,7 @@ def finetune(
     steps = batches(rows, settings.batch, rng)
     whole = until.left()
     losses: list[float] = []
-    stopped = "done"
+    stopped: Stopped = "done"
     model.train()
     for k, batch in enumerate(steps):
         if until.passed():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from submission import __version__
-from submission.atomic import write_json
+from submission.atomic import read_json, write_json
 from submission.errors import BadInput
+from submission.solver.records import TaskRecord
+
+logger = logging.getLogger(__name__)
 
 
 def fingerprint(settings: Mapping[str, Any], model_sha256: str, seed: int, task: str = "") -> str:
@@ -37,53 +41,106 @@ def model_sha256(path: Path) -> str:
     return whole.hexdigest()
 
 
-def write_record(folder: Path, record: Mapping[str, Any], stamp: str) -> None:
-    """Keep a finished task: folder/<task>.json, stamped with its fingerprint and a checksum."""
-    write_json(folder / f"{record['task']}.json", {"stamp": stamp, "sum": _sum(record), **record})
+FORMAT = 2
+"""Number of the journal's format: what `TaskRecord.to_json` writes. A journal of another format is refused."""
 
 
-def read_records(folder: Path, stamps: Mapping[str, str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The finished tasks whose stamp is the expected one, by id; and a sentence for each file not to be trusted.
+def write_stamp(out: Path, fingerprint: str, tasks: Iterable[str]) -> None:
+    """Say in a run's folder which run it holds: its fingerprint and its tasks."""
+    content = {"format": FORMAT, "fingerprint": fingerprint, "tasks": list(tasks)}
+    write_json(_stamp(out), {**content, "sum": _sum(content)})
 
-    Such a file is set aside, as <task>.json.aside: nothing is lost, and the task is solved again.
+
+def require_same_run(out: Path, fingerprint: str, tasks: Container[str]) -> None:
+    """BadInput where the run in a folder has another format, other settings, or tasks that are not among these.
+
+    A stamp that cannot be read decides nothing: the log says so, and each record's own fingerprint decides.
+    """
+    path = _stamp(out)
+    if not path.exists():
+        return
+    stamp = read_json(path)
+    written = stamp.pop("sum", None)
+    older = written is None and {"fingerprint", "tasks"} == set(stamp)
+    if not older and written != _sum(stamp):
+        logger.warning("%s cannot be read: the fingerprint of each record decides what is kept", path)
+        return
+    if older or stamp["format"] != FORMAT:
+        raise BadInput(f"{out}: {_foreign(stamp.get('format'))}")
+    if stamp["fingerprint"] != fingerprint:
+        raise BadInput(f"{out}: was begun with other settings, weights or seed; use the same, or --fresh")
+    if lost := [name for name in stamp["tasks"] if name not in tasks]:
+        raise BadInput(f"{out}: was begun with {len(lost)} more tasks, {lost[0]} for one; ask all, or --fresh")
+
+
+def _stamp(out: Path) -> Path:
+    return out / "journal" / ".run"
+
+
+def _foreign(found: object) -> str:
+    version = "an older one" if found is None else str(found)
+    return (
+        f"its journal has format {version}, and this version of the package reads format {FORMAT} alone: "
+        "go on with the version that wrote it, or use --fresh"
+    )
+
+
+def write_record(folder: Path, record: TaskRecord, fingerprint: str) -> None:
+    """Keep a finished task: folder/<task>.json, with its fingerprint and a checksum."""
+    content = record.to_json()
+    stamps = {"format": FORMAT, "fingerprint": fingerprint, "sum": _sum(content)}
+    write_json(folder / f"{record.task}.json", {**stamps, **content})
+
+
+def read_records(folder: Path, fingerprints: Mapping[str, str]) -> tuple[dict[str, TaskRecord], list[str]]:
+    """The finished tasks with the expected fingerprint, by id; and a sentence for each file that is not trusted.
+
+    Such a file is renamed to <task>.json.aside: nothing is lost, and the task is solved again.
     """
     records, doubts = {}, []
-    for task_id, stamp in stamps.items():
+    for task_id, fingerprint in fingerprints.items():
         path = folder / f"{task_id}.json"
         if not path.exists():
             continue
-        record, doubt = _read_record(path, task_id, stamp)
-        if record is not None:
-            records[task_id] = record
-        else:
+        try:
+            records[task_id] = read_record(path, task_id, fingerprint)
+        except BadInput as doubt:
             os.replace(path, path.with_name(f"{path.name}.aside"))
             doubts.append(f"{path.name} {doubt}: it was set aside, and the task is solved again")
     return records, doubts
 
 
-def _read_record(path: Path, task_id: str, stamp: str) -> tuple[dict[str, Any] | None, str]:
-    """A record, or what is wrong with it."""
+def read_record(path: Path, task_id: str, fingerprint: str | None) -> TaskRecord:
+    """One record; BadInput, with what is wrong with it, where it is damaged, foreign, or of another run.
+
+    Without a fingerprint the record of any run is taken: for what only shows it.
+    """
     try:
-        record = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
-        return None, f"is not readable ({error})"
-    if not isinstance(record, dict):
-        return None, "is not a record"
-    stamps = record.pop("stamp", None), record.pop("sum", None)
-    if stamps[1] != _sum(record):
-        return None, "is not as it was written"
-    if record.get("task") != task_id or stamps[0] != stamp:
-        return None, "has other settings, weights, content or seed"
-    return record, ""
+        raise BadInput(f"is not readable ({error})") from None
+    if not isinstance(content, dict):
+        raise BadInput("is not a record")
+    found, stamp, checksum = (content.pop(key, None) for key in ("format", "fingerprint", "sum"))
+    if found != FORMAT:
+        raise BadInput(f"is not right: {_foreign(found)}")
+    if checksum != _sum(content):
+        raise BadInput("is not as it was written")
+    if content.get("task") != task_id or fingerprint not in (None, stamp):
+        raise BadInput("has other settings, weights, content or seed")
+    try:
+        return TaskRecord.from_json(content)
+    except (LookupError, TypeError, ValueError) as error:
+        raise BadInput(f"is not a record of format {FORMAT} ({error!r})") from None
 
 
-def _sum(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]
+def _sum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what writes that were killed have left behind, here and in the journal: only for who holds the lock."""
-    for part in (folder, folder / "journal"):
+    """Delete temporary files of interrupted writes, here and in the journal; the folder's lock is required."""
+    for part in (folder, folder / "journal", folder / "journal" / "programs"):
         for left in [*part.glob(".*.json.*"), *part.glob("..run.*")]:
             left.unlink()
 

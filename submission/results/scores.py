@@ -9,8 +9,9 @@ from submission.arc.tasks import Grid, Solutions, grid_key
 from submission.results import submission_file
 from submission.results.submission_file import _is_grid
 from submission.solver import voting
-from submission.solver.candidates import ATTEMPTS
-from submission.solver.records import Record, candidates_of, is_whole
+from submission.solver.ensemble import answers_of
+from submission.solver.records import TaskRecord
+from submission.solver.stopping import ATTEMPTS
 
 
 def score(submission: Mapping[str, Any], solutions: Solutions) -> dict[str, float | int]:
@@ -30,17 +31,24 @@ def score(submission: Mapping[str, Any], solutions: Solutions) -> dict[str, floa
     }
 
 
-def coverage(records: Mapping[str, Mapping[str, Any]], solutions: Solutions) -> float:
+def coverage(records: Mapping[str, TaskRecord], solutions: Solutions) -> float:
     """Share of test outputs whose true answer is among the candidates, chosen or not."""
-    among = total = 0
-    for name, truth in solutions.items():
-        total += len(truth)
-        record = records.get(name, {"tests": []})
-        for number, (test, answer) in enumerate(zip(record["tests"], truth, strict=False)):
-            found = [each["grid"] for each in test["candidates"]]
-            found += [each["answers"][number] for each in record.get("programs", [])]
-            among += answer.tolist() in found
+    pools = {name: pooled_answers(record) for name, record in records.items()}
+    total = sum(map(len, solutions.values()))
+    among = sum(
+        grid_key(answer) in {grid_key(each) for each in pool}
+        for name, truth in solutions.items()
+        for pool, answer in zip(pools.get(name, []), truth, strict=False)
+    )
     return among / max(1, total)
+
+
+def pooled_answers(record: TaskRecord) -> list[list[Grid]]:
+    """For each test input all answers that were found: the network's candidates, then those of programs."""
+    return [
+        [each.answer for each in test.candidates] + answers_of(record.programs or (), k)
+        for k, test in enumerate(record.tests)
+    ]
 
 
 def _hits(entries: Any, truth: Sequence[Grid]) -> list[bool]:
@@ -54,27 +62,32 @@ def _key(rows: Any) -> bytes:
     return bytes([len(rows), len(rows[0])]) + bytes(c for row in rows for c in row) if _is_grid(rows) else b""
 
 
-def by_solver(found: Mapping[str, Mapping[str, Record]], solutions: Solutions) -> dict[str, int]:
-    """Solved tasks, had each kind of solver been alone; `found` are the records of each."""
-    alone: dict[str, int] = {}
-    for kind, records in found.items():
-        if records:
-            submission: submission_file.Submission = {}
-            for name, record in records.items():
-                submission = submission_file.filled(submission, name, record["attempts"])
-            alone[kind] = int(score(submission, solutions)["solved_tasks"])
-    return alone
+def by_solver(found: Mapping[str, Mapping[str, TaskRecord]], solutions: Solutions) -> dict[str, int]:
+    """Solved tasks, had each kind of solver been alone; `found` are the records of each kind."""
+    return {
+        kind: solved_tasks({name: record.attempts for name, record in records.items()}, solutions)
+        for kind, records in found.items()
+        if records
+    }
 
 
-def by_rule(records: Mapping[str, dict[str, Any]], solutions: Solutions) -> dict[str, int]:
-    """Solved tasks, had each voting rule chosen the attempts; poe alone, if nothing was scored but what it needs."""
-    whole = all(is_whole(test) for record in records.values() for test in record["tests"])
-    solved = {}
-    for rule in voting.NAMES if whole else ("poe",):
-        submission: submission_file.Submission = {}
-        for name, record in records.items():
-            rankings = [voting.rank(*candidates_of(test), rule) for test in record["tests"]]
-            attempts = [[answer.tolist() for answer in ranking[:ATTEMPTS]] for ranking in rankings]
-            submission = submission_file.filled(submission, name, attempts)
-        solved[rule] = int(score(submission, solutions)["solved_tasks"])
-    return solved
+def by_rule(records: Mapping[str, TaskRecord], solutions: Solutions) -> dict[str, int]:
+    """Solved tasks, had each voting rule chosen the attempts; poe alone unless all candidates have all scores."""
+    complete = all(test.complete for record in records.values() for test in record.tests)
+    return {
+        rule: solved_tasks({name: voted(record, rule) for name, record in records.items()}, solutions)
+        for rule in (voting.NAMES if complete else ("poe",))
+    }
+
+
+def voted(record: TaskRecord, rule: str) -> list[list[Grid]]:
+    """The attempts that a voting rule chooses from a record's candidates."""
+    return [voting.rank(each.candidates, each.symmetries, rule)[:ATTEMPTS] for each in record.tests]
+
+
+def solved_tasks(attempts: Mapping[str, Sequence[Sequence[Grid]]], solutions: Solutions) -> int:
+    """How many tasks these attempts solve."""
+    submission: submission_file.Submission = {}
+    for name, each in attempts.items():
+        submission = submission_file.filled(submission, name, each)
+    return int(score(submission, solutions)["solved_tasks"])

@@ -14,7 +14,7 @@ from submission.config import Settings
 from submission.errors import BadInput
 from submission.results import journal, submission_file
 from submission.solver import ensemble
-from submission.solver.records import Record
+from submission.solver.records import TaskRecord
 
 logger = logging.getLogger(__name__)
 
@@ -23,93 +23,90 @@ FOLDERS = {"network": "journal", "programs": "journal/programs"}
 
 
 class RunStore:
-    """What is known of each task, on disk and in memory."""
+    """The journal records and the current submission of a run, on disk and in memory: their only owner."""
 
-    def __init__(self, out: Path, tasks: Tasks, stamps: Mapping[str, str], settings: Settings) -> None:
-        """Nothing is known yet; `stamps` are the fingerprints of the tasks, settings and weights."""
+    def __init__(self, out: Path, tasks: Tasks, fingerprints: Mapping[str, str], settings: Settings) -> None:
+        """An empty store; `fingerprints` say for each task on which settings and weights its record depends."""
         self.out = out
         self.tasks = tasks
-        self.stamps = stamps
+        self.fingerprints = fingerprints
         self.settings = settings
-        self.records: dict[str, dict[str, Record]] = {kind: {} for kind in FOLDERS}
+        self.records: dict[str, dict[str, TaskRecord]] = {kind: {} for kind in FOLDERS}
         """kind of solver -> task -> its record."""
         self.submission = submission_file.blank(tasks)
         self.unwritten: Exception | None = None
-        """Why the last write of the submission failed."""
+        """Why the last write of the submission failed; None if it did not."""
 
     def open(self, kinds: Sequence[str], resume: bool) -> None:
-        """Make room for these kinds, take over what a run that goes on has finished; write the submission."""
+        """Make the folders of these kinds, on resume load finished records, and write the submission."""
         for kind in kinds:
             (self.out / FOLDERS[kind]).mkdir(exist_ok=True)
         for kind, name in FOLDERS.items():
-            folder = self.out / name
-            records, doubts = journal.read_records(folder, self.stamps) if resume else ({}, [])
+            records, doubts = journal.read_records(self.out / name, self.fingerprints) if resume else ({}, [])
             for doubt in doubts:
                 logger.warning(doubt)
-            # A task that both tries failed on is tried again.
-            self.records[kind] = {
-                name: record for name, record in records.items() if record["fit"] is not None or "programs" in record
-            }
+            self.records[kind] = {name: record for name, record in records.items() if record.finished}
         for name in self.known():
             self._fill(name)
         self.write()
 
-    def keep(self, kind: str, record: Record) -> None:
+    def keep(self, kind: str, record: TaskRecord) -> None:
         """Keep the record of a finished task, and its answers."""
-        name = record["task"]
-        self.records[kind][name] = record
+        self.records[kind][record.task] = record
         try:
-            journal.write_record(self.out / FOLDERS[kind], record, self.stamps[name])
-        except Exception as error:
-            logger.error("%s is not in the journal (%r): --resume will solve it again", name, error)
-        self._fill(name)
+            journal.write_record(self.out / FOLDERS[kind], record, self.fingerprints[record.task])
+        except Exception:
+            logger.exception("%s is not in the journal: --resume will solve it again", record.task)
+        self._fill(record.task)
         self.write()
 
-    def keep_for_now(self, record: Record | None) -> None:
-        """Keep the answers of the network's record of an unfinished task."""
+    def keep_for_now(self, record: TaskRecord | None) -> None:
+        """Keep the network's answers to an unfinished task, until it is finished."""
         if record is not None:
-            self._fill(record["task"], record)
+            self._fill(record.task, record)
             self.write()
 
     def known(self) -> list[str]:
         """The tasks that some kind of solver has finished, in their order."""
         return [name for name in self.tasks if any(name in records for records in self.records.values())]
 
-    def joined(self) -> dict[str, Record]:
+    def joined(self) -> dict[str, TaskRecord]:
         """What all solvers together have found, by task."""
-        return {name: self._joined(name, None) for name in self.known()}
+        return {name: record for name in self.known() if (record := self._joined(name)) is not None}
 
-    def _joined(self, name: str, so_far: Record | None) -> Record:
-        network = so_far or self.records["network"].get(name)
-        programs, settings = self.records["programs"].get(name), self.settings
-        return ensemble.joined(network, programs, settings.vote.programs, settings.programs.min_stability)
+    def _joined(self, name: str, partial: TaskRecord | None = None) -> TaskRecord | None:
+        network, programs = partial or self.records["network"].get(name), self.records["programs"].get(name)
+        return ensemble.joined(network, programs, self.settings.vote.programs, self.settings.programs.min_stability)
 
-    def _fill(self, name: str, so_far: Record | None = None) -> None:
-        self.submission = submission_file.filled(self.submission, name, self._joined(name, so_far)["attempts"])
+    def _fill(self, name: str, partial: TaskRecord | None = None) -> None:
+        record = self._joined(name, partial)
+        if record is not None:
+            self.submission = submission_file.filled(self.submission, name, record.attempts)
 
     def write(self) -> None:
-        """The submission as it is now."""
+        """Write the submission as it is now. AssertionError if it is not valid: no disk is to blame for that."""
+        submission_file.require_valid(self.submission, self.tasks)
         try:
             submission_file.write(self.out / "submission.json", self.submission, self.tasks)
             self.unwritten = None
         except Exception as error:
             self.unwritten = error
-            logger.error("submission.json was not written (%r); the file before this one stays", error)
+            logger.exception("submission.json was not written; the file before this one stays")
 
     def close(self) -> None:
-        """The last write, if it is still wanted; says what stays blank, and why."""
+        """Write once more if the last write failed; log which answers stay blank, and why."""
         if self.unwritten is not None:
             self.write()
         known = self.joined()
         for name in self.tasks:
             record = known.get(name)
-            if not any(record["attempts"] if record else []):
-                why = "; ".join(record["notes"]) or "no candidate" if record else "not reached"
-                logger.info("%s holds a blank answer: %s", name, why)
+            if record is None or not any(record.attempts):
+                reasons = "not reached" if record is None else "; ".join(record.notes) or "no candidate"
+                logger.info("%s holds a blank answer: %s", name, reasons)
 
 
 def write_blank(out: Path, tasks: Tasks) -> None:
-    """A complete submission before anything else; BadInput where none can be written."""
+    """Write a complete submission without answers, before anything else; BadInput where none can be written."""
     try:
         submission_file.write(out / "submission.json", submission_file.blank(tasks), tasks)
     except OSError as error:

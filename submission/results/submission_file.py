@@ -1,4 +1,4 @@
-"""submission.json: blank, filled, checked, written atomically; and the scores against the true answers."""
+"""submission.json: blank, filled task by task, checked, written atomically."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from submission.arc.tasks import LARGEST_SIDE, Tasks
+from submission.arc.tasks import LARGEST_SIDE, Grid, Tasks
 from submission.atomic import write_json
 
 Submission = dict[str, list[dict[str, list[list[int]]]]]
@@ -21,14 +21,14 @@ def blank(tasks: Tasks) -> Submission:
     return {name: [{"attempt_1": BLANK, "attempt_2": BLANK} for _ in task.tests] for name, task in tasks.items()}
 
 
-def filled(submission: Submission, task_id: str, attempts: Sequence[Sequence[list[list[int]]]]) -> Submission:
+def filled(submission: Submission, task_id: str, attempts: Sequence[Sequence[Grid]]) -> Submission:
     """A submission with the attempts of one task put in: for each test input none, one or two grids.
 
     With one grid, the second attempt stays blank; a blank is never put before a grid.
     """
     entries = []
     for grids in attempts:
-        first, second = [*grids, BLANK, BLANK][:2]
+        first, second = [*(each.tolist() for each in grids), BLANK, BLANK][:2]
         entries.append({"attempt_1": first, "attempt_2": second})
     return {**submission, task_id: entries}
 
@@ -52,10 +52,15 @@ def check(submission: Any, tasks: Tasks) -> list[str]:
     return wrong
 
 
-def write(path: Path, submission: Submission, tasks: Tasks) -> None:
-    """Write a valid submission atomically; an invalid one is our own mistake and never reaches the disk."""
+def require_valid(submission: Submission, tasks: Tasks) -> None:
+    """AssertionError for an invalid submission: a mistake of this package, not of the user or of the disk."""
     wrong = check(submission, tasks)
     assert not wrong, "; ".join(wrong[:3])
+
+
+def write(path: Path, submission: Submission, tasks: Tasks) -> None:
+    """Write a valid submission atomically; OSError where it cannot be written. An invalid one is never written."""
+    require_valid(submission, tasks)
     write_json(path, submission)
 
 

@@ -1,4 +1,4 @@
-"""Who solves, and when: the network and the search for programs, each with a queue and workers of its own."""
+"""Dispatcher: a task queue and a worker pool for each kind of solver, the network and the search for programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from submission.runner.devices import cores, places
 from submission.runner.schedule import Outcome, Schedule
 from submission.runner.spec import Kind, RunSpec, WorkerSpec
 from submission.runner.workers import Broken, WorkerPool
-from submission.solver.records import Record
+from submission.solver.records import TaskRecord
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ PROGRAMS_SHARE = 0.2
 
 @dataclass
 class SolverLane:
-    """One kind of solver: its queue, and those who work on it."""
+    """One kind of solver: its schedule, and its worker pool."""
 
     kind: Kind
     schedule: Schedule
@@ -31,74 +31,75 @@ class SolverLane:
 
 
 class Dispatcher:
-    """All who solve. Programs come before the network where both need the same cores or GPUs, else beside it."""
+    """All lanes of a run. Programs come before the network where both need the same cores or GPUs, else beside it."""
 
-    def __init__(self, job: RunSpec, tasks: Tasks, book: RunStore, until: Deadline) -> None:
-        """Nobody is at work yet."""
-        self.job = job
-        self.sides: list[SolverLane] = []
+    def __init__(self, spec: RunSpec, tasks: Tasks, store: RunStore, until: Deadline) -> None:
+        """Queues for every kind of solver that the run asks for; no worker is started yet."""
+        self.spec = spec
+        self.lanes: list[SolverLane] = []
         self.broken: Broken | None = None
-        """Why those that the run is about could not go on; the others do, as far as they have something to do."""
-        gpus = places(1, job.settings.model.device) != [None]
-        self.beside = job.ray is not None or (gpus and not job.settings.programs.writer)
-        self._later = [kind for kind in ("programs", "network") if kind in job.solvers]
-        self._queues = {kind: self._queue(kind, tasks, book, until) for kind in self._later}
-        for record in book.records["programs"].values():
-            self.heard("programs", record)
+        """Why the main lane lost all its workers; other lanes go on while they have tasks."""
+        gpus = places(1, spec.settings.model.device) != [None]
+        self.parallel = spec.ray is not None or (gpus and not spec.settings.programs.writer)
+        """Whether all lanes work at the same time."""
+        self._waiting = [kind for kind in ("programs", "network") if kind in spec.solvers]
+        self._schedules = {kind: self._schedule(kind, tasks, store, until) for kind in self._waiting}
+        for record in store.records["programs"].values():
+            self.on_record("programs", record)
 
-    def at_work(self) -> list[SolverLane]:
-        """Those who have something to do; whose turn has come is called."""
-        working = [side for side in self.sides if side.pool.busy() or side.schedule.pending()]
-        for side in self.sides:
-            if side not in working:
-                side.pool.close()
-        while self._later and (self.beside or not working):
-            kind = self._later.pop(0)
-            self.sides.append(SolverLane(kind, self._queues[kind], self._pool(kind)))
-            working += [self.sides[-1]] if self.sides[-1].schedule.pending() else []
-        return working
+    def active_lanes(self) -> list[SolverLane]:
+        """The lanes that have something to do. Closes the others' pools, and starts the next lane when it may start."""
+        active = [lane for lane in self.lanes if lane.pool.busy() or lane.schedule.pending()]
+        for lane in self.lanes:
+            if lane not in active:
+                lane.pool.close()
+        while self._waiting and (self.parallel or not active):
+            kind = self._waiting.pop(0)
+            self.lanes.append(SolverLane(kind, self._schedules[kind], self._pool(kind)))
+            active += [self.lanes[-1]] if self.lanes[-1].schedule.pending() else []
+        return active
 
-    def wait(self, side: SolverLane, seconds: float) -> list[Outcome]:
-        """What has come of a side's orders, see `Pool.wait`; a side that is broken leaves."""
+    def wait(self, lane: SolverLane, seconds: float) -> list[Outcome]:
+        """The outcomes of a lane's orders, see `WorkerPool.wait`; a lane without workers is closed."""
         try:
-            return side.pool.wait(seconds)
+            return lane.pool.wait(seconds)
         except Broken as error:
-            if side.kind == self.job.main:
+            if lane.kind == self.spec.main:
                 self.broken = error
-            logger.error("%s: %s", side.kind, error)
-            side.pool.close()
-            self.sides.remove(side)
+            logger.error("%s: %s", lane.kind, error)
+            lane.pool.close()
+            self.lanes.remove(lane)
             return []
 
-    def heard(self, kind: Kind, record: Record) -> None:
-        """A task that programs have solved is the network's last."""
-        stability = max((each["stability"] for each in record.get("programs", [])), default=-1.0)
-        if kind == "programs" and "network" in self._queues and stability >= self.job.settings.programs.min_stability:
-            self._queues["network"].postpone(record["task"])
+    def on_record(self, kind: Kind, record: TaskRecord) -> None:
+        """Put a task that a stable program solves last in the network's queue."""
+        stable = record.stability >= self.spec.settings.programs.min_stability
+        if kind == "programs" and "network" in self._schedules and stable:
+            self._schedules["network"].postpone(record.task)
 
-    def _queue(self, kind: Kind, tasks: Tasks, book: RunStore, until: Deadline) -> Schedule:
-        settings, finished = self.job.settings, book.records[kind]
+    def _schedule(self, kind: Kind, tasks: Tasks, store: RunStore, until: Deadline) -> Schedule:
+        settings = self.spec.settings
         if kind == "programs":
             time_ = replace(settings.time, seconds=settings.programs.seconds, schedule="uniform")
             settings = replace(settings, time=time_)
-            until = until if self.beside or "network" not in self.job.solvers else until.share(PROGRAMS_SHARE)
-        return Schedule(tasks, task_cost, settings, self.job.seed, until, finished)
+            until = until if self.parallel or "network" not in self.spec.solvers else until.share(PROGRAMS_SHARE)
+        return Schedule(tasks, task_cost, settings, self.spec.seed, until, store.records[kind])
 
     def _pool(self, kind: Kind) -> WorkerPool:
-        """Those who work on one queue: none if there is nothing to do."""
-        job = self.job
-        crew = WorkerSpec(job.model, self._queues[kind].settings, job.seed, job.load, kind)
-        if not self._queues[kind].pending():
-            return WorkerPool(crew, [])
-        if kind == "programs" and job.settings.programs.writer:
-            return WorkerPool(crew, places(job.workers, job.settings.model.device))
+        """The workers of one lane: none if there is nothing to do."""
+        spec = self.spec
+        worker = WorkerSpec(spec.model, self._schedules[kind].settings, spec.seed, spec.load, kind)
+        if not self._schedules[kind].pending():
+            return WorkerPool(worker, [])
+        if kind == "programs" and spec.settings.programs.writer:
+            return WorkerPool(worker, places(spec.workers, spec.settings.model.device))
         if kind == "programs":
-            busy = len(places(job.workers, job.settings.model.device)) if self.beside and job.ray is None else 0
-            return WorkerPool(crew, [None] * max(1, (job.workers or cores()) - busy))
-        if job.ray is not None:
+            others = len(places(spec.workers, spec.settings.model.device)) if self.parallel and spec.ray is None else 0
+            return WorkerPool(worker, [None] * max(1, (spec.workers or cores()) - others))
+        if spec.ray is not None:
             from submission.runner.ray_workers import RayPool
 
-            return RayPool(crew, job.ray, job.workers)
-        where = places(job.workers, job.settings.model.device)
-        logger.info("%d workers", len(where))
-        return WorkerPool(crew, where)
+            return RayPool(worker, spec.ray, spec.workers)
+        gpus = places(spec.workers, spec.settings.model.device)
+        logger.info("%d workers", len(gpus))
+        return WorkerPool(worker, gpus)

@@ -23,7 +23,7 @@ from submission.runner.schedule import Order, Outcome
 from submission.runner.solvers import solver_of
 from submission.runner.spec import WorkerSpec
 from submission.runner.workers import Broken, Worker, WorkerPool, is_beyond_repair, peaks
-from submission.solver.records import Record
+from submission.solver.records import TaskRecord
 
 
 class Actor:
@@ -138,5 +138,5 @@ def _connect(address: str) -> None:
         ray.init(log_to_driver=False)
 
 
-def _unheard(so_far: Record) -> None:
+def _unheard(so_far: TaskRecord) -> None:
     """An actor tells of whole tasks only."""

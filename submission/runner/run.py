@@ -1,7 +1,7 @@
 """All tasks: a blank submission first, then whatever the schedule says in worker processes, then the summary.
 
-The submission is complete and valid on disk before the model is loaded and at any moment after. The parent never
-imports torch. What may happen to workers, files and signals costs at most the try at one task.
+The submission is complete and valid on disk before the model is loaded and at any moment after. The parent process
+never imports torch. A fault of a worker, a file or a signal costs at most one try at one task.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from submission import atomic
 from submission.arc.tasks import Solutions, Task, Tasks, digest
 from submission.deadline import NEVER, within
-from submission.errors import BadInput
 from submission.results import journal, scores, submission_file
 from submission.results.report import write_report
 from submission.results.store import RunStore, write_blank
@@ -29,134 +28,132 @@ from submission.runner.lifecycle import hard_end, logged_to, owned, signals
 from submission.runner.schedule import Outcome
 from submission.runner.spec import RunSpec
 from submission.runner.summary import summarize
-from submission.solver.records import Record
+from submission.solver.records import TaskRecord
 
 logger = logging.getLogger(__name__)
 
-LOOK = 0.5
-"""Seconds after which the loop looks up at the clock and for signals, if nothing else wakes it."""
+POLL = 0.5
+"""Seconds after which the loop checks the clock and signals, if no worker reports before."""
 
 
-def run(job: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
+def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
     """Solve the tasks; returns the summary, which is in out/summary.json as well.
 
     KeyboardInterrupt after a tidy end where a signal asked for one; Broken where no worker could be started;
     OSError where the submission could not be written to the last.
     """
-    until = within(job.seconds) if job.seconds is not None else NEVER
-    late = replace(until, at=until.at + _overrun(job)) if job.seconds is not None else NEVER
+    until = within(spec.seconds) if spec.seconds is not None else NEVER
+    late = replace(until, at=until.at + overrun(spec)) if spec.seconds is not None else NEVER
     began = time.monotonic()
     with (
-        owned(job.out, job.resume, job.fresh), logged_to(job.out / "log.txt"), signals() as stop,
-        hard_end(late, job.settings.time.grace),
+        owned(spec.out, spec.resume, spec.fresh), logged_to(spec.out / "log.txt"), signals() as stop,
+        hard_end(late, spec.settings.time.grace),
     ):  # fmt: skip
-        if not job.resume:
-            write_blank(job.out, tasks)
-        weights = journal.model_sha256(job.model)
-        book = _opened(job, tasks, weights)
-        crowd = Dispatcher(job, tasks, book, until)
-        finished = book.records[job.main]
-        logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(finished), job.out)
+        if not spec.resume or not (spec.out / "submission.json").exists():
+            write_blank(spec.out, tasks)
+        weights = journal.model_sha256(spec.model)
+        store = opened(spec, tasks, weights)
+        dispatcher = Dispatcher(spec, tasks, store, until)
+        finished = store.records[spec.main]
+        logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(finished), spec.out)
 
         tqdm.set_lock(threading.RLock())  # Its default lock is one between processes, which outlives a kill.
         bar = tqdm(total=len(tasks), initial=len(finished), unit="task", disable=not sys.stderr.isatty())
         try:
             with logging_redirect_tqdm():
-                while not stop and not late.passed() and (sides := crowd.at_work()):
-                    for side in sides:
-                        while side.pool.free() and (order := side.schedule.next(side.pool.size)) is not None:
-                            side.pool.give(order)
-                        for outcome in crowd.wait(side, LOOK / len(sides)):
-                            record = side.schedule.told(checked(outcome))
-                            if record is not None:
-                                book.keep(side.kind, record)
-                                crowd.heard(side.kind, record)
-                                logger.info(_line(side, record, book, solutions))
+                while not stop and not late.passed() and (lanes := dispatcher.active_lanes()):
+                    for lane in lanes:
+                        for record in advanced(lane, dispatcher, store, POLL / len(lanes)):
+                            logger.info(progress_line(lane, record, store, solutions))
                     bar.update(len(finished) - bar.n)
         finally:
-            for side in crowd.sides:
-                for outcome in side.pool.abandon():
-                    book.keep_for_now(checked(outcome).so_far)
+            for lane in dispatcher.lanes:
+                for outcome in lane.pool.abandon():
+                    store.keep_for_now(checked(outcome).so_far)
             bar.close()
         if stop:
             logger.warning("interrupted: what is finished is kept; --resume goes on from here")
-        book.close()
-        summary = summarize(job, tasks, solutions, book, crowd, time.monotonic() - began)
+        store.close()
+        summary = summarize(spec, tasks, solutions, store, dispatcher, time.monotonic() - began)
         summary["model_sha256"] = weights
-        atomic.write_json(job.out / "summary.json", summary, indent=1)
-        write_report(job.out, tasks, book.joined(), summary, solutions)
-    if book.unwritten is not None:
-        raise OSError(f"{job.out / 'submission.json'} lacks the latest answers: {book.unwritten}")
-    if crowd.broken is not None:
-        raise crowd.broken
+        atomic.write_json(spec.out / "summary.json", summary, indent=1)
+        write_report(spec.out, tasks, store.joined(), summary, solutions)
+    if store.unwritten is not None:
+        raise OSError(f"{spec.out / 'submission.json'} lacks the latest answers: {store.unwritten}")
+    if dispatcher.broken is not None:
+        raise dispatcher.broken
     if stop:
         raise KeyboardInterrupt
     return summary
 
 
-def _opened(job: RunSpec, tasks: Tasks, weights: str) -> RunStore:
-    """The files of the run, with what is known from before."""
-    settings = asdict(job.settings)
-    stamps = {n: journal.fingerprint(settings, weights, job.seed, digest({n: task})) for n, task in tasks.items()}
-    _same_run(job, tasks, journal.fingerprint(settings, weights, job.seed))
-    book = RunStore(job.out, tasks, stamps, job.settings)
-    book.open(job.solvers, job.resume)
-    return book
+def advanced(lane: SolverLane, dispatcher: Dispatcher, store: RunStore, seconds: float) -> list[TaskRecord]:
+    """Give orders to the free workers of a lane, wait so many seconds, and keep the records that came; returns them."""
+    while lane.pool.free() and (order := lane.schedule.next(lane.pool.size)) is not None:
+        lane.pool.give(order)
+    records = []
+    for outcome in dispatcher.wait(lane, seconds):
+        record = lane.schedule.update(checked(outcome))
+        if record is not None:
+            store.keep(lane.kind, record)
+            dispatcher.on_record(lane.kind, record)
+            records.append(record)
+    return records
 
 
-def _overrun(job: RunSpec) -> float:
+def opened(spec: RunSpec, tasks: Tasks, weights: str) -> RunStore:
+    """The run store, with the finished records of an earlier call on resume; BadInput where that was another run."""
+    settings = asdict(spec.settings)
+    prints = {n: journal.fingerprint(settings, weights, spec.seed, digest({n: task})) for n, task in tasks.items()}
+    whole = journal.fingerprint(settings, weights, spec.seed)
+    if spec.resume:
+        journal.require_same_run(spec.out, whole, tasks)
+    journal.write_stamp(spec.out, whole, tasks)
+    store = RunStore(spec.out, tasks, prints, spec.settings)
+    store.open(spec.solvers, spec.resume)
+    return store
+
+
+def overrun(spec: RunSpec) -> float:
     """Seconds after the end of the run's time in which tasks may still hand in what they have."""
-    return min(0.5 * max(10.0, 0.05 * (job.seconds or 0.0)), job.settings.time.grace)
+    return min(0.5 * max(10.0, 0.05 * (spec.seconds or 0.0)), spec.settings.time.grace)
 
 
-def _same_run(job: RunSpec, tasks: Tasks, fingerprint: str) -> None:
-    """Stamp the folder: one that is gone on with must have been begun with these settings, and without other tasks."""
-    stamp = job.out / "journal" / ".run"
-    if job.resume and (before := atomic.read_json(stamp)):
-        if before.get("fingerprint") != fingerprint:
-            raise BadInput(f"{job.out}: was begun with other settings, weights or seed; use the same, or --fresh")
-        if lost := [name for name in before.get("tasks", []) if name not in tasks]:
-            raise BadInput(f"{job.out}: was begun with {len(lost)} more tasks, {lost[0]} for one; ask all, or --fresh")
-    atomic.write_json(stamp, {"fingerprint": fingerprint, "tasks": list(tasks)})
-
-
-def _line(side: SolverLane, record: Record, book: RunStore, solutions: Solutions | None) -> str:
-    """One line about a task that one kind of solver has finished."""
-    done = book.records[side.kind]
-    parts = [f"{len(done)}/{len(book.tasks)}", str(record["task"])]
+def progress_line(lane: SolverLane, record: TaskRecord, store: RunStore, solutions: Solutions | None) -> str:
+    """One log line about a task that one kind of solver has finished."""
+    parts = [f"{len(store.records[lane.kind])}/{len(store.tasks)}", record.task]
     if solutions is not None:
-        known = {name: solutions[name] for name in book.known()}
-        right = scores.score(book.submission, {record["task"]: solutions[record["task"]]})
+        known = {name: solutions[name] for name in store.known()}
+        right = scores.score(store.submission, {record.task: solutions[record.task]})
         parts.append(f"{'solved' if right['solved_tasks'] else 'missed'} {right['score_by_task']:.2f}")
-        parts.append(f"running {scores.score(book.submission, known)['solved_tasks']}/{len(known)}")
-    if "programs" in record:
-        parts.append(f"programs {len(record['programs'])}")
+        parts.append(f"running {scores.score(store.submission, known)['solved_tasks']}/{len(known)}")
+    if record.programs is not None:
+        parts.append(f"programs {len(record.programs)}")
     else:
-        fit = record["fit"] or {"losses": []}
-        if record["looks"] > 1:
-            parts.append(f"look {record['looks']}")
-        parts.append(f"candidates {'+'.join(str(len(test['candidates'])) for test in record['tests'])}")
-        if fit["losses"]:
-            parts.append(f"loss {fit['losses'][-1]:.3f} after {fit['steps']} steps")
-    parts.append(f"{record['seconds']:.1f} s")
-    parts.append(f"{side.schedule.left(side.pool.size) / 60:.1f} min left")
-    return "  ".join(parts + [str(note) for note in record["notes"]])
+        if record.passes > 1:
+            parts.append(f"pass {record.passes}")
+        parts.append(f"candidates {'+'.join(str(len(test.candidates)) for test in record.tests)}")
+        if record.fit is not None and record.fit.losses:
+            parts.append(f"loss {record.fit.losses[-1]:.3f} after {record.fit.steps} steps")
+    parts.append(f"{record.seconds:.1f} s")
+    parts.append(f"{lane.schedule.left(lane.pool.size) / 60:.1f} min left")
+    return "  ".join([*parts, *record.notes])
 
 
 def checked(outcome: Outcome) -> Outcome:
-    """The outcome, a failure if its record is one that cannot be written: it would spoil the files of all others."""
+    """The outcome; a failure if its record cannot be written, for it would spoil the files of all other tasks."""
     wrong = _not_writable(outcome.order.task, outcome.record)
     so_far = None if _not_writable(outcome.order.task, outcome.so_far) else outcome.so_far
     return replace(outcome, record=None if wrong else outcome.record, reason=wrong or outcome.reason, so_far=so_far)
 
 
-def _not_writable(task: Task, record: Record | None) -> str:
+def _not_writable(task: Task, record: TaskRecord | None) -> str:
     """What is wrong with a record; nothing if it is valid, or there is none."""
     if record is None:
         return ""
     try:
-        json.dumps(record, allow_nan=False)
+        json.dumps(record.to_json(), allow_nan=False)
     except ValueError as error:
         return f"failed: its record is not valid ({error})"
-    wrong = submission_file.check(submission_file.filled({}, task.id, record["attempts"]), {task.id: task})
+    wrong = submission_file.check(submission_file.filled({}, task.id, record.attempts), {task.id: task})
     return f"failed: its answers are not valid ({wrong[0]})" if wrong else ""

@@ -1,7 +1,8 @@
-"""Which task is solved next, with what settings, and for how long: a run's queue, apart from who works on it.
+"""Which task is solved next, with which settings, and for how long: the queue of one kind of solver.
 
-First every task once, the cheapest first, each for as long as it needs and the time of the run allows. Then, where the
-clock leaves time, those again whose answer is doubtful: another adapter, other views, and what is known already.
+First every task gets one pass, the cheapest task first, each for as long as it needs and the time of the run allows.
+Then, where the clock leaves time, the tasks with the least certain answers get further passes: another adapter, other
+views, and the candidates that are known already.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from submission.arc.tasks import Task, Tasks
 from submission.config import Settings
 from submission.deadline import Deadline
-from submission.solver.records import Record, candidates_of, empty
+from submission.solver.records import TaskRecord
 
 QUICK = 0.05
-"""Share of the seconds a task needs that a quick look takes."""
+"""Share of the seconds a task needs that is reserved for each waiting task: a quick pass."""
 
 MOST_SHARES = 3.0
 """Where time is short, a task may take so many times its share of it, since many end before their deadline."""
@@ -26,17 +26,17 @@ MOST_SHARES = 3.0
 RECENT = 20
 """Finished tasks from which the seconds of the next ones are predicted: neighbours, as the cheapest come first."""
 
-MOST_LOOKS = 8
-"""Looks at one task, the first included."""
+MOST_PASSES = 8
+"""Passes over one task, the first included."""
 
 SURE = -0.5
-"""Mean log p a view above which an answer is taken for right, and not looked at again."""
+"""Mean log p a view (nats) above which an answer is taken for right: no further pass."""
 
 SHORT_OF_MEMORY = ("OutOfMemoryError", "MemoryError", "exit code -9")
 """What the reason of a failure says where memory was short; the last is how the system ends a process then."""
 
 SEED_STEP = 1_000_003
-"""Between the seeds of two looks at one task."""
+"""Between the seeds of two passes over one task."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Order:
     seed: int
     seconds: float
     again: bool = False
-    """The second try, after one that failed."""
-    earlier: Record | None = None
-    """What an earlier look has found, to be looked at together."""
+    """A retry, after a try that failed."""
+    earlier: TaskRecord | None = None
+    """The record of the passes before: its candidates and views vote together with those of this pass."""
 
 
 @dataclass(frozen=True)
@@ -58,48 +58,54 @@ class Outcome:
     """What became of an order."""
 
     order: Order
-    record: Record | None
+    record: TaskRecord | None
     """None where the worker failed or was lost."""
     reason: str = ""
     """Why there is none."""
-    so_far: Record | None = None
-    """The record of the tests that were done until then."""
+    so_far: TaskRecord | None = None
+    """The record of the test inputs that were done by then."""
 
 
 class Schedule:
-    """The queue of one run. It is told of every outcome, and answers with the next order."""
+    """The queue of one kind of solver: `next` gives an order, `update` takes its outcome."""
 
     def __init__(
         self, tasks: Tasks, cost: Callable[[Task], float], settings: Settings, seed: int, until: Deadline,
-        finished: Mapping[str, Record],
+        records: Mapping[str, TaskRecord],
     ) -> None:  # fmt: skip
-        """`cost` predicts what a task takes, in any one unit; `finished` are the records of a run that goes on."""
+        """`cost` predicts what a task takes, in any one unit.
+
+        `records` are those of the run store, which stays their owner: what `update` returns is to be kept there before
+        the next call.
+        """
         self.tasks = tasks
         self.settings = settings
         self.seed = seed
         self.until = until
-        self.records = dict(finished)
-        self._promise = {name: promise(record) for name, record in finished.items()}
+        self.records = records
         self.costs = {name: cost(task) for name, task in tasks.items()}
-        self._waiting = deque(sorted((name for name in tasks if name not in finished), key=self._by_cost))
+        self._confidence = {name: record.confidence() for name, record in records.items()}
+        self._passes = {name: record.passes for name, record in records.items()}
+        self._waiting = deque(sorted((name for name in tasks if name not in records), key=self._by_cost))
         self._retries: deque[tuple[Order, Outcome]] = deque()
         self._running: dict[str, Outcome | None] = {}
-        self._looks = {name: int(record.get("looks", 1)) for name, record in finished.items()}
+        """Task -> the failure before this try, if it is a retry."""
         self._pace: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        """(cost, seconds) of the tasks that finished last."""
         self._postponed: set[str] = set()
 
     def postpone(self, name: str) -> None:
-        """Take this task after all others, and give it no second look: it is solved otherwise, as far as one knows."""
+        """Take this task after all others, and give it no further pass: another solver has a trusted answer."""
         self._postponed.add(name)
         if name in self._waiting:
             self._waiting.remove(name)
             self._waiting.append(name)
 
     def pending(self) -> bool:
-        """Whether there is an order to be had now."""
+        """Whether there is an order now."""
         if self.until.passed():
             return False
-        return bool(self._waiting or self._retries or self._doubtful())
+        return bool(self._waiting or self._retries or self._least_certain())
 
     def left(self, workers: int) -> float:
         """Seconds that the run will still take, with so many workers."""
@@ -119,48 +125,50 @@ class Schedule:
             name = self._waiting.popleft()
             order = Order(self.tasks[name], self.settings, self.seed, self._seconds(name, workers))
         else:
-            doubtful = self._doubtful()
+            doubtful = self._least_certain()
             if doubtful is None:
                 return None
             name = doubtful
             seconds = min(self.settings.time.seconds, self.until.left())
-            seed = self.seed + self._looks[name] * SEED_STEP
+            seed = self.seed + self._passes[name] * SEED_STEP
             order = Order(self.tasks[name], self.settings, seed, seconds, earlier=self.records[name])
         self._running[name] = None
         return order
 
-    def told(self, outcome: Outcome) -> Record | None:
-        """Take note of an outcome; returns the task's record if there is a new one to keep."""
+    def update(self, outcome: Outcome) -> TaskRecord | None:
+        """Take note of an outcome; returns the task's new record, or None where the task is retried."""
         order, name = outcome.order, outcome.order.task.id
         before = self._running.pop(name, None)
         failures = [each for each in (before, outcome) if each is not None and each.record is None]
-        notes = [each.reason for each in failures]
+        reasons = tuple(each.reason for each in failures)
         if outcome.record is not None:
             if order.earlier is None and not order.again:
-                self._pace.append((self.costs[name], float(outcome.record["seconds"])))
-            record = {**outcome.record, "notes": notes + outcome.record["notes"]}
+                self._pace.append((self.costs[name], outcome.record.seconds))
+            record = replace(outcome.record, notes=reasons + outcome.record.notes)
         elif not order.again and not self.until.passed():
             short = any(each in outcome.reason for each in SHORT_OF_MEMORY)
             self._retries.append((replace(order, settings=halved(order.settings, short), again=True), outcome))
             return None
         else:
             found = next((each.so_far for each in failures if each.so_far is not None), None)
-            best = order.earlier or found or empty(order.task)
-            record = {**best, "notes": [*best["notes"], *notes]}
-        self._looks[name] = self._looks.get(name, 0) + 1
-        record["looks"] = self._looks[name]
-        self.records[name], self._promise[name] = record, promise(record)
+            best = order.earlier or found or TaskRecord.empty(order.task)
+            record = replace(best, notes=best.notes + reasons)
+        self._passes[name] = self._passes.get(name, 0) + 1
+        record = replace(record, passes=self._passes[name])
+        self._confidence[name] = record.confidence()
         return record
 
     def predicted(self, name: str) -> float:
-        """Seconds that a first look at this task will take, by the pace of the last ones; 0 before there is any."""
+        """Seconds that a first pass over this task will take, by the pace of the last ones; 0 before there is any."""
         costs, seconds = (sum(each) for each in zip(*self._pace, strict=True)) if self._pace else (1.0, 0.0)
         return min(self.settings.time.seconds, self.costs[name] * seconds / costs)
 
     def _seconds(self, name: str, workers: int) -> float:
-        """How long the task may take: what it needs, as long as there is a quick look left for each of the others.
+        """How long the first pass over a task may take.
 
-        Half the time it needs solves a task hardly ever (LOG.md), so it is the dearest that go short, not all.
+        It gets what it needs, as long as a quick pass is left for each of the others: half the time that a task needs
+        solves it hardly ever (LOG.md), so the dearest tasks go short, not all. `fair` is its share of the time left by
+        cost, several times over since many tasks end early; `spare` is what the quick passes leave.
         """
         left = self.until.left()
         if not math.isfinite(left):
@@ -169,43 +177,32 @@ class Schedule:
             return min(self.settings.time.seconds, left * workers / (1 + len(self._waiting)), left)
         urgent = [each for each in self._waiting if each not in self._postponed]
         this, others = self.costs[name], sum(self.costs[each] for each in urgent)
-        share = MOST_SHARES * this / (MOST_SHARES * this + others) * left * workers
+        fair = MOST_SHARES * this / (MOST_SHARES * this + others) * left * workers
         spare = left * workers - QUICK * sum(self.predicted(each) for each in urgent)
-        return min(self.settings.time.seconds, max(share, min(spare, left / 2)), left)
+        return min(self.settings.time.seconds, max(fair, min(spare, left / 2)), left)
 
-    def _doubtful(self) -> str | None:
-        """The task whose answers may gain most by another look that still fits into the time; None if none does."""
+    def _least_certain(self) -> str | None:
+        """The task that may gain most by another pass which still fits into the time; None if none does.
+
+        Tasks with the fewest passes come first, then those with the highest confidence below `SURE`.
+        """
         left = self.until.left()
         if not math.isfinite(left) or self.settings.time.schedule == "uniform":
             return None
         may = [
             name for name, record in self.records.items()
-            if name not in self._running and name not in self._postponed and self._looks[name] < MOST_LOOKS
-            and record["fit"] is not None and self._promise[name] <= SURE
-            and float(record["seconds"]) / self._looks[name] <= left
+            if name not in self._running and name not in self._postponed and self._passes[name] < MOST_PASSES
+            and record.fit is not None and self._confidence[name] <= SURE
+            and record.seconds / self._passes[name] <= left
         ]  # fmt: skip
-        return min(may, key=lambda name: (self._looks[name], -self._promise[name], name)) if may else None
+        return min(may, key=lambda name: (self._passes[name], -self._confidence[name], name)) if may else None
 
     def _by_cost(self, name: str) -> tuple[float, str]:
         return self.costs[name], name
 
 
-def promise(record: Record) -> float:
-    """How much the views agree on the best answer: its mean log p a view, in nats; of several tests the worst.
-
-    After a first look it tells what a second can do: above -1 the answer is nearly always right, below -10 hardly
-    ever is one found (LOG.md).
-    """
-    return min((_agreement(test) for test in record["tests"]), default=-math.inf)
-
-
-def _agreement(test: Mapping[str, Any]) -> float:
-    candidates, symmetries = candidates_of(test)
-    return max((each.total() for each in candidates), default=-math.inf) / max(1, len(symmetries))
-
-
 def halved(settings: Settings, context: bool) -> Settings:
-    """Settings for a second try: half the training rows and views; if asked for, half the context as well."""
+    """Settings for a retry: half the training rows and views; if asked for, half the context as well."""
     rows, search, model = settings.training_rows, settings.search, settings.model
     return replace(
         settings,

@@ -1,4 +1,4 @@
-"""What a worker does with its orders: an engine that solves tasks, or a search for programs."""
+"""The two kinds of solver as a worker runs them: an engine that solves tasks, or a search for programs."""
 
 from __future__ import annotations
 
@@ -14,64 +14,60 @@ from submission.deadline import Deadline
 from submission.programs.program import Program, Source
 from submission.runner.schedule import Order
 from submission.runner.spec import WorkerSpec
-from submission.solver.candidates import ATTEMPTS
 from submission.solver.engine import Engine
-from submission.solver.ensemble import _distinct
-from submission.solver.records import Record
+from submission.solver.ensemble import answers_of
+from submission.solver.records import ProgramRecord, TaskRecord
 from submission.solver.solve import solve
+from submission.solver.stopping import ATTEMPTS
 
 logger = logging.getLogger(__name__)
 
 
 class Solver(Protocol):
-    """What does the work of one kind."""
+    """Solves orders, in a worker process."""
 
-    def solve(self, order: Order, until: Deadline, tell: Callable[[Record], None]) -> Record:
-        """The record of the order's task; `tell` may hear of it test by test."""
+    def solve(self, order: Order, until: Deadline, on_progress: Callable[[TaskRecord], None]) -> TaskRecord:
+        """The record of the order's task; `on_progress` may get partial records."""
         ...
 
 
-def solver_of(crew: WorkerSpec) -> Solver:
-    """What a worker of this crew works with; BadInput where it cannot be had."""
-    return NetworkSolver(crew) if crew.kind == "network" else ProgramSolver(crew)
+def solver_of(spec: WorkerSpec) -> Solver:
+    """The solver that a worker of this kind runs; BadInput where it cannot be made."""
+    return NetworkSolver(spec) if spec.kind == "network" else ProgramSolver(spec)
 
 
 class ProgramSolver:
-    """All sources of programs, and what they do with orders."""
+    """Searches for programs, in all sources that the settings name."""
 
-    def __init__(self, crew: WorkerSpec) -> None:
+    def __init__(self, spec: WorkerSpec) -> None:
         from submission.programs.synthesis.synthesizer import Synthesizer
 
         self.sources: list[Source] = [Synthesizer()]
-        self._open = ExitStack()
-        if crew.settings.programs.writer:
-            self.sources.append(language_model_that_writes(crew.settings, self._open))
+        self._sandbox = ExitStack()  # It lives as long as the process.
+        if spec.settings.programs.writer:
+            self.sources.append(language_model_that_writes(spec.settings, self._sandbox))
 
-    def close(self) -> None:
-        """End what the sources have started."""
-        self._open.close()
-
-    def solve(self, order: Order, until: Deadline, tell: Callable[[Record], None]) -> Record:
+    def solve(self, order: Order, until: Deadline, on_progress: Callable[[TaskRecord], None]) -> TaskRecord:
         """The record of the programs that were found for the order's task."""
         return searched(order.task, self.sources, until, order.seed)
 
 
 class NetworkSolver:
-    """An engine and what it does with orders: the same in a process of this machine and in an actor of a cluster."""
+    """Solves tasks with an engine; the same in a process of this machine and in an actor of a Ray cluster."""
 
-    def __init__(self, crew: WorkerSpec) -> None:
+    def __init__(self, spec: WorkerSpec) -> None:
         """Load the model; BadInput where it cannot be."""
         # bitsandbytes warns of an optional kernel that would be fetched from the internet.
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-        self.engine = (crew.load or language_model)(crew)
+        self.engine = (spec.load or language_model)(spec)
 
-    def solve(self, order: Order, until: Deadline, tell: Callable[[Record], None]) -> Record:
-        """The record of the order's task; `tell` hears of it test by test."""
-        return solve(order.task, self.engine, order.settings, until, order.seed, order.earlier, tell)
+    def solve(self, order: Order, until: Deadline, on_progress: Callable[[TaskRecord], None]) -> TaskRecord:
+        """The record of the order's task; `on_progress` gets a partial record after each test input."""
+        return solve(order.task, self.engine, order.settings, until, order.seed, order.earlier, on_progress)
 
 
 def language_model_that_writes(settings: Settings, closing: ExitStack) -> Source:
-    """The model that the settings name as a writer of programs, and a sandbox for what it writes."""
+    """The language model that writes programs, with a sandbox for them that is open until `closing` is."""
     from submission.programs.induction.budget_forcing import Effort
     from submission.programs.induction.induction import Induction
     from submission.programs.induction.sampler import LanguageWriter, Writing
@@ -85,16 +81,15 @@ def language_model_that_writes(settings: Settings, closing: ExitStack) -> Source
     return Induction(writer, sandbox, count=how.samples)
 
 
-def language_model(crew: WorkerSpec) -> Engine:
-    """The model that the crew is to work with."""
+def language_model(spec: WorkerSpec) -> Engine:
+    """The language model in the folder that the spec names."""
     from submission.inference.language_model import LanguageModel
 
-    settings = crew.settings
-    return LanguageModel(crew.model, settings.model, settings.adapt, settings.search, crew.seed)
+    return LanguageModel(spec.model, spec.settings, spec.seed)
 
 
-def searched(task: Task, sources: Sequence[Source], until: Deadline, seed: int) -> Record:
-    """Look for programs for a task; returns the record that the journal keeps of it."""
+def searched(task: Task, sources: Sequence[Source], until: Deadline, seed: int) -> TaskRecord:
+    """Search for programs for a task. If a source fails after others found something, what they found is kept."""
     began = until.clock()
     programs: list[Program] = []
     notes: list[str] = []
@@ -104,26 +99,14 @@ def searched(task: Task, sources: Sequence[Source], until: Deadline, seed: int) 
         except Exception as error:
             if not programs:
                 raise
+            logger.exception("%s: a source of programs failed", task.id)
             notes.append(f"the rest of the search for programs failed: {error!r}")
             break
-    return {
-        "task": task.id,
-        "attempts": [
-            [answer.tolist() for answer in _distinct(each.answers[k] for each in programs)[:ATTEMPTS]]
-            for k in range(len(task.tests))
-        ],
-        "programs": [
-            {
-                "source": each.source,
-                "answers": [None if answer is None else answer.tolist() for answer in each.answers],
-                "size": each.size,
-                "origin": each.origin,
-                "stability": each.stability,
-            }
-            for each in programs
-        ],
-        "tests": [],
-        "fit": None,
-        "seconds": until.clock() - began,
-        "notes": notes,
-    }
+    found = tuple(ProgramRecord(p.source, p.answers, p.size, p.origin, p.stability) for p in programs)
+    return TaskRecord(
+        task.id,
+        tuple(tuple(answers_of(found, k)[:ATTEMPTS]) for k in range(len(task.tests))),
+        programs=found,
+        seconds=until.clock() - began,
+        notes=tuple(notes),
+    )

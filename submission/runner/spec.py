@@ -1,4 +1,4 @@
-"""What a run is to do."""
+"""What a run and its workers are asked to do: everything that the command line decides, except the tasks."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from typing import Literal
 from submission.config import Settings
 from submission.solver.engine import Engine
 
+Kind = Literal["network", "programs"]
+"""The two kinds of solver."""
+
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What to do: everything that the command line decides, apart from the tasks themselves."""
+    """A run: everything that the command line decides, except the tasks."""
 
     out: Path
     model: Path
     settings: Settings
     seed: int = 0
     seconds: float | None = None
-    """Wall time of the whole run; None for one look at each task, as long as it takes."""
+    """Wall time of the whole run; None for one pass over each task, as long as it takes."""
     resume: bool = False
-    """Go on with what is in `out`."""
+    """Go on with the run in `out`; begin one if there is none."""
     fresh: bool = False
-    """Begin anew in a folder that holds a run, whose journal is put aside."""
+    """Begin anew in a folder that holds a run, whose journal is set aside."""
     workers: int = 0
     """Worker processes; 0 for one on each GPU, or one on each CPU core that there is memory for."""
     ray: str | None = None
@@ -32,21 +35,17 @@ class RunSpec:
     load: Callable[[WorkerSpec], Engine] | None = None
     """Makes the engine in each worker; None for the language model in `model`."""
     solvers: tuple[Kind, ...] = ("network",)
-    """Who solves: the network, or programs, or both."""
+    """The kinds of solver: the network, programs, or both."""
 
     @property
     def main(self) -> Kind:
-        """Who decides when a task is finished."""
+        """The solver that decides when a task is finished."""
         return "network" if "network" in self.solvers else "programs"
-
-
-Kind = Literal["network", "programs"]
-"""The two kinds of solver."""
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What every worker needs to know before its first order."""
+    """What a worker process needs to start; it is pickled."""
 
     model: Path
     settings: Settings

@@ -20,28 +20,28 @@ LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "saf
 
 
 def summarize(
-    job: RunSpec, tasks: Tasks, solutions: Solutions | None, book: RunStore, crowd: Dispatcher, seconds: float
+    spec: RunSpec, tasks: Tasks, solutions: Solutions | None, store: RunStore, dispatcher: Dispatcher, seconds: float
 ) -> dict[str, Any]:
     """The figures of a run. The scores are those of the file on disk, read again; absent without solutions."""
-    summary: dict[str, Any] = {"tasks": len(tasks), "finished_tasks": len(book.records[job.main])}
+    summary: dict[str, Any] = {"tasks": len(tasks), "finished_tasks": len(store.records[spec.main])}
     summary["finished"] = summary["finished_tasks"] == len(tasks)
-    records = book.joined()
+    records = store.joined()
     if solutions is not None:
-        written = json.loads((job.out / "submission.json").read_text())
+        written = json.loads((spec.out / "submission.json").read_text())
         summary |= scores.score(written, solutions) | {"coverage": scores.coverage(records, solutions)}
-        summary["by_solver"] = by_solver(book.records, solutions)
-        summary["by_rule"] = by_rule(book.records["network"], solutions)
-    solving = [record["seconds"] for record in records.values()]
-    pools = {side.kind: side.pool for side in crowd.sides}
-    last = pools.get(job.main)
+        summary["by_solver"] = by_solver(store.records, solutions)
+        summary["by_rule"] = by_rule(store.records["network"], solutions)
+    solving = [record.seconds for record in records.values()]
+    pools = {lane.kind: lane.pool for lane in dispatcher.lanes}
+    last = pools.get(spec.main)
     return summary | {
         "seconds": round(seconds, 1),
         "seconds_per_task": round(sum(solving) / len(solving), 2) if solving else None,
-        "model": str(job.model),
-        "settings": asdict(job.settings),
+        "model": str(spec.model),
+        "settings": asdict(spec.settings),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES},
-        "seed": job.seed,
-        "solvers": list(job.solvers),
+        "seed": spec.seed,
+        "solvers": list(spec.solvers),
         "workers": last.size if last else 0,
         "utilization": round(last.utilization(), 4) if last else 0.0,
         "peak_rss_mb": round(max((pool.peak_rss_mb for pool in pools.values()), default=0.0) + peaks()[0]),

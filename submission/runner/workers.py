@@ -29,7 +29,7 @@ from submission.runner.devices import cores, starting
 from submission.runner.schedule import Order, Outcome
 from submission.runner.solvers import solver_of
 from submission.runner.spec import WorkerSpec
-from submission.solver.records import Record
+from submission.solver.records import TaskRecord
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Worker:
         self.order: Order | None = None
         self.done: float | None = None
         """When its last order was done; None before there was one."""
-        self.so_far: Record | None = None
+        self.so_far: TaskRecord | None = None
         self.start()
 
     def start(self) -> None:
@@ -287,7 +287,7 @@ class WorkerPool:
             self.size -= 1
         return outcome
 
-    def _outcome(self, worker: Worker, record: Record | None, reason: str) -> Outcome:
+    def _outcome(self, worker: Worker, record: TaskRecord | None, reason: str) -> Outcome:
         assert worker.order is not None
         outcome = Outcome(worker.order, record, reason, worker.so_far)
         worker.done = time.monotonic()

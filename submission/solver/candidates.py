@@ -1,4 +1,7 @@
-"""From the views of one test input to its candidates: look, score, and go on until nothing unseen can matter."""
+"""From the views of one test input to its candidates: propose, score, and go on until no unseen answer can matter.
+
+`stopping` holds the rule by which the search ends early; here it is followed.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,13 @@ import numpy as np
 from submission.arc.tasks import LARGEST_SIDE, Grid, Task, grid, grid_key
 from submission.config import Settings
 from submission.deadline import Deadline
-from submission.solver.engine import Engine, Found, Question
+from submission.solver.engine import Found, Inference, Question
+from submission.solver.records import TestRecord, ViewRecord
+from submission.solver.stopping import ATTEMPTS, FIRST_VIEWS, StoppingRule
 from submission.solver.voting import Candidate
 
-ATTEMPTS = 2
-"""Answers that may be given to each test input."""
-
-FIRST_VIEWS = 2
-"""Views that are searched before anything is known; their answers are drafts for the others."""
+PROPOSING = 0.75
+"""Share of the time left that one call for proposals may take; the rest is for scoring."""
 
 
 @dataclass(frozen=True)
@@ -28,89 +30,90 @@ class Sought:
 
     candidates: tuple[Candidate, ...]
     found: tuple[Found, ...]
-    """Of the views that were searched: the first ones, all of them unless the attempts are settled before."""
+    """Of the views that were searched: the first ones; all of them unless the search stopped early."""
     settled: bool
-    """Whether no further view could have changed the attempts."""
+    """Whether the search stopped early: no further view could have changed the attempts."""
+
+    def record(self, questions: Sequence[Question]) -> TestRecord:
+        """What the journal keeps of it, with the views that were not searched as well."""
+        searched = [each.exhaustive for each in self.found]
+        unsearched = [None] * (len(questions) - len(searched))
+        views = tuple(
+            ViewRecord(each.view, each.prompt.dropped, exhaustive)
+            for each, exhaustive in zip(questions, [*searched, *unsearched], strict=True)
+        )
+        return TestRecord(views, self.settled, self.candidates)
 
 
 def seek(
-    engine: Engine, task: Task, query: Grid, questions: Sequence[Question], settings: Settings, until: Deadline,
+    inference: Inference, task: Task, query: Grid, questions: Sequence[Question], settings: Settings, until: Deadline,
     seed: int, known: Sequence[Grid] = (),
 ) -> Sought:  # fmt: skip
     """Search the views, a few and then more, and score what they propose under all of them.
 
-    Under the product of experts it ends as soon as no grid that is still unseen can be among the best two, or the views
-    are unanimous. Answers that are `known` from elsewhere, best first, are scored as well.
+    Answers that are `known` from an earlier pass, best first, are scored as well.
     """
-    threshold = settings.search.threshold
-    product = settings.vote.rule == "poe" and not settings.search.exhaustive
-    staged = product and settings.search.method == "threshold"
-    began = until.clock()
+    rule, views, began = StoppingRule.of(settings), len(questions), until.clock()
     found: list[Found] = []
     candidates: list[Candidate] = []
-    number, settled = FIRST_VIEWS if staged else len(questions), False
-    while len(found) < len(questions) and not settled and not (found and until.passed()):
-        last = number >= len(questions)
-        which = range(len(questions)) if last else range(len(found), number)
-        likely = [each.answer for each in sorted(candidates, key=lambda each: -each.total())[:ATTEMPTS]]
-        drafts = likely or [*known[:ATTEMPTS]] or [guess(task, query)]
-        proposed = engine.propose(questions, which, drafts, until.share(0.75), seed, last)
-        found = proposed if last else found + proposed
-        rest = (until.clock() - began) / len(found) * (len(questions) - len(found))
-        if until.left() < rest and not known and not any(each.proposals for each in found):
-            # Time will not do for all views: first any answer, from these. The last call finds it again for nothing.
-            found = engine.propose(questions, range(len(found)), drafts, until.share(0.75), seed, True)
+    wanted, settled = rule.first(views), False
+    while len(found) < views and not settled and not (found and until.passed()):
+        drafts = likely_answers(candidates) or [*known[:ATTEMPTS]] or [guess(task, query)]
+        found = proposed(inference, found, wanted, views, drafts, until, seed)
+        others = (until.clock() - began) / len(found) * (views - len(found))
+        if until.left() < others and not known and not any(each.proposals for each in found):
+            # There is no time for all views: any answer first, from these. The last call reads none of it again.
+            found = inference.propose(range(len(found)), drafts, until.share(PROPOSING), seed, best_paths=True)
         pool = pooled(questions, found, known)
-        candidates = judged(engine, questions, pool, 0, until)
-        if staged and not last and is_unanimous(questions, found, settings.search.early_stop_probability):
-            if len(found) > FIRST_VIEWS:
-                settled = True
-            number = len(found) + 1  # The first agreement is held back until a symmetry not yet used agrees.
+        candidates = scored(inference, pool, 0, until)
+        if rule.staged and wanted < views and rule.is_unanimous(questions, found):
+            # The first views that agree are not enough: one more, of another symmetry, has to agree as well.
+            wanted, settled = len(found) + 1, len(found) > FIRST_VIEWS
             continue
-        bounds, views = [each.at_most for each in candidates], sum(each.exhaustive for each in found)
-        if len(found) == len(questions) or (staged and is_settled(bounds, views, threshold)):
-            # With an earlier look the best two of both are wanted: they are among the best few of each.
-            few = 2 * ATTEMPTS if known else ATTEMPTS
-            candidates = judged(engine, questions, pool, few if product else len(pool), until)
+        bounds, exhaustive = [each.at_most for each in candidates], sum(each.exhaustive for each in found)
+        if len(found) == views or (rule.staged and rule.is_settled(bounds, exhaustive)):
+            candidates = scored(inference, pool, scores_needed(settings, len(pool), bool(known)), until)
             sums = [float(each.scores.sum()) for each in candidates]
-            settled = staged and is_settled([each for each in sums if not math.isnan(each)], views, threshold)
-        # Twice as many views, if these may settle it; otherwise all at once takes fewer passes.
-        number = 2 * number if is_settled(bounds, 2 * number, threshold) else len(questions)
+            settled = rule.staged and rule.is_settled([each for each in sums if not math.isnan(each)], exhaustive)
+        wanted = rule.next(bounds, wanted, views)
     return Sought(tuple(candidates), tuple(found), settled)
 
 
-def is_unanimous(questions: Sequence[Question], found: Sequence[Found], probability: float) -> bool:
-    """Whether all views so far, each of another symmetry, give one answer at least this probability."""
-    symmetries = [each.view.symmetry for each in questions[: len(found)]]
-    sure = [
-        {
-            grid_key(question.view.unsee(proposal.answer))
-            for proposal in each.proposals
-            if proposal.log_probability >= math.log(probability)
-        }
-        for question, each in zip(questions, found, strict=False)
-    ]
-    return len(set(symmetries)) == len(symmetries) and bool(set.intersection(*sure))
+def proposed(
+    inference: Inference, found: Sequence[Found], wanted: int, views: int, drafts: Sequence[Grid], until: Deadline,
+    seed: int,
+) -> list[Found]:  # fmt: skip
+    """What was found with `wanted` views searched; the last call, for all views, follows best paths as well."""
+    if wanted >= views:
+        return inference.propose(range(views), drafts, until.share(PROPOSING), seed, best_paths=True)
+    more = range(len(found), wanted)
+    return [*found, *inference.propose(more, drafts, until.share(PROPOSING), seed, best_paths=False)]
 
 
-def judged(
-    engine: Engine, questions: Sequence[Question], pool: Sequence[tuple[Grid, Mapping[int, float]]], best: int,
-    until: Deadline,
-) -> list[Candidate]:  # fmt: skip
-    """The pool with its scores, as many as it takes to know the `best`; for 0 with what is known for nothing."""
+def likely_answers(candidates: Sequence[Candidate]) -> list[Grid]:
+    """The best answers so far, as drafts for the next views."""
+    return [each.answer for each in sorted(candidates, key=lambda each: -each.total())[:ATTEMPTS]]
+
+
+def scores_needed(settings: Settings, candidates: int, again: bool) -> int:
+    """How many of the best candidates need all their scores for the vote.
+
+    The product of experts needs those of the attempts only. In another pass (`again`) it needs more: the best two of
+    both passes together are among the best few of each. Every other rule needs them all.
+    """
+    if settings.vote.rule != "poe" or settings.search.exhaustive:
+        return candidates
+    return 2 * ATTEMPTS if again else ATTEMPTS
+
+
+def scored(
+    inference: Inference, pool: Sequence[tuple[Grid, Mapping[int, float]]], top: int, until: Deadline
+) -> list[Candidate]:
+    """The pool with its scores, as many as the `top` need; with 0 those that cost no forward pass."""
     if not pool:
         return []
-    scores = engine.score(questions, [answer for answer, _ in pool], best, until)
+    scores = inference.score([answer for answer, _ in pool], top, until)
     return [Candidate(answer, by, scores.log_p[:, k], float(scores.at_most[k])) for k, (answer, by) in enumerate(pool)]
-
-
-def is_settled(totals: Sequence[float], views: int, threshold: float) -> bool:
-    """Whether no grid that was not found can be among the best two of candidates with these sums of log p.
-
-    In a view that was searched to its end, whatever was not found has p < threshold: over so many views an unseen
-    grid's sum is below views * log(threshold), and further views only lower it.
-    """
-    return len(totals) >= ATTEMPTS and sorted(totals)[-ATTEMPTS] >= views * math.log(threshold)
 
 
 def guess(task: Task, query: Grid) -> Grid:

@@ -1,10 +1,11 @@
-"""What the solver asks of a model: four verbs. `llm` answers them with a language model."""
+"""What the solver asks of a language model: adapt, infer, forget. `inference.language_model` implements it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from submission.arc.tasks import Grid
 from submission.arc.views import View
 from submission.deadline import Deadline
 
+Stopped = Literal["done", "converged", "deadline", "not finite", "off"]
+"""Why a training ended. not finite: the loss was no number, and the adapter was reset; off: none was wanted."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -24,8 +28,7 @@ class Fit:
     losses: tuple[float, ...]
     """Mean loss of each step, in nats a learned token."""
     seconds: float
-    stopped: str
-    """Why it ended: "done", "converged", "deadline", "not finite" (the adapter was then reset) or "off"."""
+    stopped: Stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,7 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """An answer found for one prompt, as the prompt's view shows it."""
+    """An answer found for one prompt, in the frame of the prompt's view."""
 
     answer: Grid
     log_probability: float
@@ -58,12 +61,35 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How likely given answers are behind each prompt."""
+    """How likely given answers are after each prompt."""
 
     log_p: NDArray[np.float64]
-    """[prompt, candidate]; NaN where it was not needed, or not reached in time."""
+    """[prompt, candidate], in nats; NaN where it was not needed, or not reached in time."""
     at_most: NDArray[np.float64]
-    """An upper bound of each candidate's sum over the prompts, where not all of it is known."""
+    """[candidate]: an upper bound of its sum over the prompts, where not all of it is known."""
+
+
+class Inference(Protocol):
+    """One set of questions in the model's memory: what was read for one call is not read again for the next."""
+
+    def propose(
+        self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
+    ) -> list[Found]:
+        """Answers to the questions in `which`, by the method in the settings, one result each.
+
+        By default every answer of at least the threshold's probability; with `best_paths` also the best path of each
+        question that has none. `drafts` are answers, in the task's own frame, that may be likely: they save forward
+        passes and change nothing of what is found.
+        """
+        ...
+
+    def score(self, answers: Sequence[Grid], top: int, until: Deadline) -> Scores:
+        """log p of each answer, given in the task's own frame, after every question.
+
+        What is not needed to know the `top` answers by their sums over all questions may be left out; with `top` 0
+        only what is known without a forward pass is returned.
+        """
+        ...
 
 
 class Engine(Protocol):
@@ -71,29 +97,14 @@ class Engine(Protocol):
 
     layout: Layout
     longest_row: int
-    """Tokens of the longest row that it has the memory to be trained on."""
+    """Tokens of the longest training row that fits its memory."""
 
     def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
         """Train the adapter on the rows, until done, converged, or out of time."""
         ...
 
-    def propose(
-        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
-        last: bool,
-    ) -> list[Found]:  # fmt: skip
-        """Answers to the questions in `which`, by the method in the settings.
-
-        By default every answer of at least the threshold's probability; in the `last` call for these questions, where
-        there is none, the best path as well. What was found before is found again for nothing. `known` are answers, in
-        the task's own frame, that may be likely here too: they save time and change nothing of what is found.
-        """
-        ...
-
-    def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
-        """log p of each answer, in the task's own frame, to each question; see `Scores`.
-
-        What is not needed to know the `best` by their sums over all questions may be left out.
-        """
+    def inference(self, questions: Sequence[Question]) -> AbstractContextManager[Inference]:
+        """Open a set of questions; their prompts and KV cache are dropped when the context ends."""
         ...
 
     def forget(self) -> None:

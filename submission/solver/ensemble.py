@@ -1,4 +1,4 @@
-"""Two kinds of solver, one answer: what programs say and what the network says of a task, as one record.
+"""Two kinds of solver, one answer: what programs and the network found for a task, as one record.
 
 The two solve different tasks (TTT paper, arXiv 2411.07279, section 5.4; BARC, arXiv 2411.02272), and there are two
 attempts: one is the answer of the best program that reproduces every demonstration, the other the best different answer
@@ -8,75 +8,87 @@ of the network.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
 
-from submission.arc.tasks import Grid, grid, grid_key
-from submission.solver.candidates import ATTEMPTS
-from submission.solver.records import UNSEEN, candidates_of
+from submission.arc.tasks import Grid, grid_key
+from submission.solver.records import ProgramRecord, TaskRecord, TestRecord
+from submission.solver.stopping import ATTEMPTS
 
-Record = dict[str, Any]
+Order = Literal["first", "last", "off"]
+"""The place of programs among the attempts: before the network, after it, or none; see `attempts`."""
 
 UNANIMOUS = -0.5
 """Mean log p a view (nats) above which the network's best answer leaves nothing to its second best."""
 
 
 def attempts(
-    programs: Sequence[Grid], network: Sequence[Grid], others: Sequence[Grid], unanimous: bool, how: str
+    programs: Sequence[Grid], network: Sequence[Grid], others: Sequence[Grid], unanimous: bool, order: Order
 ) -> list[Grid]:
-    """The attempts at one test input, from the answers of trusted programs, the network, and other programs.
+    """The attempts at one test input, from the answers of stable programs, of the network, and of other programs.
 
-    All of them the best first. `how` is "first": the best trusted program's answer, then the network's best different
-    one; "last": programs only where the network leaves a place; "off": the network alone. Where programs disagree, the
-    network says what the best of them says, and its views are `unanimous`, the answer of the other program is worth
-    more than the network's second.
+    Each list has its best answer first. `order` is "first": the best stable program's answer, then the network's best
+    different one; "last": programs only where the network leaves a place; "off": the network alone. If the network
+    agrees with the best program and its views are `unanimous`, attempt 2 is the next program's answer, which is more
+    often right than the network's second.
     """
-    if how == "off":
-        order = [*network]
-    elif how == "last":
-        order = [*network, *programs, *others]
+    if order == "off":
+        ranking = [*network]
+    elif order == "last":
+        ranking = [*network, *programs, *others]
     elif unanimous and programs and network and grid_key(programs[0]) == grid_key(network[0]):
-        order = [*programs, *network, *others]
+        ranking = [*programs, *network, *others]
     else:
-        order = [*programs[:1], *network, *programs[1:], *others]
-    return [*{grid_key(each): each for each in order}.values()][:ATTEMPTS]
+        ranking = [*programs[:1], *network, *programs[1:], *others]
+    return distinct(ranking)[:ATTEMPTS]
 
 
-def joined(network: Mapping[str, Any] | None, programs: Mapping[str, Any] | None, how: str, trusted: float) -> Record:
-    """What both have found of a task, as one record with the attempts of the two together.
+def joined(
+    network: TaskRecord | None, programs: TaskRecord | None, order: Order, min_stability: float
+) -> TaskRecord | None:
+    """What both have found for a task, as one record with the attempts of the two together; None if neither has.
 
-    At least one of the records is there; a program at least so steady is `trusted`.
+    A program of at least `min_stability` counts as stable.
     """
-    if programs is None or network is None:
-        only = programs or network
-        assert only is not None
-        tests = list(only["tests"]) or [UNSEEN] * len(only["attempts"])
-        kept = only["attempts"] if network is not None or how != "off" else [[] for _ in tests]
-        return {"programs": [], **only, "tests": tests, "attempts": kept}
-    found = programs.get("programs", [])  # None where both tries failed.
-    both = []
-    for number, answers in enumerate(network["attempts"]):
-        sure, doubtful = (
-            _distinct(_grid(each["answers"][number]) for each in found if (each["stability"] >= trusted) == wanted)
-            for wanted in (True, False)
-        )
-        candidates, symmetries = candidates_of(network["tests"][number])
-        best = max((each.total() for each in candidates), default=-math.inf)
-        unanimous = best > UNANIMOUS * max(1, len(symmetries))
-        both.append(attempts(sure, [grid(rows) for rows in answers], doubtful, unanimous, how))
-    return {
-        **network,
-        "attempts": [[answer.tolist() for answer in each] for each in both],
-        "programs": found,
-        "seconds": network["seconds"] + programs["seconds"],
-        "notes": [*programs["notes"], *network["notes"]],
-    }
+    if network is None:
+        return None if programs is None else programs_alone(programs, order)
+    if programs is None:
+        return replace(network, programs=network.programs or ())
+    found = programs.programs or ()  # None where both tries failed.
+    stable = [each for each in found if each.stability >= min_stability]
+    others = [each for each in found if each.stability < min_stability]
+    both = tuple(
+        tuple(attempts(answers_of(stable, k), answers, answers_of(others, k), is_unanimous(network.tests[k]), order))
+        for k, answers in enumerate(network.attempts)
+    )
+    return replace(
+        network,
+        attempts=both,
+        programs=found,
+        seconds=network.seconds + programs.seconds,
+        notes=(*programs.notes, *network.notes),
+    )
 
 
-def _grid(rows: Any) -> Grid | None:
-    return None if rows is None else grid(rows)
+def programs_alone(programs: TaskRecord, order: Order) -> TaskRecord:
+    """The record of a task for which the network has none."""
+    tests = programs.tests or tuple(TestRecord() for _ in programs.attempts)
+    kept = tuple(() for _ in tests) if order == "off" else programs.attempts
+    return replace(programs, programs=programs.programs or (), tests=tests, attempts=kept)
 
 
-def _distinct(answers: Iterable[Grid | None]) -> list[Grid]:
+def answers_of(programs: Sequence[ProgramRecord], number: int) -> list[Grid]:
+    """The distinct answers of programs to one test input, in their order."""
+    return distinct(each.answers[number] for each in programs)
+
+
+def is_unanimous(test: TestRecord) -> bool:
+    """Whether all views are sure of the best candidate."""
+    best = max((each.total() for each in test.candidates), default=-math.inf)
+    return best > UNANIMOUS * max(1, len(test.views))
+
+
+def distinct(answers: Iterable[Grid | None]) -> list[Grid]:
     """The grids among these, each once, in order."""
     return [*{grid_key(each): each for each in answers if each is not None}.values()]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from submission.arc.prompts import prompt
 from submission.arc.tasks import Task
@@ -15,71 +14,57 @@ from submission.config import Settings
 from submission.deadline import Deadline
 from submission.rng import generator
 from submission.solver import voting
-from submission.solver.candidates import ATTEMPTS, seek
+from submission.solver.candidates import seek
 from submission.solver.engine import Engine, Fit, Question
-from submission.solver.records import UNSEEN, candidates_of, joined, record
+from submission.solver.records import FitRecord, TaskRecord
+from submission.solver.stopping import ATTEMPTS
 
 
 def solve(
-    task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int,
-    earlier: Mapping[str, Any] | None = None, tell: Callable[[dict[str, Any]], None] = lambda so_far: None,
-) -> dict[str, Any]:  # fmt: skip
-    """Solve a task as well as the time allows; returns its journal record (tests: see `candidates.record`).
+    task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int, earlier: TaskRecord | None = None,
+    on_progress: Callable[[TaskRecord], None] = lambda so_far: None,
+) -> TaskRecord:  # fmt: skip
+    """Solve a task as well as the time allows.
 
-    `earlier` is the record of another look at the same task: its candidates are judged anew, and voted on by the
-    views of both. `tell` hears after each test input what the record would be without the others. The engine is reset
-    before and after, whatever happens in between. The same seed gives the same record, as long as no deadline cuts in.
+    `earlier` is the record of another pass over the same task: its candidates are scored anew, and the views of both
+    passes vote. `on_progress` gets a partial record after each test input. The engine is reset before and after,
+    whatever happens in between. The same seed gives the same record, as long as no deadline cuts in.
     """
-    began = until.clock() - (earlier["seconds"] if earlier else 0.0)
-    notes: list[str] = [*earlier["notes"]] if earlier else []
+    record = earlier or TaskRecord.empty(task)
+    began = until.clock() - record.seconds
     engine.forget()
     try:
-        # 1. Learn the rule, from the demonstrations alone.
+        # 1. Train the adapter on the demonstrations alone.
         rows, fit = learn(task, engine, settings, until.share(settings.adapt.share), seed)
-        if fit.stopped in ("deadline", "not finite"):
-            notes.append(f"training ended after {fit.steps} steps: {fit.stopped}")
-
-        attempts: list[list[Any]] = list(earlier["attempts"]) if earlier else [[] for _ in task.tests]
-        tests: list[Mapping[str, Any]] = list(earlier["tests"]) if earlier else [UNSEEN for _ in task.tests]
+        record = replace(record, fit=FitRecord.of(rows, fit), notes=(*record.notes, *training_notes(fit)))
         for number, query in enumerate(task.tests):
-            # 2. Look at the task in many ways.
+            # 2. Show the test input in many views.
             deadline = until.share(1 / (len(task.tests) - number))
             questions = ask(task, number, engine, settings, seed)
-            if most := max(each.prompt.dropped for each in questions):
-                limit = settings.model.context
-                notes.append(f"test {number}: up to {most} demonstrations were dropped to fit {limit} tokens")
+            notes = prompt_notes(number, questions, settings)
 
             # 3. Find every likely answer, view by view, and 4. score each under all views.
-            before = tests[number]
-            known = [each.answer for each in sorted(candidates_of(before)[0], key=lambda each: -each.total())]
-            sought = seek(engine, task, query, questions, settings, deadline, seed, known)
-            test = record(questions, sought)
+            known = [each.answer for each in record.tests[number].best_first()]
+            with engine.inference(questions) as inference:
+                sought = seek(inference, task, query, questions, settings, deadline, seed, known)
+            test = sought.record(questions)
             if earlier:
-                test = joined(before, test, settings.search.threshold)
-            candidates, symmetries = candidates_of(test)
-            if not candidates:
+                test = record.tests[number].joined_with(test, settings.search.threshold)
+            if not test.candidates:
                 notes.append(f"test {number}: no answer was found in time")
 
             # 5. Vote.
-            ranking = voting.rank(candidates, symmetries, settings.vote.rule)
-            attempts[number] = [answer.tolist() for answer in ranking[:ATTEMPTS]]
-            tests[number] = test
-            outcome = {
-                "task": task.id,
-                "attempts": [*attempts],
-                "tests": [*tests],
-                "fit": {"rows": rows, **asdict(fit)},
-                "seconds": until.clock() - began,
-                "notes": [*notes],
-            }
-            tell(outcome)
+            ranking = voting.rank(test.candidates, test.symmetries, settings.vote.rule)
+            record = record.with_test(number, ranking[:ATTEMPTS], test)
+            record = replace(record, seconds=until.clock() - began, notes=(*record.notes, *notes))
+            on_progress(record)
     finally:
         engine.forget()
-    return outcome
+    return record
 
 
 def learn(task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int) -> tuple[int, Fit]:
-    """Adapt the engine to a task's demonstrations; returns the number of rows there were, and what came of it."""
+    """Adapt the engine to a task's demonstrations; returns the number of training rows, and what the training did."""
     rng = generator(seed, task.id, "lessons")
     wanted = settings.adapt.rank > 0
     limit = min(settings.model.context, engine.longest_row)
@@ -88,11 +73,24 @@ def learn(task: Task, engine: Engine, settings: Settings, until: Deadline, seed:
 
 
 def ask(task: Task, number: int, engine: Engine, settings: Settings, seed: int) -> list[Question]:
-    """A test input as each view shows it, with room left in the context for the largest answer."""
+    """A test input as each view shows it; the context keeps enough tokens free for the largest answer."""
     rng = generator(seed, task.id, "views", str(number))
-    room = settings.model.context - engine.layout.longest_answer
+    longest = settings.model.context - engine.layout.longest_answer
     views = islice(stream(len(task.demonstrations), rng, settings.training_rows.background), settings.search.views)
     return [
-        Question(view, prompt(engine.layout, view.arrange(task.demonstrations), view.see(task.tests[number]), room))
+        Question(view, prompt(engine.layout, view.arrange(task.demonstrations), view.see(task.tests[number]), longest))
         for view in views
     ]
+
+
+def training_notes(fit: Fit) -> list[str]:
+    """What the record says of a training that did not come to its end."""
+    cut_short = fit.stopped in ("deadline", "not finite")
+    return [f"training ended after {fit.steps} steps: {fit.stopped}"] if cut_short else []
+
+
+def prompt_notes(number: int, questions: list[Question], settings: Settings) -> list[str]:
+    """What the record says where demonstrations did not fit into the context."""
+    most = max(each.prompt.dropped for each in questions)
+    limit = settings.model.context
+    return [f"test {number}: up to {most} demonstrations were dropped to fit {limit} tokens"] if most else []

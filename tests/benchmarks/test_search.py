@@ -21,7 +21,7 @@ SETTINGS = with_changes(
 @pytest.fixture(scope="module")
 def run(copying_model: Path) -> list[Comparison]:
     task = Task("t", (Pair(grid([[1, 2]]), grid([[1, 2]])),) * 2, (grid([[2, 1]]),))
-    engine = LanguageModel(copying_model, SETTINGS.model, SETTINGS.adapt, SETTINGS.search)
+    engine = LanguageModel(copying_model, SETTINGS)
     return [race(engine, task, ask(task, 0, engine, SETTINGS, 0), SETTINGS, 0)]
 
 
@@ -50,7 +50,7 @@ def test_the_figures_are_told(run: list[Comparison]) -> None:
 
 def test_views_abreast_have_one_length(run: list[Comparison], copying_model: Path) -> None:
     task = Task("t", (Pair(grid([[1, 2, 3]]), grid([[1, 2]])),) * 2, (grid([[2, 1, 4]]),))
-    engine = LanguageModel(copying_model, SETTINGS.model, SETTINGS.adapt, SETTINGS.search)
+    engine = LanguageModel(copying_model, SETTINGS)
     prompts = [each.prompt for each in ask(task, 0, engine, with_changes(SETTINGS, ["search.views=9"]), 0)]
     groups = _abreast(prompts, 4)
     assert sorted(k for group in groups for k in group) == list(range(9))

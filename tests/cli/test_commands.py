@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from submission.arc.tasks import public_set
+from submission.arc.tasks import grid, public_set
+from submission.arc.views import View
 from submission.cli.commands import main
+from submission.results import journal
+from submission.solver.records import TaskRecord, TestRecord, ViewRecord
+from submission.solver.voting import Candidate
 from submission.training.corpus import held_out_tasks
 
 RUN = ["run", "--set", "search.views=1"]
@@ -100,25 +106,22 @@ def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixt
     solutions.write_text(json.dumps({"t": [[[3]]]}))
     (tmp_path / "submission.json").write_text(json.dumps({"t": [{"attempt_1": [[1]], "attempt_2": [[2]]}]}))
     (tmp_path / "journal").mkdir()
-    views = [{"symmetry": k, "exhaustive": True} for k in range(3)]
-    candidates = [
-        {"grid": [[1]], "found": {"0": -0.1}, "scores": [-0.1, -0.1, -0.1]},
-        {"grid": [[2]], "found": {"0": -0.2}, "scores": [-0.2, -0.2, -0.2]},
-        {"grid": [[3]], "found": {"0": -2.0, "1": -2.0, "2": -2.0}, "scores": [-2.0, -2.0, -2.0]},
-    ]
-    record = {"task": "t", "attempts": [[[[1]], [[2]]]], "tests": [{"views": views, "candidates": candidates}]}
-    (tmp_path / "journal" / "t.json").write_text(json.dumps(record))
+    three = ((1, {0: -0.1}), (2, {0: -0.2}), (3, {0: -2.0, 1: -2.0, 2: -2.0}))
+    candidates = tuple(Candidate(grid([[c]]), by, np.full(3, by[0]), 0.0) for c, by in three)
+    views = tuple(ViewRecord(View(k, tuple(range(10)), (0,)), 0, True) for k in range(3))
+    record = TaskRecord("t", ((grid([[1]]), grid([[2]])),), (TestRecord(views, False, candidates),))
+    journal.write_record(tmp_path / "journal", record, "0")
     for rule, solved in (("poe", 0), ("flat", 1), ("kgmon", 1)):
         assert main(["score", str(tmp_path), "--solutions", str(solutions), "--revote", rule]) == 0
         assert f"solved by {rule}: {solved} of 1" in capsys.readouterr().out
     again = ["score", str(tmp_path), "--solutions", str(solutions), "--revote"]
     assert "no rule is called" in refused(capsys, *again, "x")
-    views[2]["exhaustive"] = None
-    (tmp_path / "journal" / "t.json").write_text(json.dumps(record))
+    cut = replace(record.tests[0], views=(*views[:2], replace(views[2], exhaustive=None)))
+    journal.write_record(tmp_path / "journal", replace(record, tests=(cut,)), "0")
     assert main([*again, "poe"]) == 0
     assert "search.exhaustive=True" in refused(capsys, *again, "flat")
     (tmp_path / "journal" / "t.json").write_text('{"task": ')
-    assert "cannot be read" in refused(capsys, *again, "poe")
+    assert "holds a record that is not readable" in refused(capsys, *again, "poe")
     (tmp_path / "submission.json").write_text(json.dumps({"t": [5]}))
     assert main(again[:-1]) == 0
     assert "solved 0 of 1" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -74,6 +75,10 @@ class Cell:
         run(job, *copies(self.tasks))
 
 
+NO_NUMBERS = ((np.full((1, 1), np.nan),),)
+"""Attempts at one test input that are no grids."""
+
+
 def spoil(fault: Fault) -> None:
     """Put something that is not a number into a record on its way: into its seconds, or into its first answer."""
     wait = WorkerPool.wait
@@ -81,8 +86,8 @@ def spoil(fault: Fault) -> None:
     def spoilt(pool: WorkerPool, seconds: float) -> list[Outcome]:
         outcomes = wait(pool, seconds)
         if any(each.record is not None for each in outcomes) and fault.happens():
-            wrong = {"seconds": float("nan")} if fault.stage == "journal" else {"attempts": [[[[float("nan")]]]]}
-            outcomes = [replace(each, record=each.record and {**each.record, **wrong}) for each in outcomes]
+            wrong: dict[str, Any] = {"seconds": math.nan} if fault.stage == "journal" else {"attempts": NO_NUMBERS}
+            outcomes = [replace(each, record=each.record and replace(each.record, **wrong)) for each in outcomes]
         return outcomes
 
     WorkerPool.wait = spoilt

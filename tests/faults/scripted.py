@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,24 +47,37 @@ class Scripted:
             time.sleep(self.pause)
         return Fit(3, (1.0, 0.5, 0.1), 3 * self.pause, "done")
 
-    def propose(
-        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
-        last: bool,
-    ) -> list[Found]:  # fmt: skip
-        time.sleep(self.pause)
-        blank = np.zeros((1, 1), np.uint8)
-        return [
-            Found((Proposal(questions[k].view.see(known[0]), -0.1, True), Proposal(blank, -5.0, False)), True)
-            for k in which
-        ]
+    @contextmanager
+    def inference(self, questions: Sequence[Question]) -> Iterator[ScriptedInference]:
+        yield self.opened(questions)
 
-    def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
-        time.sleep(self.pause)
-        each = [-5.0 if answer.shape == (1, 1) else -0.1 for answer in answers]
-        return Scores(np.tile(each, (len(questions), 1)), len(questions) * np.array(each))
+    def opened(self, questions: Sequence[Question]) -> ScriptedInference:
+        return ScriptedInference(questions, self.pause)
 
     def forget(self) -> None:
         pass
+
+
+class ScriptedInference:
+    """See `Scripted`."""
+
+    def __init__(self, questions: Sequence[Question], pause: float) -> None:
+        self.questions, self.pause = questions, pause
+
+    def propose(
+        self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
+    ) -> list[Found]:
+        time.sleep(self.pause)
+        blank = np.zeros((1, 1), np.uint8)
+        return [
+            Found((Proposal(self.questions[k].view.see(drafts[0]), -0.1, True), Proposal(blank, -5.0, False)), True)
+            for k in which
+        ]
+
+    def score(self, answers: Sequence[Grid], top: int, until: Deadline) -> Scores:
+        time.sleep(self.pause)
+        each = [-5.0 if answer.shape == (1, 1) else -0.1 for answer in answers]
+        return Scores(np.tile(each, (len(self.questions), 1)), len(self.questions) * np.array(each))
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,7 @@ def around(fault: Fault, step: Callable[..., Any], spoilt: Callable[[Any], Any])
     """A step in which the fault happens; `spoilt` makes what it returns not a number."""
     calls = 0
 
-    def stricken(*arguments: Any, **named: Any) -> Any:
+    def step_or_fault(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls <= fault.after or not fault.happens():
@@ -118,15 +132,41 @@ def around(fault: Fault, step: Callable[..., Any], spoilt: Callable[[Any], Any])
         outcome = step(*arguments, **named)
         return spoilt(outcome) if fault.kind == "nan" else outcome
 
-    return stricken
+    return step_or_fault
 
 
-def spoiling(propose: Callable[..., list[Found]]) -> Callable[..., list[Found]]:
-    return lambda *given: no_number(propose(*given))
+def around_inference(engine: Any, wrap: Callable[[Any], None]) -> None:
+    """Have each inference that the engine opens changed by `wrap`."""
+    inference = engine.inference
+
+    @contextmanager
+    def wrapped(questions: Sequence[Question]) -> Iterator[Any]:
+        with inference(questions) as opened:
+            wrap(opened)
+            yield opened
+
+    engine.inference = wrapped
 
 
 def no_number(found: list[Found]) -> list[Found]:
     return [Found(tuple(Proposal(p.answer, float("nan"), p.above) for p in each.proposals), True) for each in found]
+
+
+def spoil_proposals(opened: Any) -> None:
+    propose = opened.propose
+    opened.propose = lambda *given, **named: no_number(propose(*given, **named))
+
+
+def stricken(fault: Fault, spoilt: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Puts a fault into the verb of an inference that is named as its stage; calls count over all inferences."""
+    inner: list[Callable[..., Any]] = []
+    step = around(fault, lambda *given, **named: inner[-1](*given, **named), spoilt)
+
+    def wrap(opened: Any) -> None:
+        inner.append(getattr(opened, fault.stage))
+        setattr(opened, fault.stage, step)
+
+    return wrap
 
 
 @dataclass(frozen=True)
@@ -148,9 +188,11 @@ class Loader:
             if fault.stage == "load" and fault.happens():
                 fault.strike()
                 if fault.kind == "nan":
-                    engine.propose = spoiling(engine.propose)
+                    around_inference(engine, spoil_proposals)
+            elif fault.stage == "adapt":
+                engine.adapt = around(fault, engine.adapt, spoilt["adapt"])
             elif fault.stage in spoilt:
-                setattr(engine, fault.stage, around(fault, getattr(engine, fault.stage), spoilt[fault.stage]))
+                around_inference(engine, stricken(fault, spoilt[fault.stage]))
             elif fault.stage == "vote":
                 voting.rank = around(fault, voting.rank, lambda ranking: ranking)
         return engine

@@ -41,7 +41,7 @@ def one_task(folder: Path, settings: Settings, rows: int, length: int, views: in
         return time.perf_counter()
 
     began = time.perf_counter()
-    engine = LanguageModel(folder, settings.model, settings.adapt, settings.search)
+    engine = LanguageModel(folder, settings)
     began = stage("load", began)
     rng = np.random.default_rng(0)
     ids = torch.from_numpy(rng.integers(0, 10, (1, 64))).to(engine.device)
@@ -106,7 +106,7 @@ def test_an_8b_does_a_task_within_the_memory_of_the_card(eight: Path, name: str,
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_plan_holds_what_training_takes(eight: Path, checkpointing: bool) -> None:
     settings = with_changes(preset("l4x4"), [f"adapt.checkpointing={'on' if checkpointing else 'off'}"])
-    engine = LanguageModel(eight, settings.model, settings.adapt, settings.search)
+    engine = LanguageModel(eight, settings)
     recomputing(engine.base, checkpointing)
     length = 4096 if checkpointing else 1024
     lesson = Row(np.zeros(length, np.int64), np.arange(length) >= length // 2)

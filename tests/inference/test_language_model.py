@@ -24,7 +24,6 @@ from submission.arc.views import identity
 from submission.config import PRESETS, Adapt, Model, Search, with_changes
 from submission.deadline import NEVER, Deadline
 from submission.errors import BadInput
-from submission.inference import language_model
 from submission.inference import test_time_training as finetuning
 from submission.inference.language_model import LanguageModel
 from submission.inference.test_time_training import backward, batches, finetune, schedule, steps_due
@@ -35,6 +34,7 @@ from submission.model.vocabulary import shrink
 from submission.rng import generator
 from submission.solver.engine import Fit, Question
 from submission.solver.solve import learn
+from tests.support.engines import loaded, proposed, scored
 from tests.support.families import FAMILIES, miniature
 
 HALVES: tuple[Literal["float16", "float32"], ...] = ("float16", "float32")
@@ -43,7 +43,7 @@ ADAPT = Adapt(rank=4, rate=3e-3, batch=4, warmup=0.1)
 
 def engine(path: Path, **adapt: object) -> LanguageModel:
     settings = Adapt(**{**ADAPT.__dict__, **adapt})  # type: ignore[arg-type]
-    return LanguageModel(path, Model(device="cpu"), settings, Search())
+    return loaded(path, Model(device="cpu"), settings, Search())
 
 
 def rows_of(task: Task, copies: int = 1) -> list[Row]:
@@ -99,9 +99,9 @@ def test_the_gradient_is_the_same_before_and_after_inference(tiny_grid_model: Pa
         model.model.eval()
         return torch.cat([p.grad.reshape(-1) for p in model.model.parameters() if p.grad is not None])
 
-    model = LanguageModel(tiny_grid_model, Model(device="cpu", dense_megabytes=0), ADAPT, Search())
+    model = loaded(tiny_grid_model, Model(device="cpu", dense_megabytes=0), ADAPT, Search())
     before = gradient(model)
-    model.propose(questions(small_task), [0], [], Deadline(3.0, iter(range(1000)).__next__), 0, last=True)
+    proposed(model, questions(small_task), [0], [], Deadline(3.0, iter(range(1000)).__next__))
     logits(model, small_task)
     after = gradient(model)
     assert before.abs().sum() > 0
@@ -116,7 +116,7 @@ def test_a_checkpoint_is_the_same_after_inference(tiny_grid_model: Path, small_t
 
 
 def test_four_bits_cost_little(tiny_grid_model: Path, small_task: Task) -> None:
-    exact = LanguageModel(tiny_grid_model, Model(device="cpu", four_bit=False), ADAPT, Search())
+    exact = loaded(tiny_grid_model, Model(device="cpu", four_bit=False), ADAPT, Search())
     rounded = engine(tiny_grid_model)
     difference = (logits(exact, small_task) - logits(rounded, small_task)).norm() / logits(exact, small_task).norm()
     assert 0 < difference < 0.25
@@ -138,7 +138,7 @@ def test_a_training_that_leaves_the_finite_numbers_is_undone(tiny_grid_model: Pa
     fit = model.adapt(rows_of(small_task, 80), NEVER, seed=0)
     assert fit.stopped == "not finite"
     assert torch.equal(logits(model, small_task), before)
-    model.adapt_settings = replace(ADAPT, rate=1e-3)
+    model.settings = replace(model.settings, adapt=replace(ADAPT, rate=1e-3))
     after = model.adapt(rows_of(small_task, 80), NEVER, seed=0)
     assert after.stopped == "done", "nothing of it is left in the gradients either"
     another = engine(tiny_grid_model, rate=1e-3)
@@ -148,7 +148,7 @@ def test_a_training_that_leaves_the_finite_numbers_is_undone(tiny_grid_model: Pa
 def test_in_float16_the_gradient_is_scaled_on_its_way_and_by_less_where_that_is_too_much(
     tiny_grid_model: Path, small_task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, exact = (LanguageModel(tiny_grid_model, Model(device="cpu", dtype=each), ADAPT, Search()) for each in HALVES)
+    model, exact = (loaded(tiny_grid_model, Model(device="cpu", dtype=each), ADAPT, Search()) for each in HALVES)
 
     def gradient(of: LanguageModel, scale: float) -> torch.Tensor:
         of.forget()
@@ -181,7 +181,7 @@ def test_fused_norms_say_the_same(family: str, dtype: torch.dtype, tmp_path: Pat
 @pytest.mark.parametrize("ends", [False, True])
 def test_the_logits_of_a_small_vocabulary_are_not_rounded(ends: bool, tmp_path: Path, small_task: Task) -> None:
     settings = Model(device="cpu", dtype="bfloat16", dense_megabytes=0)
-    model = LanguageModel(miniature(tmp_path, "llama-3.1"), settings, replace(ADAPT, ends=ends), Search())
+    model = loaded(miniature(tmp_path, "llama-3.1"), settings, replace(ADAPT, ends=ends), Search())
     seen = model.model(torch.arange(16)[None]).logits
     assert seen.dtype is torch.float32
     assert not torch.equal(seen, seen.bfloat16().float())
@@ -208,9 +208,9 @@ def test_padding_costs_no_mask(tiny_line_model: Path, small_task: Task, monkeypa
 def test_rows_are_as_long_as_the_memory_allows(tiny_line_model: Path, small_task: Task) -> None:
     whole = engine(tiny_line_model)
     assert whole.longest_row == Model().context
-    made = memory_plan.plan(memory_plan.shape_of(tiny_line_model), whole._settings, 4, 64, True)
+    made = memory_plan.plan(memory_plan.shape_of(tiny_line_model), whole.settings, 4, 64, True)
     tight = Model(device="cpu", gigabytes=(made.weights + made.adapter + made.training + made.reserve) / 1e9)
-    little = LanguageModel(tiny_line_model, tight, replace(ADAPT, batch=1), Search())
+    little = loaded(tiny_line_model, tight, replace(ADAPT, batch=1), Search())
     assert 32 <= little.longest_row <= 64
     seen: list[Row] = []
 
@@ -238,39 +238,40 @@ def test_adapting_changes_the_answers_of_stock_models_too(tiny_line_model: Path,
     assert model.layout is CHAT16
     lessons = [row(CHAT16, small_task.demonstrations, 4096)] * 40
     asked, answer = questions(small_task, CHAT16)[:1], grid(small_task.tests[0][::-1])
-    before = model.score(asked, [answer], 1, NEVER).log_p
+    before = scored(model, asked, [answer], 1, NEVER)
     fit = model.adapt(lessons, NEVER, seed=0)
     assert fit.losses[-1] < fit.losses[0]
-    changed = not np.allclose(model.score(asked, [answer], 1, NEVER).log_p, before)
+    changed = not np.allclose(scored(model, asked, [answer], 1, NEVER), before)
     assert changed, "the prompts are read again with the new weights"
     model.forget()
-    assert np.array_equal(model.score(asked, [answer], 1, NEVER).log_p, before)
+    assert np.array_equal(scored(model, asked, [answer], 1, NEVER), before)
 
 
 def test_dense_matrices_say_what_four_bits_and_a_lora_say(tiny_line_model: Path, small_task: Task) -> None:
     through_twin = engine(tiny_line_model)
-    as_it_is = LanguageModel(tiny_line_model, Model(device="cpu", dense_megabytes=0), ADAPT, Search())
+    as_it_is = loaded(tiny_line_model, Model(device="cpu", dense_megabytes=0), ADAPT, Search())
     lessons = [row(CHAT16, small_task.demonstrations, 4096)] * 20
     asked, answers = questions(small_task, CHAT16), [grid([[1, 2]]), grid([[3]])]
-    untrained = through_twin.score(asked, answers, 2, NEVER).log_p
+    untrained = scored(through_twin, asked, answers, 2, NEVER)
     for model in (through_twin, as_it_is):
         model.adapt(lessons, NEVER, seed=0)
-    twin, plain = (model.score(asked[:], answers, 2, NEVER).log_p for model in (through_twin, as_it_is))
+    twin, plain = (scored(model, asked, answers, 2, NEVER) for model in (through_twin, as_it_is))
     assert np.allclose(twin, plain, atol=1e-4)
     assert not np.allclose(twin, untrained, atol=1e-2)
-    assert through_twin.forest(asked).model is not through_twin.model
-    assert as_it_is.forest(asked).model is as_it_is.model
+    assert through_twin.inference_model() is not through_twin.model
+    assert as_it_is.inference_model() is as_it_is.model
 
 
 def test_views_that_do_not_fit_into_the_memory_take_turns(tiny_grid_model: Path, small_task: Task) -> None:
     asked = questions(small_task) * 3
     answers = [grid([[1, 2]]), grid([[3]])]
-    whole = engine(tiny_grid_model).score(asked, answers, 2, NEVER)
-    narrow = LanguageModel(tiny_grid_model, Model(device="cpu"), ADAPT, Search(megabytes=1e-6))
-    assert np.allclose(narrow.score(asked, answers, 2, NEVER).log_p, whole.log_p, atol=1e-4)
-    assert narrow.forest(asked).together == 1
-    cut = narrow.score(asked[:], answers, 2, Deadline(0.0, lambda: 1.0))
-    assert np.isnan(cut.log_p).all(), "no time, no scores, no crash"
+    whole = scored(engine(tiny_grid_model), asked, answers, 2, NEVER)
+    narrow = loaded(tiny_grid_model, Model(device="cpu"), ADAPT, Search(megabytes=1e-6))
+    assert np.allclose(scored(narrow, asked, answers, 2, NEVER), whole, atol=1e-4)
+    with narrow.inference(asked) as inference:
+        assert inference.forest.together == 1
+    cut = scored(narrow, asked, answers, 2, Deadline(0.0, lambda: 1.0))
+    assert np.isnan(cut).all(), "no time, no scores, no crash"
 
 
 @pytest.mark.parametrize("method", ["threshold", "sample", "beam", "rebase"])
@@ -278,8 +279,8 @@ def test_every_method_proposes_answers_through_the_engine(
     tiny_grid_model: Path, small_task: Task, method: Literal["threshold", "sample", "beam", "rebase"]
 ) -> None:
     settings = Search(method=method, threshold=1.0, width=3)
-    model = LanguageModel(tiny_grid_model, Model(device="cpu"), ADAPT, settings)
-    found = model.propose(questions(small_task), [0, 1], [], Deadline(60.0, iter(range(1000)).__next__), 0, last=True)
+    model = loaded(tiny_grid_model, Model(device="cpu"), ADAPT, settings)
+    found = proposed(model, questions(small_task), [0, 1], [], Deadline(60.0, iter(range(1000)).__next__))
     assert len(found) == 2
     assert all(each.exhaustive == (method == "threshold") for each in found if each.proposals)
 
@@ -371,17 +372,17 @@ def test_a_family_goes_every_way(family: str, tmp_path: Path, small_task: Task) 
     asked, answers = questions(small_task, CHAT16), [grid(small_task.tests[0][::-1]), grid([[3]])]
     told = {}
     for folder in (half, tmp_path / "nf4"):
-        engine = LanguageModel(folder, model, ADAPT, Search(threshold=1.0, views=2))
+        engine = loaded(folder, model, ADAPT, Search(threshold=1.0, views=2))
         quantized = [m for m in engine.model.modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
         assert len(quantized) == 2 * 7
-        before = engine.score(asked[:], answers, 2, NEVER).log_p
+        before = scored(engine, asked, answers, 2, NEVER)
         fit = engine.adapt(lessons, NEVER, seed=0)
         assert fit.stopped == "done" and fit.steps == 2
-        found = engine.propose(asked[:], [0], answers, Deadline(40.0, iter(range(1000)).__next__), 0, last=True)
-        adapted = engine.score(asked[:], answers, 2, NEVER).log_p
+        found = proposed(engine, asked, [0], answers, Deadline(40.0, iter(range(1000)).__next__))
+        adapted = scored(engine, asked, answers, 2, NEVER)
         assert not np.array_equal(adapted, before)
         engine.forget()
-        assert np.array_equal(engine.score(asked[:], answers, 2, NEVER).log_p, before)
+        assert np.array_equal(scored(engine, asked, answers, 2, NEVER), before)
         told[folder.name] = before, adapted, fit.losses, len(found)
     for one, other in zip(told["half"], told["nf4"], strict=True):
         assert np.array_equal(one, other), "a checkpoint saved in NF4 is what it was when it was saved"
@@ -390,21 +391,21 @@ def test_a_family_goes_every_way(family: str, tmp_path: Path, small_task: Task) 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_lora_on_the_ends_learns_and_is_forgotten(family: str, tmp_path: Path, small_task: Task) -> None:
     adapt = replace(ADAPT, ends=True, batch=2)
-    engine = LanguageModel(miniature(tmp_path, family), Model(device="cpu"), adapt, Search())
+    engine = loaded(miniature(tmp_path, family), Model(device="cpu"), adapt, Search())
     names = [name for name, p in engine.model.named_parameters() if p.requires_grad]
     assert sum("embed_tokens" in name or "lm_head" in name for name in names) == 4
     weights = {name: p.clone() for name, p in engine.base.named_parameters()}
     asked, answers = questions(small_task, CHAT16), [grid([[1, 2]]), grid([[3]])]
-    before = engine.score(asked[:], answers, 2, NEVER).log_p
-    assert engine.forest(asked).model is engine.model, "never through matrices that lack what the ends have learned"
+    before = scored(engine, asked, answers, 2, NEVER)
+    assert engine.inference_model() is engine.model, "never through matrices that lack what the ends have learned"
     engine.adapt([row(CHAT16, small_task.demonstrations, 4096)] * 20, NEVER, seed=0)
     ends = [name for name in names if "embed_tokens" in name or "lm_head" in name]
     now = dict(engine.model.named_parameters())
     first = {name: p for name, p in zip(names, engine._first, strict=True)}
     assert all(not torch.equal(now[name], first[name]) for name in ends), "all of the ends' adapters learn"
-    assert not np.allclose(engine.score(asked[:], answers, 2, NEVER).log_p, before, atol=1e-3)
+    assert not np.allclose(scored(engine, asked, answers, 2, NEVER), before, atol=1e-3)
     engine.forget()
-    assert np.array_equal(engine.score(asked[:], answers, 2, NEVER).log_p, before)
+    assert np.array_equal(scored(engine, asked, answers, 2, NEVER), before)
     assert all(torch.equal(p, weights[name]) for name, p in engine.base.named_parameters())
 
 
@@ -417,12 +418,12 @@ def test_a_checkpoint_answers_in_its_own_layout(
     if shrunk:
         shrink(folder, tmp_path / "small", layout, nf4=True)
         folder = tmp_path / "small"
-    engine = LanguageModel(folder, Model(device="cpu", layout=layout), ADAPT, Search(threshold=1.0))
+    engine = loaded(folder, Model(device="cpu", layout=layout), ADAPT, Search(threshold=1.0))
     assert engine.layout.name == layout
     fit = engine.adapt([row(engine.layout, small_task.demonstrations, 4096)] * 40, NEVER, seed=0)
     assert fit.losses[-1] < fit.losses[0]
     asked = questions(small_task, engine.layout)[:1]
-    assert np.isfinite(engine.score(asked, [grid([[1, 2]])], 1, NEVER).log_p).all()
+    assert np.isfinite(scored(engine, asked, [grid([[1, 2]])], 1, NEVER)).all()
 
 
 def test_auto_takes_characters_for_architects_and_a_whole_vocabulary_for_numpy(tmp_path: Path) -> None:
@@ -490,7 +491,7 @@ def test_another_quantization_is_refused(tmp_path: Path) -> None:
 def test_unsloth_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
     folder = miniature(tmp_path, "llama-3.1")
     with pytest.raises(BadInput, match="needs a CUDA GPU"):
-        LanguageModel(folder, Model(device="cpu", backend="unsloth"), ADAPT, Search())
+        loaded(folder, Model(device="cpu", backend="unsloth"), ADAPT, Search())
     with pytest.raises(BadInput, match="cannot be imported here"):
         from_unsloth(folder, None, Model(backend="unsloth"), "cuda")
 
@@ -500,12 +501,12 @@ def test_a_window_of_attention_is_never_asked_to_look_further(tmp_path: Path, sm
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"sliding_window": 960}))
     with pytest.raises(BadInput, match="looks back 960 only"):
-        engine(folder).score(questions(small_task, CHAT16), [grid([[1]])], 1, NEVER)
+        scored(engine(folder), questions(small_task, CHAT16), [grid([[1]])], 1, NEVER)
 
 
 def test_an_old_torchao_is_hidden_from_peft(monkeypatch: pytest.MonkeyPatch) -> None:
     for found, hidden in (("0.10.0", True), ("0.16.0+cu128", False), ("1.0", False)):
-        monkeypatch.setattr(language_model, "version", lambda name, found=found: found)
+        monkeypatch.setattr(lora, "version", lambda name, found=found: found)
         monkeypatch.delitem(sys.modules, "torchao", raising=False)
         lora.hide_old_torchao()
         assert ("torchao" in sys.modules and sys.modules["torchao"] is None) == hidden

@@ -27,6 +27,7 @@ from submission.training import loop, pretrain
 from submission.training.corpus import Corpus
 from submission.training.finetune_base import finetune_base
 from submission.training.settings import FineTuning, Pretraining
+from tests.support.engines import proposed, scored
 from tests.support.families import miniature
 from tests.support.pretended_gpu import pretended_gpu
 
@@ -82,41 +83,42 @@ def test_a_large_model_is_adapted_searched_scored_and_forgotten(
     card: str, family: str, tmp_path: Path, small_task: Task
 ) -> None:
     settings = with_changes(preset(card), [*SMALL, "adapt.checkpointing=on"])
-    engine = LanguageModel(miniature(tmp_path, family), settings.model, settings.adapt, settings.search)
+    engine = LanguageModel(miniature(tmp_path, family), settings)
     _, _, dtype, attention = CARDS[card]
     assert {p.device.type for p in engine.model.parameters()} == {"cuda"}
     assert engine.base.model.norm.weight.dtype == dtype
     assert engine.base.config._attn_implementation == attention
     asked, answers = ask(small_task, 0, engine, settings, 0), [grid(small_task.tests[0][::-1]), grid([[3]])]
-    before = engine.score(asked[:], answers, 2, NEVER).log_p
+    before = scored(engine, asked, answers, 2, NEVER)
     _, fit = learn(small_task, engine, settings, NEVER, 0)
     assert fit.stopped == "done" and fit.steps > 0
-    found = engine.propose(asked, range(4), answers, Deadline(40.0, iter(range(1000)).__next__), 0, last=True)
-    adapted = engine.score(asked, answers, 2, NEVER).log_p
+    found = proposed(engine, asked, range(4), answers, Deadline(40.0, iter(range(1000)).__next__))
+    adapted = scored(engine, asked, answers, 2, NEVER)
     assert len(found) == 4 and np.isfinite(adapted).all() and not np.array_equal(adapted, before)
     engine.forget()
-    assert np.array_equal(engine.score(asked[:], answers, 2, NEVER).log_p, before)
+    assert np.array_equal(scored(engine, asked, answers, 2, NEVER), before)
 
 
 def test_prompts_that_give_way_come_back_from_the_machines_memory(
     card: str, copying_model: Path, small_task: Task
 ) -> None:
     settings = with_changes(preset(card), [*SMALL, "search.megabytes=0.001", "model.dense_megabytes=0"])
-    engine = LanguageModel(copying_model, settings.model, settings.adapt, settings.search)
+    engine = LanguageModel(copying_model, settings)
     asked, answers = ask(small_task, 0, engine, settings, 0), [grid(small_task.tests[0][::-1]), grid([[3]])]
-    engine.propose(asked, range(4), answers, NEVER, 0, last=True)
-    engine.score(asked, answers, 2, NEVER)
-    forest = engine.forest(asked)
+    with engine.inference(asked) as inference:
+        inference.propose(range(4), answers, NEVER, 0, best_paths=True)
+        inference.score(answers, 2, NEVER)
+        forest = inference.forest
     assert forest.together == 1 and forest.again == 0
     assert forest.prompt_tokens == sum(len(each.prompt.ids) for each in asked)
 
 
 def test_a_whole_task_is_solved(card: str, copying_model: Path, small_task: Task) -> None:
     settings = with_changes(preset(card), SMALL)
-    engine = LanguageModel(copying_model, settings.model, settings.adapt, settings.search)
+    engine = LanguageModel(copying_model, settings)
     record = solve(small_task, engine, settings, NEVER, 0)
-    assert len(record["attempts"]) == 2 and all(record["attempts"])
-    assert record["fit"]["stopped"] == "done"
+    assert len(record.attempts) == 2 and all(record.attempts)
+    assert record.fit is not None and record.fit.stopped == "done"
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from submission.arc.tasks import Task, grid
 from submission.arc.views import identity, stream
 from submission.config import Adapt, Model, Search
 from submission.deadline import NEVER
-from submission.inference.language_model import LanguageModel
 from submission.model.attention import BY_ROW, FEW, REPEATED, SHARED, by_row, implementation, repeated, sharing
 from submission.model.kv_cache import SlotPlan
 from submission.solver.engine import Question
+from tests.support.engines import loaded, scored
 from tests.support.families import FAMILIES, miniature
 
 
@@ -33,7 +33,7 @@ def test_each_kind_of_machine_has_its_way() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_says_the_same(family: str, tmp_path: Path, small_task: Task) -> None:
     """A whole row without a mask, as in training; and prompts and tries with one, as in the search."""
-    engine = LanguageModel(miniature(tmp_path, family), Model(device="cpu", dense_megabytes=0), Adapt(rank=0), Search())
+    engine = loaded(miniature(tmp_path, family), Model(device="cpu", dense_megabytes=0), Adapt(rank=0), Search())
     asked = [Question(identity(3), prompt(CHAT16, small_task.demonstrations, each, 4096)) for each in small_task.tests]
     ids, _, where = padded(CHAT16, [row(CHAT16, small_task.demonstrations, 4096)] * 2)
     logits, scores = {}, {}
@@ -43,7 +43,7 @@ def test_it_says_the_same(family: str, tmp_path: Path, small_task: Task) -> None
             logits[name] = engine.model(
                 input_ids=torch.from_numpy(ids), position_ids=torch.from_numpy(where[0]), use_cache=False
             ).logits
-        scores[name] = engine.score(asked[:], [grid([[1, 2], [3, 4]]), grid([[5]])], 2, NEVER).log_p
+        scores[name] = scored(engine, asked, [grid([[1, 2], [3, 4]]), grid([[5]])], 2, NEVER)
         assert engine.base.config._attn_implementation == name
     for name in (SHARED, REPEATED, BY_ROW):
         torch.testing.assert_close(logits["sdpa"], logits[name], atol=1e-5, rtol=1e-4)
@@ -52,17 +52,17 @@ def test_it_says_the_same(family: str, tmp_path: Path, small_task: Task) -> None
 
 def test_no_slot_of_the_cache_is_looked_at_before_it_is_filled(tmp_path: Path, small_task: Task) -> None:
     settings = Search(threshold=0.001)
-    engine = LanguageModel(miniature(tmp_path, "llama-3.1"), Model(device="cpu"), Adapt(rank=0), settings)
+    engine = loaded(miniature(tmp_path, "llama-3.1"), Model(device="cpu"), Adapt(rank=0), settings)
     asked = [
         Question(view, prompt(CHAT16, view.arrange(small_task.demonstrations), view.see(small_task.tests[0]), 4096))
         for view in islice(stream(len(small_task.demonstrations), np.random.default_rng(0), "permute"), 6)
     ]
     answers = [grid([[1, 2], [3, 4]]), grid([[5]]), grid([[7] * 30] * 30)]
-    true = engine.score(asked[:], answers, 3, NEVER).log_p
+    true = scored(engine, asked, answers, 3, NEVER)
     torch.use_deterministic_algorithms(True)  # Which fills fresh memory with what is not a number.
     try:
         assert torch.empty(3).isnan().all()
-        seen = engine.score(asked[:], answers, 3, NEVER).log_p
+        seen = scored(engine, asked, answers, 3, NEVER)
     finally:
         torch.use_deterministic_algorithms(False)
     assert np.allclose(seen, true, atol=1e-4)

@@ -18,6 +18,7 @@ from submission.config import Adapt, Model, Search
 from submission.inference.language_model import LanguageModel
 from submission.inference.test_time_training import backward
 from submission.model.lora import recomputing
+from tests.support.engines import loaded
 from tests.support.families import FAMILIES, miniature
 
 ADAPT = Adapt(rank=4)
@@ -40,7 +41,7 @@ def unfused(model: Any) -> None:
 @pytest.mark.parametrize("ends", [False, True])
 def test_it_has_the_same_loss_and_the_same_gradient(family: str, ends: bool, tmp_path: Path, small_task: Task) -> None:
     settings = Model(device="cpu", dense_megabytes=0)
-    engine = LanguageModel(miniature(tmp_path, family), settings, Adapt(rank=4, ends=ends), Search())
+    engine = loaded(miniature(tmp_path, family), settings, Adapt(rank=4, ends=ends), Search())
     torch.manual_seed(0)
     for weight in (p for p in engine.model.parameters() if p.requires_grad):
         torch.nn.init.normal_(weight, std=0.1)
@@ -58,9 +59,7 @@ def test_in_16_bits_it_is_the_same_up_to_their_rounding(
     dtype: Literal["bfloat16", "float16"], tmp_path: Path, small_task: Task
 ) -> None:
     half, whole = (
-        LanguageModel(
-            miniature(tmp_path, "llama-3.1"), Model(device="cpu", dense_megabytes=0, dtype=each), ADAPT, Search()
-        )
+        loaded(miniature(tmp_path, "llama-3.1"), Model(device="cpu", dense_megabytes=0, dtype=each), ADAPT, Search())
         for each in (dtype, "float32")
     )
     torch.manual_seed(0)
@@ -79,7 +78,7 @@ def test_in_16_bits_it_is_the_same_up_to_their_rounding(
 
 def test_what_is_computed_again_ends_before_the_last_product_of_a_block(tmp_path: Path, small_task: Task) -> None:
     settings = Model(device="cpu", dense_megabytes=0, dtype="bfloat16")
-    engine = LanguageModel(miniature(tmp_path, "llama-3.1"), settings, ADAPT, Search())
+    engine = loaded(miniature(tmp_path, "llama-3.1"), settings, ADAPT, Search())
     recomputing(engine.base, True)
     engine.model.train()
     calls: Counter[str] = Counter()
@@ -96,7 +95,7 @@ def test_what_is_computed_again_ends_before_the_last_product_of_a_block(tmp_path
 
 def test_inputs_of_yet_another_type_go_peft_s_way(tmp_path: Path) -> None:
     settings = Model(device="cpu", dense_megabytes=0, four_bit=False)
-    engine = LanguageModel(miniature(tmp_path, "llama-3.1"), settings, Adapt(rank=4), Search())
+    engine = loaded(miniature(tmp_path, "llama-3.1"), settings, Adapt(rank=4), Search())
     module: Any = next(each for each in engine.model.modules() if "forward" in each.__dict__)
     torch.nn.init.normal_(module.lora_B["default"].weight)
     module.double()

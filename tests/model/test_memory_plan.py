@@ -22,6 +22,7 @@ from submission.model.forward import predictions
 from submission.model.loading import compute_dtype, load_base
 from submission.model.lora import recomputing
 from submission.model.memory_plan import CARDS, Shape, longest_row, plan, planned, read_shape, shape_of
+from tests.support.engines import loaded
 from tests.support.families import FAMILIES, miniature
 
 GB = 1e9
@@ -41,7 +42,7 @@ def test_the_weights_of_a_config_are_those_of_the_model(family: str, tmp_path: P
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_weights_of_a_lora_are_counted(family: str, ends: bool, tmp_path: Path) -> None:
-    engine = LanguageModel(miniature(tmp_path, family), Model(device="cpu"), Adapt(rank=4, ends=ends), Search())
+    engine = loaded(miniature(tmp_path, family), Model(device="cpu"), Adapt(rank=4, ends=ends), Search())
     counted = sum(p.numel() for p in engine.model.parameters() if p.requires_grad)
     assert counted == shape_of(tmp_path).lora_weights(4, ends)
 
@@ -82,7 +83,7 @@ def test_the_plan_is_what_autograd_keeps_and_a_little_more(
 ) -> None:
     folder = miniature(tmp_path, family)
     settings = with_changes(Settings(model=Model(device="cpu"), adapt=Adapt(rank=8)), [f"model.dtype={dtype}"])
-    engine = LanguageModel(folder, settings.model, settings.adapt, settings.search)
+    engine = LanguageModel(folder, settings)
     recomputing(engine.base, checkpointing)
     engine.model.train()
     kept = kept_by_autograd(engine.model, small_task)
@@ -142,7 +143,7 @@ def test_a_task_recomputes_where_its_rows_need_it(tmp_path: Path, small_task: Ta
         adapt = with_changes(Settings(adapt=Adapt(rank=4)), [f"adapt.checkpointing={told}"]).adapt
         search = Search(megabytes=1.0)
         model = Model(device="cpu", gigabytes=memory_plan.RESERVE / GB + 0.005, dense_megabytes=0, context=4096)
-        engine = LanguageModel(folder, model, adapt, search)
+        engine = loaded(folder, model, adapt, search)
         chosen[told] = [engine.recomputes(rows) for rows in (short, long)]
         losses[told] = [engine.adapt(rows, NEVER, 0).losses for rows in (short, long)]
         assert engine.base.model.layers[0].gradient_checkpointing == chosen[told][1]

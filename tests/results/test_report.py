@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ import numpy as np
 import pytest
 
 from submission.arc.tasks import Grid, Pair, Solutions, Task, grid
-from submission.results.report import PALETTE, encoded, page, verdict, write_report
+from submission.arc.views import identity
+from submission.results.report import PALETTE, page, write_report
+from submission.results.report_tasks import encoded, verdict
+from submission.solver.records import FitRecord, ProgramRecord, TaskRecord, TestRecord, ViewRecord
+from submission.solver.voting import Candidate
 
 TRUE = [[1, 2], [3, 4]]
 ELSE = [[0, 0], [0, 5]]
@@ -45,26 +50,28 @@ def a_task(name: str, tests: int = 1) -> Task:
     return Task(name, (Pair(grid([[1]]), grid([[2, 2, 2]])),), (grid([[7]]),) * tests)
 
 
-def a_record(name: str, *tests: tuple[list[Any], list[Any]]) -> dict[str, Any]:
+FIT = FitRecord(192, 48, (1.5, 0.75), 12.3, "converged")
+
+
+def a_record(name: str, *tests: tuple[list[Any], list[Any]]) -> TaskRecord:
     """A record of (attempts, grids of the candidates) for each test input."""
-    view = {"symmetry": 0, "colours": list(range(10)), "order": [0], "dropped": 0, "exhaustive": True}
-    return {
-        "task": name,
-        "attempts": [attempts for attempts, _ in tests],
-        "tests": [
-            {
-                "views": [view, view],
-                "candidates": [
-                    {"grid": rows, "found": {"0": -0.5 - n}, "scores": [-0.25 - n, None]}
-                    for n, rows in enumerate(grids)
-                ],
-            }
+    views = (ViewRecord(identity(1), 0, True),) * 2
+    return TaskRecord(
+        name,
+        tuple(tuple(grid(rows) for rows in attempts) for attempts, _ in tests),
+        tuple(
+            TestRecord(
+                views,
+                False,
+                tuple(
+                    Candidate(grid(rows), {0: -0.5 - n}, np.array([-0.25 - n, np.nan])) for n, rows in enumerate(grids)
+                ),
+            )
             for _, grids in tests
-        ],
-        "fit": {"rows": 192, "steps": 48, "losses": [1.5, 0.75], "seconds": 12.3, "stopped": "converged"},
-        "seconds": 17.2,
-        "notes": [],
-    }
+        ),
+        FIT,
+        seconds=17.2,
+    )
 
 
 def section(text: str, number: int = 0) -> str:
@@ -153,11 +160,8 @@ def test_attempts_bear_their_marks() -> None:
 
 
 def test_what_a_program_has_answered_is_said_to_be_its() -> None:
-    record = a_record("t", ([TRUE, ELSE], [ELSE])) | {
-        "programs": [
-            {"source": "def transform(grid): ...", "answers": [TRUE], "size": 1, "origin": "search", "stability": 1}
-        ]
-    }
+    program = ProgramRecord("def transform(grid): ...", (grid(TRUE),), 1, "search", 1.0)
+    record = replace(a_record("t", ([TRUE, ELSE], [ELSE])), programs=(program,))
     text = section(page({"t": a_task("t")}, {"t": record}, SCORED, {"t": (grid(TRUE),)}))
     assert "attempt 1, by a program" in text
     assert "attempt 2, by a program" not in text
@@ -174,16 +178,16 @@ def test_at_most_eight_candidates_by_total_and_the_place_of_the_truth() -> None:
 
 
 def test_the_fit_and_the_notes_are_told() -> None:
-    record = a_record("t", ([TRUE], [TRUE])) | {"notes": ["a sentence"]}
+    record = replace(a_record("t", ([TRUE], [TRUE])), notes=("a sentence",))
     text = section(page({"t": a_task("t")}, {"t": record}, UNSCORED, None))
     assert "Trained 48 steps on 192 rows in 12.3 s, last loss 0.7500; stopped: converged." in text
     assert "The task took 17.2 s." in text and "<li>a sentence</li>" in text
-    for fit in (None, {"rows": 0, "steps": 0, "losses": [], "seconds": 0.0, "stopped": "off"}):
-        page({"t": a_task("t")}, {"t": record | {"fit": fit}}, UNSCORED, None)
+    for fit in (None, FitRecord(0, 0, (), 0.0, "off")):
+        page({"t": a_task("t")}, {"t": replace(record, fit=fit)}, UNSCORED, None)
 
 
 def test_a_record_that_stops_short_is_shown_as_far_as_it_goes() -> None:
-    record = a_record("t") | {"fit": None, "notes": ["the worker died"]}
+    record = replace(a_record("t"), fit=None, notes=("the worker died",))
     text = page({"t": a_task("t", 2)}, {"t": record}, SCORED, {"t": (grid(TRUE),) * 2})
     assert shown_verdicts(text) == ["wrong"] and "the worker died" in text
 
@@ -197,7 +201,8 @@ def test_the_palette_is_the_official_one() -> None:
 def test_what_others_wrote_is_escaped() -> None:
     name = '<b>x&"'
     record = a_record(name, ([TRUE], [TRUE]))
-    record |= {"notes": ["<script>alert(1)</script>"], "fit": record["fit"] | {"stopped": "<i>"}}
+    odd: Any = "<i>"
+    record = replace(record, notes=("<script>alert(1)</script>",), fit=replace(FIT, stopped=odd))
     text = page({name: a_task(name)}, {name: record}, UNSCORED | {"model": '"><img>'}, None)
     assert "&lt;b&gt;x&amp;&quot;" in text
     for bad in (name, "<b>x", "<script>alert", "<i>.", "<img>"):
@@ -225,7 +230,7 @@ class _Balance(HTMLParser):
 def test_tags_close_in_order() -> None:
     tasks = {str(n): a_task(str(n), len(tests)) for n, (_, tests, _) in enumerate(VERDICTS)}
     records = {str(n): a_record(str(n), *tests) for n, (_, tests, _) in enumerate(VERDICTS[:-1])}
-    records["0"]["notes"] = ["a & b"]
+    records["0"] = replace(records["0"], notes=("a & b",))
     solutions = {name: (grid(TRUE),) * len(task.tests) for name, task in tasks.items()}
     parser = _Balance()
     parser.open = []
@@ -257,7 +262,7 @@ def a_large_run() -> tuple[dict[str, Task], dict[str, Any], Solutions]:
         tasks[name] = Task(name, tuple(Pair(noise(), noise()) for _ in range(4)), (noise(),))
         candidates = [noise().tolist() for _ in range(16)]
         records[name] = a_record(name, (candidates[:2], candidates))
-        records[name]["fit"]["losses"] = list(rng.random(192))
+        records[name] = replace(records[name], fit=replace(FIT, losses=tuple(rng.random(192).tolist())))
         solutions[name] = (noise(),)
     return tasks, records, solutions
 
@@ -290,9 +295,9 @@ def test_a_failed_write_leaves_the_old_report_whole(tmp_path: Path, monkeypatch:
 def test_a_test_that_was_settled_early_says_after_how_many_views() -> None:
     record = a_record("t", ([TRUE, ELSE], [TRUE, ELSE]))
     assert "settled after" not in page({"t": a_task("t", 1)}, {"t": record}, SCORED, {"t": (grid(TRUE),)})
-    view = record["tests"][0]["views"][0]
-    record["tests"][0]["views"] = [{**view, "exhaustive": each} for each in (True, True, None)]
+    views = tuple(replace(record.tests[0].views[0], exhaustive=each) for each in (True, True, None))
+    record = replace(record, tests=(replace(record.tests[0], views=views),))
     cut_by_time = page({"t": a_task("t", 1)}, {"t": record}, SCORED, {"t": (grid(TRUE),)})
     assert "settled after" not in cut_by_time
-    record["tests"][0]["settled"] = True
+    record = replace(record, tests=(replace(record.tests[0], settled=True),))
     assert "settled after 2 of 3 views" in page({"t": a_task("t", 1)}, {"t": record}, SCORED, {"t": (grid(TRUE),)})

@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from submission.arc.tasks import Pair, Task, grid
 from submission.results import scores, submission_file
+from submission.solver.records import ProgramRecord, TaskRecord, TestRecord
+from submission.solver.voting import Candidate
 
 PAIR = Pair(grid([[1]]), grid([[2]]))
 TASKS = {
@@ -30,7 +34,7 @@ def test_a_blank_submission_answers_every_test_of_every_task() -> None:
 
 
 def test_every_slot_is_filled_as_far_as_there_are_candidates() -> None:
-    made = submission_file.filled(submission_file.blank(TASKS), "b", [[[[6]], [[1]]], [[[7]]], []])
+    made = submission_file.filled(submission_file.blank(TASKS), "b", [[grid([[6]]), grid([[1]])], [grid([[7]])], []])
     assert submission_file.check(made, TASKS) == []
     assert made["b"] == [
         {"attempt_1": [[6]], "attempt_2": [[1]]},
@@ -40,7 +44,9 @@ def test_every_slot_is_filled_as_far_as_there_are_candidates() -> None:
 
 
 def test_the_three_scores_differ_and_a_missing_task_is_wrong() -> None:
-    made = submission_file.filled(submission_file.blank(TASKS), "b", [[[[6]]], [[[1]], [[7]]], [[[8]]]])
+    made = submission_file.filled(
+        submission_file.blank(TASKS), "b", [[grid([[6]])], [grid([[1]]), grid([[7]])], [grid([[8]])]]
+    )
     score = scores.score(made, SOLUTIONS)
     assert score["score_by_output"] == pytest.approx(2 / 4)
     assert score["score_by_task"] == pytest.approx((0 + 2 / 3) / 2)
@@ -60,10 +66,11 @@ def test_shape_counts_not_only_cells() -> None:
 
 
 def test_coverage_counts_candidates_chosen_or_not() -> None:
-    records = {
-        "b": {"tests": [{"candidates": [{"grid": [[1]]}, {"grid": [[6]]}]}, {"candidates": []}, {"candidates": []}]}
-    }
-    assert scores.coverage(records, SOLUTIONS) == 1 / 4
+    two = tuple(Candidate(grid([[c]]), {}, np.array([-1.0])) for c in (1, 6))
+    record = TaskRecord("b", ((), (), ()), (TestRecord(candidates=two), TestRecord(), TestRecord()))
+    assert scores.coverage({"b": record}, SOLUTIONS) == 1 / 4
+    program = ProgramRecord("", (None, grid([[7]]), None), 1, "search", 1.0)
+    assert scores.coverage({"b": replace(record, programs=(program,))}, SOLUTIONS) == 2 / 4
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from submission.arc.tasks import read_challenges, read_solutions
 from submission.cli.commands import main
 from submission.config import PRESETS, with_changes
 from submission.errors import BadInput
-from submission.results import scores, submission_file
+from submission.results import journal, scores, submission_file
 from submission.runner import dispatcher
 from submission.runner.run import run
 from submission.runner.schedule import Outcome
@@ -157,8 +158,38 @@ def test_a_run_is_not_gone_on_with_without_tasks_that_it_has_answered(tiny_grid_
     with pytest.raises(BadInput, match="was begun with 2 more tasks, copy001 for one"):
         run(RunSpec(**{**vars(job), "resume": True}), first, None)
     assert (tmp_path / "out" / "submission.json").read_bytes() == before
-    (tmp_path / "out" / "journal" / ".run").write_text("half a st")
-    assert run(RunSpec(**{**vars(job), "resume": True}), tasks, solutions)["solved_tasks"] == 3
+
+
+@pytest.mark.parametrize("damage", [lambda text: "half a st", lambda text: text.replace("copy001", "copy01")])
+def test_a_damaged_stamp_is_told_and_the_records_decide(
+    tiny_grid_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[str], str]
+) -> None:
+    tasks, solutions = copies(3)
+    job = RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
+    run(job, tasks, solutions)
+    stamp = tmp_path / "out" / "journal" / ".run"
+    stamp.write_text(damage(stamp.read_text()))
+    assert run(replace(job, resume=True), tasks, solutions)["solved_tasks"] == 3
+    assert "cannot be read: the fingerprint of each record decides" in caplog.text
+    assert "3 tasks, 3 of them finished before" in caplog.text
+
+
+@pytest.mark.parametrize(("format", "named"), [(None, "an older one"), (7, "7")])
+def test_a_journal_of_another_format_is_refused_in_a_sentence(
+    tiny_grid_model: Path, tmp_path: Path, format: int | None, named: str
+) -> None:
+    tasks, solutions = copies(2)
+    job = RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
+    run(job, tasks, solutions)
+    before = (tmp_path / "out" / "submission.json").read_bytes()
+    journal.FORMAT, ours = format or journal.FORMAT, journal.FORMAT
+    journal.write_stamp(tmp_path / "out", "0", tasks)
+    journal.FORMAT = ours
+    if format is None:
+        (tmp_path / "out" / "journal" / ".run").write_text(json.dumps({"fingerprint": "0", "tasks": [*tasks]}))
+    with pytest.raises(BadInput, match=f"its journal has format {named}, and this version of the package reads"):
+        run(replace(job, resume=True), tasks, solutions)
+    assert (tmp_path / "out" / "submission.json").read_bytes() == before
 
 
 def test_no_tasks_are_solved_in_no_time(tiny_grid_model: Path, tmp_path: Path) -> None:
@@ -263,7 +294,7 @@ def test_two_runs_do_not_share_a_folder(files: tuple[Path, Path], tiny_grid_mode
     child.wait()
 
 
-def test_a_clock_bounds_the_run_and_what_it_leaves_goes_to_second_looks(
+def test_a_clock_bounds_the_run_and_what_it_leaves_goes_to_further_passes(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
 ) -> None:
     tasks = read_challenges(files[0])
@@ -272,9 +303,9 @@ def test_a_clock_bounds_the_run_and_what_it_leaves_goes_to_second_looks(
     assert time.monotonic() - began < 35
     assert summary["finished"]
     records = [json.loads(path.read_text()) for path in (tmp_path / "out" / "journal").glob("*.json")]
-    twice = [record for record in records if record["looks"] > 1]
+    twice = [record for record in records if record["passes"] > 1]
     assert twice, "a random model is never sure"
-    assert all(len(test["views"]) == 2 * record["looks"] for record in twice for test in record["tests"])
+    assert all(len(test["views"]) == 2 * record["passes"] for record in twice for test in record["tests"])
     assert summary["utilization"] > 0.9
 
 

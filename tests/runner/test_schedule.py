@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from submission.arc.tasks import Pair, Task, Tasks, grid
+from submission.arc.views import identity
 from submission.config import PRESETS, with_changes
 from submission.deadline import NEVER, within
-from submission.runner.schedule import MOST_LOOKS, Order, Outcome, Schedule, halved, promise
-from submission.solver.records import empty
+from submission.runner.schedule import MOST_PASSES, Order, Outcome, Schedule, halved
+from submission.solver.records import FitRecord, TaskRecord, TestRecord, ViewRecord
+from submission.solver.voting import Candidate
 from tests.test_deadline import Clock
 
 SETTINGS = with_changes(PRESETS["laptop"], ["time.seconds=50"])
@@ -28,13 +31,32 @@ def cost(task: Task) -> float:
     return float(task.tests[0].size)
 
 
-def record(order: Order, seconds: float = 1.0, log_p: float = -0.1, **more: Any) -> dict[str, Any]:
+def record(order: Order, seconds: float = 1.0, log_p: float = -0.1, **more: Any) -> TaskRecord:
     """What a worker would make of an order: one candidate, with this log p in each of two views."""
-    view = {"symmetry": 0, "exhaustive": True}
-    candidate = {"grid": [[1]], "found": {"0": log_p}, "scores": [log_p, log_p], "at_most": 2 * log_p}
-    tests = [{"views": [view, view], "settled": False, "candidates": [candidate]}]
-    made = {"task": order.task.id, "attempts": [[[[1]]]], "tests": tests, "fit": {}, "seconds": seconds, "notes": []}
-    return made | more
+    view = ViewRecord(identity(2), 0, True)
+    candidate = Candidate(grid([[1]]), {0: log_p}, np.full(2, log_p), 2 * log_p)
+    tests = (TestRecord((view, view), False, (candidate,)),)
+    fit = FitRecord(1, 1, (1.0,), 0.5, "done")
+    return replace(TaskRecord(order.task.id, ((grid([[1]]),),), tests, fit, seconds=seconds), **more)
+
+
+class Queue(Schedule):
+    """A schedule whose records are kept as the run store keeps them."""
+
+    def __init__(self, tasks: Tasks, until: Any, records: dict[str, TaskRecord]) -> None:
+        super().__init__(tasks, cost, SETTINGS, 0, until, records)
+        self.store = records
+
+    def update(self, outcome: Outcome) -> TaskRecord | None:
+        record = super().update(outcome)
+        if record is not None:
+            self.store[record.task] = record
+        return record
+
+
+def cell_of(kept: TaskRecord) -> int:
+    """The one cell of the first attempt."""
+    return kept.attempts[0][0].item()
 
 
 def drained(schedule: Schedule, workers: int = 1) -> list[Order]:
@@ -42,12 +64,12 @@ def drained(schedule: Schedule, workers: int = 1) -> list[Order]:
     orders = []
     while (order := schedule.next(workers)) is not None:
         orders.append(order)
-        schedule.told(Outcome(order, record(order)))
+        schedule.update(Outcome(order, record(order)))
     return orders
 
 
 def made(tasks: Tasks, until: Any = NEVER, finished: Any = None) -> Schedule:
-    return Schedule(tasks, cost, SETTINGS, 0, until, finished or {})
+    return Queue(tasks, until, finished or {})
 
 
 def test_the_cheapest_come_first_and_each_once() -> None:
@@ -70,11 +92,11 @@ def paced(costs: list[int], seconds: float, clock: Clock, taken: float = 1.0) ->
     schedule = made(tasks(*costs), within(seconds, clock))
     first = schedule.next(1)
     assert first is not None
-    schedule.told(Outcome(first, record(first, seconds=taken * costs[0])))
+    schedule.update(Outcome(first, record(first, seconds=taken * costs[0])))
     return schedule
 
 
-def test_a_task_may_take_what_it_needs_while_a_quick_look_is_left_for_each_of_the_others() -> None:
+def test_a_task_may_take_what_it_needs_while_a_quick_pass_is_left_for_each_of_the_others() -> None:
     clock = Clock()
     schedule = paced([1, 2, *range(10, 16)], 40, clock)
     orders = [order for _ in range(7) if (order := schedule.next(1)) is not None]
@@ -89,7 +111,7 @@ def test_where_time_is_short_the_rest_is_shared_by_cost() -> None:
         clock.now = schedule.until.at - 20 / workers
         order = schedule.next(workers)
         assert order is not None
-        assert order.seconds == pytest.approx(30 / 320 * 20), "not even a quick look is left for all"
+        assert order.seconds == pytest.approx(30 / 320 * 20), "not even a quick pass is left for all"
 
 
 def test_what_a_task_takes_is_predicted_from_those_before_it() -> None:
@@ -98,7 +120,7 @@ def test_what_a_task_takes_is_predicted_from_those_before_it() -> None:
     order = schedule.next(1)
     assert order is not None
     assert order.seconds == 50, "there is time enough"
-    schedule.told(Outcome(order, record(order, seconds=14.0)))
+    schedule.update(Outcome(order, record(order, seconds=14.0)))
     assert schedule.predicted("c") == pytest.approx(18.0)
 
 
@@ -118,20 +140,20 @@ def test_no_order_is_longer_than_the_run() -> None:
     while (order := schedule.next(3)) is not None:
         assert order.seconds <= schedule.until.left() + 1e-9
         clock.now += float(rng.uniform(0, order.seconds))
-        schedule.told(Outcome(order, record(order)))
+        schedule.update(Outcome(order, record(order)))
 
 
 def test_a_failure_is_tried_once_more_with_half_of_everything_and_then_left_with_the_reasons() -> None:
     schedule = made(tasks(1, 2))
     order = schedule.next(1)
     assert order is not None
-    assert schedule.told(Outcome(order, None, "failed: this")) is None
+    assert schedule.update(Outcome(order, None, "failed: this")) is None
     again = schedule.next(1)
     assert again is not None
     assert (again.task.id, again.settings) == ("a", halved(SETTINGS, context=False))
-    left = schedule.told(Outcome(again, None, "failed: that"))
+    left = schedule.update(Outcome(again, None, "failed: that"))
     assert left is not None
-    assert (left["attempts"], left["fit"], left["notes"]) == ([[]], None, ["failed: this", "failed: that"])
+    assert (left.attempts, left.fit, left.notes) == (((),), None, ("failed: this", "failed: that"))
     assert [each.task.id for each in drained(schedule)] == ["b"]
 
 
@@ -140,7 +162,7 @@ def test_where_memory_was_short_the_second_try_has_half_the_context(reason: str)
     schedule = made(tasks(1))
     order = schedule.next(1)
     assert order is not None
-    schedule.told(Outcome(order, None, reason))
+    schedule.update(Outcome(order, None, reason))
     again = schedule.next(1)
     assert again is not None
     assert again.settings.model.context == SETTINGS.model.context // 2
@@ -150,104 +172,104 @@ def test_a_retry_that_succeeds_says_what_went_before() -> None:
     schedule = made(tasks(1))
     order = schedule.next(1)
     assert order is not None
-    schedule.told(Outcome(order, None, "the worker died"))
+    schedule.update(Outcome(order, None, "the worker died"))
     again = schedule.next(1)
     assert again is not None
-    kept = schedule.told(Outcome(again, record(again, notes=["training ended"])))
+    kept = schedule.update(Outcome(again, record(again, notes=("training ended",))))
     assert kept is not None
-    assert kept["notes"] == ["the worker died", "training ended"]
+    assert kept.notes == ("the worker died", "training ended")
 
 
 def test_what_a_failed_try_had_found_is_kept() -> None:
     schedule = made(tasks(1))
     order = schedule.next(1)
     assert order is not None
-    schedule.told(Outcome(order, None, "the worker died", so_far=record(order)))
+    schedule.update(Outcome(order, None, "the worker died", so_far=record(order)))
     again = schedule.next(1)
     assert again is not None
-    kept = schedule.told(Outcome(again, None, "the worker died"))
+    kept = schedule.update(Outcome(again, None, "the worker died"))
     assert kept is not None
-    assert kept["attempts"] == [[[[1]]]]
+    assert cell_of(kept) == 1
 
 
-# -- a second look ------------------------------------------------------------------------------------------------
+# -- a second pass ------------------------------------------------------------------------------------------------
 
 
-def looked(*log_ps: float, seconds: float = 100.0) -> tuple[Schedule, Clock]:
-    """A schedule after a first look at tasks whose answers the views give these log p."""
+def passed(*log_ps: float, seconds: float = 100.0) -> tuple[Schedule, Clock]:
+    """A schedule after a first pass over tasks whose answers the views give these log p."""
     clock = Clock()
     schedule = made(tasks(*range(1, 1 + len(log_ps))), within(seconds, clock))
     for log_p in log_ps:
         order = schedule.next(1)
         assert order is not None
         assert order.earlier is None
-        schedule.told(Outcome(order, record(order, log_p=log_p)))
+        schedule.update(Outcome(order, record(order, log_p=log_p)))
     return schedule, clock
 
 
 def test_time_that_is_left_goes_to_the_doubtful_and_among_them_to_the_most_promising() -> None:
-    schedule, _ = looked(-0.1, -9.0, -2.0, -40.0)
+    schedule, _ = passed(-0.1, -9.0, -2.0, -40.0)
     second = schedule.next(1)
     assert second is not None
     assert second.task.id == "c"
     assert second.earlier is not None
-    assert second.earlier["task"] == "c"
-    assert second.seed != 0, "another look is another adapter and other views"
-    schedule.told(Outcome(second, record(second, log_p=-2.0)))
+    assert second.earlier.task == "c"
+    assert second.seed != 0, "another pass is another adapter and other views"
+    schedule.update(Outcome(second, record(second, log_p=-2.0)))
     assert [order.task.id for order in (schedule.next(1), schedule.next(1)) if order] == ["b", "d"]
 
 
-def test_nobody_looks_again_without_a_clock_or_at_what_is_sure() -> None:
+def test_there_is_no_further_pass_without_a_clock_or_over_what_is_sure() -> None:
     schedule = made(tasks(1))
     order = schedule.next(1)
     assert order is not None
-    schedule.told(Outcome(order, record(order, log_p=-9.0)))
+    schedule.update(Outcome(order, record(order, log_p=-9.0)))
     assert schedule.next(1) is None
-    schedule, _ = looked(-0.1, -0.2)
+    schedule, _ = passed(-0.1, -0.2)
     assert not schedule.pending()
 
 
-def test_a_look_that_would_not_end_in_time_is_not_begun() -> None:
-    schedule, clock = looked(-3.0, seconds=100.0)
+def test_a_pass_that_would_not_end_in_time_is_not_begun() -> None:
+    schedule, clock = passed(-3.0, seconds=100.0)
     clock.now += 99.5
     assert not schedule.until.passed()
     assert schedule.next(1) is None
 
 
-def test_looks_end_some_time() -> None:
-    schedule, _ = looked(-3.0)
-    assert len(drained_doubtful(schedule)) == MOST_LOOKS - 1
+def test_passes_end_some_time() -> None:
+    schedule, _ = passed(-3.0)
+    assert len(drained_doubtful(schedule)) == MOST_PASSES - 1
 
 
 def drained_doubtful(schedule: Schedule) -> list[Order]:
     orders = []
     while (order := schedule.next(1)) is not None:
         orders.append(order)
-        schedule.told(Outcome(order, record(order, log_p=-3.0)))
+        schedule.update(Outcome(order, record(order, log_p=-3.0)))
     return orders
 
 
-def test_a_look_that_fails_twice_leaves_what_was_known() -> None:
-    schedule, _ = looked(-3.0)
+def test_a_pass_that_fails_twice_leaves_what_was_known() -> None:
+    schedule, _ = passed(-3.0)
     for _ in range(2):
         order = schedule.next(1)
         assert order is not None
-        kept = schedule.told(Outcome(order, None, "the worker died"))
+        kept = schedule.update(Outcome(order, None, "the worker died"))
     assert kept is not None
-    assert kept["attempts"] == [[[[1]]]]
-    assert kept["looks"] == 2
-    assert kept["notes"] == ["the worker died", "the worker died"]
+    assert cell_of(kept) == 1
+    assert kept.passes == 2
+    assert kept.notes == ("the worker died", "the worker died")
 
 
-def test_a_run_that_goes_on_counts_the_looks_that_were_taken() -> None:
-    known = record(Order(tasks(1)["a"], SETTINGS, 0, 1.0), log_p=-3.0, looks=MOST_LOOKS - 1)
+def test_a_run_that_goes_on_counts_the_passes_that_were_taken() -> None:
+    known = record(Order(tasks(1)["a"], SETTINGS, 0, 1.0), log_p=-3.0, passes=MOST_PASSES - 1)
     schedule = made(tasks(1), within(100, Clock()), {"a": known})
     assert len(drained_doubtful(schedule)) == 1
 
 
-def test_promise_is_of_the_worst_test_and_none_without_an_answer() -> None:
+def test_confidence_is_of_the_worst_test_and_none_without_an_answer() -> None:
     order = Order(tasks(1)["a"], SETTINGS, 0, 1.0)
     both = record(order, log_p=-1.0)
-    both["tests"] += record(order, log_p=-4.0)["tests"]
-    assert promise(both) == pytest.approx(-4.0)
-    assert promise(empty(order.task)) == -math.inf
+    both = replace(both, tests=both.tests + record(order, log_p=-4.0).tests)
+    assert both.confidence() == pytest.approx(-4.0)
+    assert TaskRecord.empty(order.task).confidence() == -math.inf

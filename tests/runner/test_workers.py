@@ -97,7 +97,7 @@ def test_what_was_done_of_an_order_is_told_when_the_rest_is_abandoned(tmp_path: 
         pool.wait(0.1)
     [left] = pool.abandon()
     assert left.so_far is not None
-    assert [len(each) for each in left.so_far["attempts"]] == [2, 0], "the first of two tests"
+    assert [len(each) for each in left.so_far.attempts] == [2, 0], "the first of two tests"
 
 
 def test_a_failure_costs_no_process_unless_that_may_be_spoilt(tmp_path: Path) -> None:
@@ -188,8 +188,8 @@ def test_a_folder_without_a_model_is_bad_input(tmp_path: Path) -> None:
 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     body = (
-        "import sys, time; from pathlib import Path; from tests.test_workers import *\n"
-        "pool = ready(Crew(Path(sys.argv[1]), SCRIPTED, 0, Loader(pause=60.0)), 2); pool.give(an_order())\n"
+        "import sys, time; from pathlib import Path; from tests.runner.test_workers import *\n"
+        "pool = ready(WorkerSpec(Path(sys.argv[1]), SCRIPTED, 0, Loader(pause=60.0)), 2); pool.give(an_order())\n"
         "print(*[each.process.pid for each in pool._workers], flush=True); time.sleep(60)"
     )
     root = Path(__file__).parents[2]
@@ -240,5 +240,5 @@ def test_a_task_travels_whole(small_task: Task, crew: WorkerSpec) -> None:
     pool.give(Order(small_task, SCRIPTED, 0, 20.0))
     record = awaited(pool).record
     assert record is not None
-    assert (record["task"], len(record["attempts"])) == ("small", 2)
+    assert (record.task, len(record.attempts)) == ("small", 2)
     pool.close()

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from submission.arc.layouts import GRID16
-from submission.arc.prompts import Prompt, Row
+from submission.arc.prompts import Prompt
 from submission.arc.tasks import Grid, Pair, Task, grid, grid_key
 from submission.arc.views import View, identity
 from submission.config import PRESETS, with_changes
 from submission.deadline import NEVER, Deadline, within
 from submission.solver import voting
-from submission.solver.candidates import Sought, guess, is_settled, pooled, seek
-from submission.solver.engine import Fit, Found, Proposal, Question, Scores
-from submission.solver.records import candidates_of, joined, record
+from submission.solver.candidates import Sought, guess, pooled, seek
+from submission.solver.engine import Found, Proposal, Question, Scores
+from submission.solver.records import TestRecord, ViewRecord
+from submission.solver.stopping import StoppingRule
 from submission.solver.voting import Candidate
 from tests.test_deadline import Clock
 
@@ -51,35 +52,26 @@ def test_best_paths_count_as_found_only_where_nothing_is_above_the_threshold() -
 
 
 class Scripted:
-    """An engine whose views say of ten answers what a table says: log p [view, answer]."""
+    """An inference whose views say of ten answers what a table says: log p [view, answer]."""
 
-    layout = GRID16
-    longest_row = 8192
     answers = tuple(grid([[k]]) for k in range(10))
 
     def __init__(self, log_p: NDArray[np.float64], threshold: float) -> None:
         self.log_p, self.threshold = log_p, threshold
 
-    def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
-        return Fit(0, (), 0.0, "off")
-
     def propose(
-        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
-        last: bool,
-    ) -> list[Found]:  # fmt: skip
+        self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
+    ) -> list[Found]:
         found = []
         for k in which:
             above = [c for c in range(10) if self.log_p[k, c] >= math.log(self.threshold)]
-            some = above or [int(self.log_p[k].argmax())] * last
+            some = above or [int(self.log_p[k].argmax())] * best_paths
             found.append(Found(tuple(Proposal(self.answers[c], self.log_p[k, c], bool(above)) for c in some), True))
         return found
 
-    def score(self, questions: Sequence[Question], answers: Sequence[Grid], best: int, until: Deadline) -> Scores:
+    def score(self, answers: Sequence[Grid], top: int, until: Deadline) -> Scores:
         table = self.log_p[:, [int(each[0, 0]) for each in answers]]
         return Scores(table, table.sum(axis=0))
-
-    def forget(self) -> None:
-        pass
 
 
 def test_what_is_settled_early_has_the_attempts_of_the_whole_search() -> None:
@@ -112,15 +104,14 @@ class Slow(Scripted):
         self.asked: list[tuple[list[int], bool]] = []
 
     def propose(
-        self, questions: Sequence[Question], which: Sequence[int], known: Sequence[Grid], until: Deadline, seed: int,
-        last: bool,
-    ) -> list[Found]:  # fmt: skip
-        self.asked.append(([*which], last))
+        self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
+    ) -> list[Found]:
+        self.asked.append(([*which], best_paths))
         for k in which:
             if k not in self.seen and not until.passed():
                 self.seen.add(k)
                 self.clock.now += 1.0
-        found = super().propose(questions, which, known, until, seed, last)
+        found = super().propose(which, drafts, until, seed, best_paths)
         return [each if k in self.seen else Found((), False) for k, each in zip(which, found, strict=True)]
 
 
@@ -169,24 +160,24 @@ def test_an_agreement_of_two_views_counts_once_a_third_symmetry_agrees(
 
 
 def test_settled_means_that_no_unseen_answer_could_be_second() -> None:
-    least = 3 * math.log(0.1)
-    assert is_settled([-1.0, least + 0.01], 3, 0.1)
-    assert not is_settled([-1.0, least - 0.01], 3, 0.1)
-    assert not is_settled([-1.0, least + 0.01], 2, 0.1)
-    assert not is_settled([-1.0], 3, 0.1), "the second attempt is still free"
+    rule, least = StoppingRule(True, threshold=0.1, agreement=0.5), 3 * math.log(0.1)
+    assert rule.is_settled([-1.0, least + 0.01], 3)
+    assert not rule.is_settled([-1.0, least - 0.01], 3)
+    assert not rule.is_settled([-1.0, least + 0.01], 2)
+    assert not rule.is_settled([-1.0], 3), "the second attempt is still free"
 
 
 def test_a_record_gives_the_candidates_back() -> None:
     candidate = Candidate(grid([[1, 2]]), {1: -0.5}, np.array([np.nan, -0.5]), -3.0)
     sought = Sought((candidate,), (Found((), True),), settled=True)
-    kept = record(shown(identity(1), identity(1)), sought)
-    [again], symmetries = candidates_of(kept)
+    kept = TestRecord.from_json(sought.record(shown(identity(1), identity(1))).to_json())
+    [again] = kept.candidates
     assert grid_key(again.answer) == grid_key(candidate.answer)
     assert again.found == {1: -0.5}
     assert np.array_equal(again.scores, candidate.scores, equal_nan=True)
     assert again.at_most == -3.0
-    assert symmetries == [0, 0]
-    assert [view["exhaustive"] for view in kept["views"]] == [True, None]
+    assert kept.symmetries == [0, 0]
+    assert [view.exhaustive for view in kept.views] == [True, None]
 
 
 @pytest.mark.parametrize(
@@ -207,38 +198,36 @@ def test_the_first_guess_has_the_size_that_the_demonstrations_suggest(
     assert guess(Task("t", pairs, (asked,)), asked).shape == expected
 
 
-def a_look(*candidates: tuple[int, list[float | None], float], exhaustive: bool = True) -> dict:
+def a_pass(*candidates: tuple[int, list[float], float], exhaustive: bool = True) -> TestRecord:
     """A record of two views with candidates [[cell]], their scores and the bounds of their sums."""
-    views = [{"symmetry": 3, "exhaustive": exhaustive}, {"symmetry": 5, "exhaustive": exhaustive}]
-    made = [
-        {"grid": [[cell]], "found": {"1": scores[1]}, "scores": scores, "at_most": at_most}
-        for cell, scores, at_most in candidates
-    ]
-    return {"views": views, "settled": True, "candidates": made}
+    views = tuple(ViewRecord(View(symmetry, tuple(range(10)), (0,)), 0, exhaustive) for symmetry in (3, 5))
+    made = (Candidate(grid([[c]]), {1: scores[1]}, np.array(scores), at_most) for c, scores, at_most in candidates)
+    return TestRecord(views, True, tuple(made))
 
 
-def test_two_looks_are_voted_on_by_the_views_of_both() -> None:
-    first = a_look((1, [-1.0, -1.0], -2.0), (2, [-0.5, -0.5], -1.0))
-    second = a_look((1, [-0.1, -0.1], -0.2), (2, [-3.0, -3.0], -6.0))
-    candidates, symmetries = candidates_of(joined(first, second, 0.1))
-    assert symmetries == [3, 5, 3, 5]
+def test_two_passes_are_voted_on_by_the_views_of_both() -> None:
+    first = a_pass((1, [-1.0, -1.0], -2.0), (2, [-0.5, -0.5], -1.0))
+    second = a_pass((1, [-0.1, -0.1], -0.2), (2, [-3.0, -3.0], -6.0))
+    both = first.joined_with(second, 0.1)
+    candidates = both.candidates
+    assert both.symmetries == [3, 5, 3, 5]
     assert [(each.answer.item(), each.total()) for each in candidates] == [(1, -2.2), (2, -7.0)]
     assert candidates[0].found == {1: -1.0, 3: -0.1}
 
 
-def test_what_one_look_did_not_find_counts_as_hardly_likely_there() -> None:
-    first, second = a_look((1, [-0.2, -0.2], -0.4)), a_look((2, [-0.1, -0.1], -0.2))
+def test_what_one_pass_did_not_find_counts_as_hardly_likely_there() -> None:
+    first, second = a_pass((1, [-0.2, -0.2], -0.4)), a_pass((2, [-0.1, -0.1], -0.2))
     for exhaustive, bound in ((True, 2 * math.log(0.1)), (False, 0.0)):
-        looks = {**first, "views": a_look(exhaustive=exhaustive)["views"]}, second
-        made = {each.answer.item(): each for each in candidates_of(joined(*looks, 0.1))[0]}
+        earlier = replace(first, views=a_pass(exhaustive=exhaustive).views)
+        made = {each.answer.item(): each for each in earlier.joined_with(second, 0.1).candidates}
         assert made[2].at_most == pytest.approx(bound - 0.2)
         assert np.isnan(made[2].scores[:2]).all()
         assert made[2].found == {3: -0.1}
 
 
-def test_a_look_at_a_test_that_was_not_reached_adds_nothing() -> None:
-    second = a_look((2, [-0.1, -0.1], -0.2))
-    assert joined({"views": [], "candidates": []}, second, 0.1) == {**second, "settled": False}
+def test_a_pass_that_did_not_reach_a_test_adds_nothing() -> None:
+    second = a_pass((2, [-0.1, -0.1], -0.2))
+    assert TestRecord().joined_with(second, 0.1).to_json() == replace(second, settled=False).to_json()
 
 
 def test_answers_that_are_known_are_pooled_too() -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from submission.arc.tasks import Grid, Pair, Task, grid
+from submission.arc.views import identity
 from submission.deadline import NEVER, Deadline
 from submission.programs.program import Program
 from submission.runner import solvers
 from submission.solver import ensemble
-from submission.solver.records import empty
+from submission.solver.records import FitRecord, TaskRecord, TestRecord, ViewRecord
+from submission.solver.voting import Candidate
 
 
 def of(colour: int) -> Grid:
@@ -71,9 +72,9 @@ def test_all_sources_share_the_time_and_their_programs_are_kept_with_their_sourc
     record = solvers.searched(a_task(), [first, second], Deadline(10.0, lambda: 0.0), seed=0)
     assert first.shares == [5.0]
     assert second.shares == [10.0]
-    assert record["attempts"] == [[of(5).tolist(), of(6).tolist()], [of(7).tolist()]]
-    assert [each["origin"] for each in record["programs"]] == ["search", "written"]
-    assert record["programs"][0]["answers"] == [of(5).tolist(), None]
+    assert cells(record) == [[5, 6], [7]]
+    assert [each.origin for each in record.programs or ()] == ["search", "written"]
+    assert record.programs and record.programs[0].answers[1] is None
 
 
 def test_what_one_source_has_found_outlives_the_failure_of_the_next() -> None:
@@ -83,27 +84,33 @@ def test_what_one_source_has_found_outlives_the_failure_of_the_next() -> None:
 
     first = Listed((Program("def transform(grid): ...", (of(5), None), 3, "search", 0.5),))
     record = solvers.searched(a_task(), [first, Failing()], NEVER, seed=0)
-    assert len(record["programs"]) == 1
-    assert record["notes"] == ["the rest of the search for programs failed: RuntimeError('out of something')"]
+    assert record.programs is not None and len(record.programs) == 1
+    assert record.notes == ("the rest of the search for programs failed: RuntimeError('out of something')",)
     with pytest.raises(RuntimeError):
         solvers.searched(a_task(), [Failing(), first], NEVER, seed=0)
 
 
-def network(*answers: int, total: float) -> dict[str, Any]:
+def network(*answers: int, total: float) -> TaskRecord:
     """The network's record of a task with one test input, seen through two views."""
-    candidates = [
-        {"grid": of(c).tolist(), "found": {"0": total / 2}, "scores": [total / 2 - k] * 2, "at_most": total - 2 * k}
-        for k, c in enumerate(answers)
-    ]
-    views = [{"symmetry": k, "exhaustive": True} for k in range(2)]
-    return {
-        "task": "a",
-        "attempts": [[of(c).tolist() for c in answers]],
-        "tests": [{"views": views, "settled": False, "candidates": candidates}],
-        "fit": {"losses": []},
-        "seconds": 4.0,
-        "notes": ["of the network"],
-    }
+    candidates = (
+        Candidate(of(c), {0: total / 2}, np.array([total / 2 - k] * 2), total - 2 * k) for k, c in enumerate(answers)
+    )
+    views = tuple(ViewRecord(identity(1), 0, True) for _ in range(2))
+    return TaskRecord(
+        "a", (tuple(of(c) for c in answers),), (TestRecord(views, False, tuple(candidates)),),
+        FitRecord(0, 0, (), 0.0, "off"), seconds=4.0, notes=("of the network",),
+    )  # fmt: skip
+
+
+def joined(one: TaskRecord | None, two: TaskRecord | None, order: ensemble.Order) -> TaskRecord:
+    record = ensemble.joined(one, two, order, 0.5)
+    assert record is not None
+    return record
+
+
+def cells(record: TaskRecord) -> list[list[int]]:
+    """The first cell of each attempt, test by test."""
+    return [[answer.item(0) for answer in each] for each in record.attempts]
 
 
 def test_the_record_of_both_has_the_attempts_of_both() -> None:
@@ -112,20 +119,21 @@ def test_the_record_of_both_has_the_attempts_of_both() -> None:
     programs = solvers.searched(task, [Listed(tuple(found))], NEVER, 0)
     doubting, sure = network(1, 3, total=-8.0), network(1, 3, total=-0.1)
     for net, expected in ((doubting, [1, 3]), (sure, [1, 4])):
-        both = ensemble.joined(net, programs, "first", 0.5)
-        assert [rows[0][0] for rows in both["attempts"][0]] == expected
-        assert both["tests"] == net["tests"]
-        assert both["notes"] == ["of the network"]
-        assert both["seconds"] == pytest.approx(4.0 + programs["seconds"])
-    assert ensemble.joined(doubting, None, "first", 0.5)["attempts"] == doubting["attempts"]
-    assert ensemble.joined(doubting, programs, "off", 0.5)["attempts"] == doubting["attempts"]
+        both = joined(net, programs, "first")
+        assert cells(both) == [expected]
+        assert both.tests == net.tests
+        assert both.notes == ("of the network",)
+        assert both.seconds == pytest.approx(4.0 + programs.seconds)
+    assert cells(joined(doubting, None, "first")) == cells(doubting)
+    assert cells(joined(doubting, programs, "off")) == cells(doubting)
     doubted = [Program("", (of(c),), 1, "search", stability=0.0) for c in (4, 5)]
-    mixed = ensemble.joined(doubting, solvers.searched(task, [Listed(tuple(doubted))], NEVER, 0), "first", 0.5)
-    assert mixed["attempts"] == doubting["attempts"], "programs that hardly hold leave the network its places"
-    failed = {**empty(task), "notes": ["the worker died"]}
-    assert ensemble.joined(doubting, failed, "first", 0.5)["attempts"] == doubting["attempts"]
-    assert ensemble.joined(doubting, failed, "first", 0.5)["notes"] == ["the worker died", "of the network"]
-    alone = ensemble.joined(None, programs, "first", 0.5)
-    assert [rows[0][0] for rows in alone["attempts"][0]] == [1, 4]
-    assert len(alone["tests"]) == 1
-    assert ensemble.joined(None, programs, "off", 0.5)["attempts"] == [[]]
+    mixed = joined(doubting, solvers.searched(task, [Listed(tuple(doubted))], NEVER, 0), "first")
+    assert cells(mixed) == cells(doubting), "programs that hardly hold leave the network its places"
+    failed = replace(TaskRecord.empty(task), notes=("the worker died",))
+    assert cells(joined(doubting, failed, "first")) == cells(doubting)
+    assert joined(doubting, failed, "first").notes == ("the worker died", "of the network")
+    alone = joined(None, programs, "first")
+    assert cells(alone) == [[1, 4]]
+    assert len(alone.tests) == 1
+    assert cells(joined(None, programs, "off")) == [[]]
+    assert ensemble.joined(None, None, "first", 0.5) is None

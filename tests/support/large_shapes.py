@@ -1,7 +1,7 @@
 """A model of an 8B's true shape with random weights in NF4, built block by block in little memory, and put to work.
 
-    python -m tests.big --out DIR --layers 2 --run      # true width, two blocks
-    python -m tests.big --out DIR --run                 # all 32 blocks: 4 GB on disk, by hand, not in pytest
+    python -m tests.support.large_shapes --out DIR --layers 2 --run     # true width, two blocks
+    python -m tests.support.large_shapes --out DIR --run     # all 32 blocks: 4 GB on disk, by hand
 
 The folder is what bitsandbytes and transformers write themselves for Llama 3.1 8B, its vocabulary cut to layout
 architects: uint8 weights with their nested scales, one file a block. `--run` loads it, trains one step, searches a few
@@ -29,10 +29,10 @@ from submission.arc.tasks import Pair, grid
 from submission.arc.views import identity
 from submission.config import Adapt, Model, Search
 from submission.deadline import NEVER
-from submission.inference.language_model import LanguageModel
 from submission.model.memory_plan import Shape, read_shape
 from submission.solver.engine import Question
 from tests.arc.test_prompts import ARCHITECTS
+from tests.support.engines import loaded
 from tests.support.families import LLAMA3_ROPE
 
 CONFIG = {
@@ -111,7 +111,7 @@ def work(folder: Path, dtype: str) -> None:
 
     began = time.perf_counter()
     model = Model(device="cpu", dtype=dtype, context=2048)  # type: ignore[arg-type]
-    engine = LanguageModel(folder, model, Adapt(rank=32), Search(megabytes=600))
+    engine = loaded(folder, model, Adapt(rank=32), Search(megabytes=600))
     tell("load s", time.perf_counter() - began)
     question = Question(identity(3), prompt(engine.layout, pairs[:2], pairs[2].input, 2000))
     lesson = row(engine.layout, pairs, 2000)
@@ -120,9 +120,9 @@ def work(folder: Path, dtype: str) -> None:
 
     def first_token() -> tuple[list[float], float]:
         began = time.perf_counter()
-        forest = engine.forest([question])
-        forest.read({0: [()]}, NEVER)
-        said = forest.roots[0].log_p
+        with engine.inference([question]) as inference:
+            inference.forest.read({0: [()]}, NEVER)
+            said = inference.forest.roots[0].log_p
         assert said is not None and np.isfinite(said).all()
         return said.tolist(), time.perf_counter() - began
 
@@ -136,15 +136,15 @@ def work(folder: Path, dtype: str) -> None:
     assert after != before, "the step has changed the model"
 
     answer = tuple(engine.layout.answer(pairs[2].output).tolist())
-    forest = engine.forest([question])
-    forest.read({0: [()]}, NEVER)
-    began = time.perf_counter()
-    forest.read({0: [answer[:1]]}, NEVER)
-    tell("one token s", time.perf_counter() - began)
-    began = time.perf_counter()
-    forest.read({0: [answer[:-1]]}, NEVER)
-    tell("draft tokens", len(answer) - 2)
-    tell("draft s", time.perf_counter() - began)
+    with engine.inference([question]) as inference:
+        inference.forest.read({0: [()]}, NEVER)
+        began = time.perf_counter()
+        inference.forest.read({0: [answer[:1]]}, NEVER)
+        tell("one token s", time.perf_counter() - began)
+        began = time.perf_counter()
+        inference.forest.read({0: [answer[:-1]]}, NEVER)
+        tell("draft tokens", len(answer) - 2)
+        tell("draft s", time.perf_counter() - began)
     engine.forget()
     again, _ = first_token()
     assert again == before, "forgotten bit for bit"
@@ -152,7 +152,7 @@ def work(folder: Path, dtype: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.big", description="An 8B's shape, on a CPU.")
+    parser = argparse.ArgumentParser(prog="python -m tests.support.large_shapes", description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--layers", type=int, default=32)
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32", "float16"])

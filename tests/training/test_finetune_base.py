@@ -15,12 +15,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from submission.arc.layouts import CHAT16
 from submission.config import Adapt, Model, Search
 from submission.errors import BadInput
-from submission.inference.language_model import LanguageModel
 from submission.model.loading import layout_of
 from submission.model.vocabulary import SPOKEN, cut_vocabulary, sixteen
 from submission.training.corpus import Corpus
 from submission.training.finetune_base import finetune_base
 from submission.training.settings import FineTuning
+from tests.support.engines import loaded
 
 SMALL = FineTuning(
     steps=120, tokens=1024, limit=100, warmup=3, rank=8, rate=2e-3, other_rate=1e-2, new_rules=0.0, checkpointing="off"
@@ -28,7 +28,7 @@ SMALL = FineTuning(
 
 
 def logits(folder: Path, four_bit: bool) -> torch.Tensor:
-    engine = LanguageModel(folder, Model(device="cpu", four_bit=four_bit), Adapt(rank=0), Search())
+    engine = loaded(folder, Model(device="cpu", four_bit=four_bit), Adapt(rank=0), Search())
     with torch.no_grad():
         found: torch.Tensor = engine.model(torch.arange(16)[None]).logits
     return found

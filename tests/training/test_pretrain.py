@@ -13,12 +13,12 @@ import torch
 from submission.arc.layouts import CHAT16, NAMED
 from submission.config import Adapt, Model, Search
 from submission.errors import BadInput
-from submission.inference.language_model import LanguageModel
 from submission.model.grid_lm import GridLM, configuration, fresh
 from submission.training.corpus import Corpus
 from submission.training.loop import Progress, examination, examine
 from submission.training.pretrain import _keep, _restore, pretrain
 from submission.training.settings import Pretraining
+from tests.support.engines import loaded
 
 SMALL = Pretraining(minutes=5, steps=60, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0)
 
@@ -35,7 +35,7 @@ def test_training_lowers_the_held_out_loss_and_leaves_a_model_that_runs(
     record = json.loads((tmp_path / "model" / "training.json").read_text())
     assert record["total_steps"] == 60
     assert record["held_out_loss"] == pytest.approx(loss, abs=1e-4)
-    engine = LanguageModel(tmp_path / "model", Model(device="cpu"), Adapt(rank=0), Search())
+    engine = loaded(tmp_path / "model", Model(device="cpu"), Adapt(rank=0), Search())
     assert engine.layout.name == {"grid": "grid16", "line": "chat16"}[positions]
 
 
