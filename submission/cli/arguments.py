@@ -28,6 +28,39 @@ BENCH_ONLY: dict[str, set[str]] = {
 }  # fmt: skip
 """The options of `bench` that are not for all of them, and whom they are for."""
 
+EXAMPLES = {
+    "run": """\
+python -m submission run                                             # 24 public tasks, the embedded model
+python -m submission run --data arc2-eval --tasks 40 --minutes 30    # other tasks, limited by the clock
+python -m submission run --tasks 400 --workers 4                     # four worker processes
+python -m submission run --tasks 400 --solvers programs              # the search for programs alone
+python -m submission run --only 66e6c45b,be03b35f --out runs/two     # these tasks
+python -m submission run --only 66e6c45b,be03b35f --out runs/two --resume
+python -m submission run --tasks 8 --set search.exhaustive=True --out runs/exhaustive
+python -m submission run --set model.dtype=bfloat16                  # for a CPU that is fast in bfloat16
+python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
+python -m submission run --ray auto --tasks 400 --data arc1-train    # over a Ray cluster: pip install '.[ray]'
+python -m submission run --set programs.writer=DIR --set programs.seconds=600   # DIR: a model that writes programs""",
+    "score": """\
+python -m submission score runs/exhaustive --revote kgmon            # what another voting rule would have scored
+python -m submission score runs/exhaustive --revote network          # what one kind of solver would have scored
+python -m submission score submission.json --challenges FILE --solutions FILE""",
+    "report": "python -m submission report runs/two",
+    "check": "python -m submission check --model DIR --preset l4x4",
+    "shrink": "python -m submission shrink --model DIR --layout architects --out SMALL --nf4",
+    "bench": """\
+python -m submission bench ttt --tasks 10 --try adapt.rate=0.006     # compare settings on held-out tasks
+python -m submission bench scaling --tasks 60 --minutes 5,10,20      # solved tasks against time, by schedule
+python -m submission bench search --tasks 10                         # this search against the field's
+python -m submission bench search --shape 8b --set model.device=cuda --set search.megabytes=12000
+python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5""",
+    "pretrain": """\
+python -m submission pretrain --minutes 90 --rearc re_arc.zip --out trained              # leaves trained/model
+python -m submission pretrain --minutes 90 --rearc re_arc.zip --out trained --resume
+python -m submission pretrain --base DIR --minutes 600 --limit 4096 --rearc re_arc.zip --out tuned --device cuda""",
+}
+"""Command -> the examples that its --help ends with."""
+
 _PRESET = f"settings for a kind of machine and model: {', '.join(PRESETS)} (laptop: the embedded model's)"
 
 
@@ -36,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="python -m submission", description="An ARC Prize solver.")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="solve tasks and write submission.json")
+    run = commands.add_parser("run", help="solve tasks and write submission.json", **_examples("run"))
     run.set_defaults(command="run")
     _source(run)
     which = run.add_mutually_exclusive_group()
@@ -60,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
     again.add_argument("--fresh", action="store_true", help="begin anew in a folder that holds a run")
 
-    score = commands.add_parser("score", help="score a submission against solutions")
+    score = commands.add_parser("score", help="score a submission against solutions", **_examples("score"))
     score.set_defaults(command="score")
     score.add_argument("out", type=Path, help="a run's folder, or a submission.json")
     _source(score)
@@ -68,18 +101,20 @@ def parser() -> argparse.ArgumentParser:
         "--revote", metavar="RULE", help="what another voting rule, or one kind of solver, would have scored"
     )
 
-    report = commands.add_parser("report", help="write report.html of a run anew")
+    report = commands.add_parser("report", help="write report.html of a run anew", **_examples("report"))
     report.set_defaults(command="report")
     report.add_argument("out", type=Path, help="a run's folder")
     _source(report)
 
-    check = commands.add_parser("check", help="is this machine fit for a run with this model?")
+    check = commands.add_parser("check", help="is this machine fit for a run with this model?", **_examples("check"))
     check.set_defaults(command="check")
     check.add_argument("--model", type=Path, default=EMBEDDED, help="a model folder (default: the embedded model)")
     check.add_argument("--preset", help=_PRESET)
     check.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change one setting")
 
-    shrink = commands.add_parser("shrink", help="cut a checkpoint's vocabulary down to one layout's")
+    shrink = commands.add_parser(
+        "shrink", help="cut a checkpoint's vocabulary down to one layout's", **_examples("shrink")
+    )
     shrink.set_defaults(command="shrink")
     shrink.add_argument("--model", type=Path, required=True, help="a model folder, in 16 bits or in NF4")
     shrink.add_argument("--out", type=Path, required=True)
@@ -87,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     shrink.add_argument("--nf4", action="store_true", help="quantize the blocks as well")
     shrink.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu", help="where to quantize")
 
-    bench = commands.add_parser("bench", help="measure settings, and the search against others")
+    bench = commands.add_parser("bench", help="measure settings, and the search against others", **_examples("bench"))
     bench.set_defaults(command="bench", solutions=None, only=None)
     bench.add_argument(
         "name", choices=["ttt", "search", "scoring", "scaling", "plan"],
@@ -114,7 +149,9 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", type=Path, help="scaling: a folder for the runs (default: runs/<time>-scaling)")
     bench.add_argument("--json", type=Path, help="write the figures here as well")
 
-    train = commands.add_parser("pretrain", help="train the embedded model, or fine-tune a large base, on many tasks")
+    train = commands.add_parser(
+        "pretrain", help="train the embedded model, or fine-tune a large base, on many tasks", **_examples("pretrain")
+    )
     train.set_defaults(command="pretrain")
     train.add_argument("--out", type=Path, required=True)
     train.add_argument("--base", type=Path, help="fine-tune this causal language model instead, by a LoRA on 4 bits")
@@ -142,6 +179,11 @@ def require_own_options(options: argparse.Namespace) -> None:
         if options.name not in whose and vars(options)[name] != usual[name]:
             named = "--try" if name == "attempt" else f"--{name}"
             raise BadInput(f"{named} is not for bench {options.name}, but for {', '.join(sorted(whose))}")
+
+
+def _examples(command: str) -> dict[str, Any]:
+    """The part of a parser that shows a command's examples below its options, line by line."""
+    return {"epilog": f"examples:\n{EXAMPLES[command]}", "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
 def _source(parser: argparse.ArgumentParser) -> None:
