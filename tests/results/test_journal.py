@@ -1,0 +1,107 @@
+"""The journal: a record is trusted if it is whole, of this format, and of this run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from submission.arc.tasks import grid
+from submission.errors import BadInput
+from submission.results import journal
+from submission.solver.records import TaskRecord
+
+RECORD = TaskRecord("a", ((grid([[1]]),),), notes=("a sentence",))
+
+
+def kept(folder: Path, change: Callable[[dict[str, Any]], object] = lambda content: None) -> Path:
+    """The record's file, with something about its content changed."""
+    journal.write_record(folder, RECORD, "0123")
+    path = folder / "a.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    kept(tmp_path)
+    records, doubts = journal.read_records(tmp_path, {"a": "0123", "b": "4567"})
+    assert doubts == []
+    assert {name: each.to_json() for name, each in records.items()} == {"a": RECORD.to_json()}
+
+
+def rewritten(content: dict[str, Any]) -> None:
+    """Another content under a checksum that is right: what only a mistake of ours could write."""
+    stamps = {key: content.pop(key) for key in ("format", "fingerprint", "sum")}
+    content["attempts"] = 5
+    content.update(stamps | {"sum": journal._sum({k: v for k, v in content.items() if k not in stamps})})
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda content: content.update(notes=["another"]), "is not as it was written"),
+        (lambda content: content.update(format=1), "its journal has format 1"),
+        (lambda content: content.pop("format"), "its journal has format an older one"),
+        (lambda content: content.update(fingerprint="4567"), "has other settings, weights, content or seed"),
+        (rewritten, "is not a record of format"),
+    ],
+)
+def test_a_doubtful_record_is_set_aside_and_told(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], why: str
+) -> None:
+    path = kept(tmp_path, change)
+    records, [doubt] = journal.read_records(tmp_path, {"a": "0123"})
+    assert records == {}
+    assert doubt.startswith("a.json ") and why in doubt
+    assert not path.exists() and path.with_name("a.json.aside").exists(), "nothing is lost"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"a"', "\x00", "[" * 100_000])
+def test_what_is_no_record_at_all_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(BadInput, match="is not"):
+        journal.read_record(tmp_path / "a.json", "a", None)
+
+
+def test_to_show_a_record_its_fingerprint_does_not_matter(tmp_path: Path) -> None:
+    assert journal.read_record(kept(tmp_path), "a", None).notes == ("a sentence",)
+
+
+def test_the_fingerprint_depends_on_all_that_answers_depend_on() -> None:
+    prints = {
+        journal.fingerprint(*each)
+        for each in (
+            [{"a": 1}, "w", 0],
+            [{"a": 2}, "w", 0],
+            [{"a": 1}, "v", 0],
+            [{"a": 1}, "w", 1],
+            [{"a": 1}, "w", 0, "t"],
+        )
+    }
+    assert len(prints) == 5
+
+
+def test_a_stamp_says_which_run_a_folder_holds(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    journal.require_same_run(tmp_path, "0123", ["a"])  # There is none yet.
+    journal.write_stamp(tmp_path, "0123", ["a", "b"])
+    journal.require_same_run(tmp_path, "0123", ["b", "a", "c"])
+    with pytest.raises(BadInput, match="other settings, weights or seed"):
+        journal.require_same_run(tmp_path, "4567", ["a", "b"])
+    with pytest.raises(BadInput, match="begun with 1 more tasks, b for one"):
+        journal.require_same_run(tmp_path, "0123", ["a"])
+
+
+def test_leftovers_of_killed_writes_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (folder := tmp_path / "journal" / "programs").mkdir(parents=True)
+    left = [tmp_path / ".submission.json.77", tmp_path / "journal" / ".a.json.77", folder / ".a.json.78"]
+    others = [tmp_path / "submission.json", tmp_path / "journal" / ".run", folder / "a.json"]
+    for path in [*left, *others]:
+        path.touch()
+    journal.remove_temporaries(tmp_path)
+    assert [path.exists() for path in [*left, *others]] == [False] * 3 + [True] * 3
