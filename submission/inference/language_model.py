@@ -27,17 +27,17 @@ from submission.inference.token_tree import TokenForest
 from submission.model import memory_plan
 from submission.model.loading import (
     compute_dtype,
-    device,
+    device_bytes,
     layout_of,
     load_base,
-    room,
+    resolve_device,
     with_exact_head,
     with_fused_norms,
 )
 from submission.model.lora import (
     MergedModel,
     dense_bytes,
-    recomputing,
+    set_checkpointing,
     with_adapter,
 )
 from submission.rng import generator
@@ -56,11 +56,11 @@ class LanguageModel:
         """Load the checkpoint in `path`; BadInput where there is none or its layout is not known."""
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        self.device = device(settings.device)
+        self.device = resolve_device(settings.device)
         self.adapt_settings = adapt
         self.search_settings = budget
         self._shape = memory_plan.shape_of(path)
-        self._room = room(settings, self.device)
+        self._room = device_bytes(settings, self.device)
         self._settings = Settings(model=settings, adapt=adapt, search=budget)
         self.longest_row = self._longest_row()
         self.layout: Layout = layout_of(path, settings.layout)
@@ -82,7 +82,7 @@ class LanguageModel:
         self._forest = None
         if not self._adapter or not rows:
             return Fit(0, (), 0.0, "off")
-        recomputing(self.base, self.recomputes(rows))
+        set_checkpointing(self.base, self.recomputes(rows))
         rng = generator(seed, "finetune")
         fit = test_time_training.finetune(self.model, self.layout, rows, self.adapt_settings, until, rng)
         if fit.stopped == "not finite":
@@ -93,7 +93,7 @@ class LanguageModel:
         """Whether training on these rows computes activations again: as the settings say, or as memory asks for."""
         width = compute_dtype(self._settings.model.dtype, self.device).itemsize
         longest = max(len(each.ids) for each in rows)
-        return memory_plan.planned(self._shape, self._settings, width, longest, self._room).checkpointing
+        return memory_plan.choose_plan(self._shape, self._settings, width, longest, self._room).checkpointing
 
     def _longest_row(self) -> int:
         """Tokens of the longest row to be trained on; on a CPU, whose free memory changes by the minute, any are."""
@@ -133,7 +133,7 @@ class LanguageModel:
             self._forest = None
             prompts = [each.prompt for each in questions]
             self._require_sight(max((len(each.ids) for each in prompts), default=0))
-            reader = self._twin.follow(self.model) if self._twin else self.model
+            reader = self._twin.merge(self.model) if self._twin else self.model
             self._forest = questions, TokenForest(reader, self.layout, prompts, self.search_settings.megabytes)
         return self._forest[1]
 

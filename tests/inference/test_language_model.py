@@ -268,7 +268,7 @@ def test_views_that_do_not_fit_into_the_memory_take_turns(tiny_grid_model: Path,
     whole = engine(tiny_grid_model).score(asked, answers, 2, NEVER)
     narrow = LanguageModel(tiny_grid_model, Model(device="cpu"), ADAPT, Search(megabytes=1e-6))
     assert np.allclose(narrow.score(asked, answers, 2, NEVER).log_p, whole.log_p, atol=1e-4)
-    assert narrow.forest(asked).together == 1
+    assert narrow.forest(asked).capacity.parallel_prompts == 1
     cut = narrow.score(asked[:], answers, 2, Deadline(0.0, lambda: 1.0))
     assert np.isnan(cut.log_p).all(), "no time, no scores, no crash"
 

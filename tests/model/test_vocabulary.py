@@ -16,7 +16,7 @@ from submission.cli.commands import main
 from submission.config import Model
 from submission.errors import BadInput
 from submission.model.loading import layout_of, load_base
-from submission.model.vocabulary import INDEX, SPOKEN, shrink
+from submission.model.vocabulary import CHAT16_WORDS, INDEX, shrink
 from tests.support.families import FAMILIES, miniature, tokenizer_of
 
 CPU = Model(device="cpu")
@@ -117,7 +117,7 @@ def test_the_sixteen_ids_of_chat16_come_from_the_nearest_words(tmp_path: Path) -
     from transformers import PreTrainedTokenizerFast
 
     whole = miniature(tmp_path / "whole", "qwen3", "numpy")
-    words = [f"word{k}" for k in range(40)] + [names[-1] for names in reversed(SPOKEN)]
+    words = [f"word{k}" for k in range(40)] + [names[-1] for names in reversed(CHAT16_WORDS)]
     words_of = Tokenizer(WordLevel({word: k for k, word in enumerate(words)}, unk_token="word0"))
     PreTrainedTokenizerFast(tokenizer_object=words_of).save_pretrained(tmp_path / "whole")
     assert shrink(whole, tmp_path / "small", "chat16") is CHAT16

@@ -121,7 +121,7 @@ def work(folder: Path, dtype: str) -> None:
     def first_token() -> tuple[list[float], float]:
         began = time.perf_counter()
         forest = engine.forest([question])
-        forest.read({0: [()]}, NEVER)
+        forest.evaluate({0: [()]}, NEVER)
         said = forest.roots[0].log_p
         assert said is not None and np.isfinite(said).all()
         return said.tolist(), time.perf_counter() - began
@@ -137,12 +137,12 @@ def work(folder: Path, dtype: str) -> None:
 
     answer = tuple(engine.layout.answer(pairs[2].output).tolist())
     forest = engine.forest([question])
-    forest.read({0: [()]}, NEVER)
+    forest.evaluate({0: [()]}, NEVER)
     began = time.perf_counter()
-    forest.read({0: [answer[:1]]}, NEVER)
+    forest.evaluate({0: [answer[:1]]}, NEVER)
     tell("one token s", time.perf_counter() - began)
     began = time.perf_counter()
-    forest.read({0: [answer[:-1]]}, NEVER)
+    forest.evaluate({0: [answer[:-1]]}, NEVER)
     tell("draft tokens", len(answer) - 2)
     tell("draft s", time.perf_counter() - began)
     engine.forget()
