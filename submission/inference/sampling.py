@@ -58,7 +58,7 @@ class Samples:
         return probabilities
 
     def _take(self, node: Node, token: int, following: AnswerState | None, number: int) -> None:
-        """Continue so many samples with this token, which leads to the state `following`."""
+        """Continue `number` samples with this token, which leads to the state `following`."""
         if following is None:
             self.found += [completed(self.forest, node, token, above=True)] * number
         elif self.one_row and following.pending == self.forest.layout.row_gap:

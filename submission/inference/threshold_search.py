@@ -111,7 +111,7 @@ class AboveThreshold:
         """Of the continuations that were not followed the likeliest: its NLL, its parent, its token."""
 
     def advance(self) -> None:
-        """Expand the evaluated nodes of the frontier, and of what is above the threshold behind them."""
+        """Expand the evaluated nodes of the frontier, and their evaluated descendants above the threshold."""
         stack, self.frontier = self.frontier, []
         while stack:
             node = stack.pop()

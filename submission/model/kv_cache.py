@@ -121,7 +121,7 @@ class KVBuffer:
         """Keys and values; None before the first pass."""
 
     def grown(self, slots: int, like: Tensor, zeroed: bool) -> tuple[Tensor, Tensor]:
-        """Keys and values with at least so many slots; what is allocated has the type and sizes of `like`.
+        """Keys and values with at least `slots` slots; new ones have the type, heads and channels of `like`.
 
         `like` is [rows, heads, tokens, channels]. Where not `zeroed`, new slots hold whatever memory held.
         """

@@ -138,7 +138,7 @@ def shape_of(model: Path) -> Shape:
         config: Mapping[str, Any] = json.loads((model / "config.json").read_text())
         return read_shape(config)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{model}: its config.json does not tell the size of a model ({error!r})") from None
+        raise BadInput(f"{model}: its config.json does not tell the size of the model ({error!r})") from None
 
 
 def is_large(model: Path) -> bool:
@@ -210,7 +210,7 @@ def kv_bytes(shape: Shape, width: int) -> int:
 
 
 def activations(shape: Shape, rank: int, width: int, tokens: int, checkpointing: bool) -> float:
-    """Bytes that are kept for the backward pass of so many tokens: all of every block, or its input and one block.
+    """Bytes kept for the backward pass of `tokens` tokens: all of every block; or each block's input, and one block.
 
     Counted per token of a Llama block with a LoRA as in `lora.fuse`. Float32: the inputs of the two norms. In the
     compute type: the inputs of the adapted projections and the LoRA's inner products; queries, keys, values and output

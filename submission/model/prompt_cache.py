@@ -46,7 +46,7 @@ class PromptCache:
         self._rows |= dict(zip(prompts, free, strict=False))
 
     def evict(self, rows: int, keep: Sequence[int]) -> list[int]:
-        """Free so many rows, never those of the prompts in `keep`; returns the prompts that were not offloaded."""
+        """Make `rows` cache rows free, never those of the prompts in `keep`; returns evicted prompts without a copy."""
         spare = [prompt for prompt in self._rows if prompt not in keep]
         lost = []
         for prompt in spare[: max(0, len(self._rows) + rows - self.capacity.parallel_prompts)]:
@@ -56,7 +56,7 @@ class PromptCache:
         return lost
 
     def restore(self, prompts: Sequence[int]) -> list[int]:
-        """Load those of the prompts that were offloaded; returns prompts that were evicted for it, not offloaded."""
+        """Load those of the prompts that were offloaded; returns prompts that this evicted without a copy."""
         if self.offload is None:
             return []
         offloaded = [prompt for prompt in prompts if prompt in self.offload]

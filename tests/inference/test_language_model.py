@@ -24,7 +24,6 @@ from submission.arc.views import identity
 from submission.config import PRESETS, Adapt, Model, Search, with_changes
 from submission.deadline import NEVER, Deadline
 from submission.errors import BadInput
-from submission.inference import language_model
 from submission.inference import test_time_training as finetuning
 from submission.inference.language_model import LanguageModel
 from submission.inference.test_time_training import backward, batches, finetune, schedule, steps_due
@@ -505,7 +504,7 @@ def test_a_window_of_attention_is_never_asked_to_look_further(tmp_path: Path, sm
 
 def test_an_old_torchao_is_hidden_from_peft(monkeypatch: pytest.MonkeyPatch) -> None:
     for found, hidden in (("0.10.0", True), ("0.16.0+cu128", False), ("1.0", False)):
-        monkeypatch.setattr(language_model, "version", lambda name, found=found: found)
+        monkeypatch.setattr(lora, "version", lambda name, found=found: found)
         monkeypatch.delitem(sys.modules, "torchao", raising=False)
         lora.hide_old_torchao()
         assert ("torchao" in sys.modules and sys.modules["torchao"] is None) == hidden
