@@ -22,11 +22,11 @@ FILES = {
 """Module -> file: `solver.solve` for submission.solver.solve."""
 
 LAW = """
-errors.py rng.py deadline.py   -> nothing
+errors.py rng.py deadline.py versions.py -> nothing
 atomic.py config.py            -> errors
 kaggle/                        -> errors
 arc/                           -> config errors rng
-model/                         -> arc config errors
+model/                         -> arc config errors versions
 solver/                        -> arc config deadline rng
 inference/                     -> model solver arc config deadline errors rng
 programs/                      -> arc config deadline errors rng, model

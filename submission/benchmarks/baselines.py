@@ -21,7 +21,7 @@ from submission.arc.layouts import AnswerState, Ids, Layout, successors
 from submission.arc.prompts import Prompt
 from submission.arc.tasks import Grid, grid_key
 from submission.model.forward import position_ids
-from submission.model.kv_cache import Layer, Sizes, SlotPlan, planned
+from submission.model.kv_cache import KVBuffer, SlotPlan, block_count, pass_cache
 
 Answers = dict[bytes, float]
 """The key of each answer above the threshold, with its log p."""
@@ -122,7 +122,7 @@ class _Reader:
         ids = np.stack([each.ids for each in prompts])
         self.length = ids.shape[1]
         most = self.length + layout.longest_answer
-        self.layers = [Layer(len(prompts), most) for _ in range(Sizes.of(model).blocks)]
+        self.layers = [KVBuffer(len(prompts), most) for _ in range(block_count(model))]
         self.log_p = self._forward(ids, np.stack([layout.where(each) for each in ids], axis=1), 0)
         work.prompt_tokens += ids.size
 
@@ -140,11 +140,11 @@ class _Reader:
     def _forward(self, ids: Ids, where: Ids, used: int) -> NDArray[np.float32]:
         """log p after the last token of each row; the tokens go behind `used` slots of the cache."""
         self.work.passes += 1
-        plan = SlotPlan(range(len(ids)), [used] * len(ids), ids.shape[1], first=used == 0)
+        plan = SlotPlan(range(len(ids)), [used] * len(ids), ids.shape[1], prefill=used == 0)
         logits = self.model(
             input_ids=torch.from_numpy(ids).to(self.device),
             position_ids=position_ids(torch.from_numpy(where).to(self.device)),
-            past_key_values=planned(self.layers, plan, self.device),
+            past_key_values=pass_cache(self.layers, plan, self.device),
             use_cache=True,
             logits_to_keep=1,
         ).logits

@@ -133,13 +133,13 @@ def planned_run(
     if card is None and shape.block_weights > SMALL:
         raise BadInput(f"{model}: {shape.block_weights / 1e9:.1f} billion weights need GPUs: name a preset for some")
     if card is None:
-        from submission.model.loading import compute_dtype, device, layout_of, room
+        from submission.model.loading import compute_dtype, device_bytes, layout_of, resolve_device
 
-        where = device(settings.model.device)
+        where = resolve_device(settings.model.device)
         layout, width = layout_of(model, settings.model.layout), compute_dtype(settings.model.dtype, where).itemsize
         lengths = [task_length(layout, each.demonstrations, each.tests[0]) for each in tasks.values()]
         rates = measured(model, settings, max(64, int(np.median(lengths))))
-        spare, workers = room(settings.model, where), workers or os.cpu_count() or 1
+        spare, workers = device_bytes(settings.model, where), workers or os.cpu_count() or 1
     else:
         layout, width, rates, spare = CHAT16, memory_plan.SIXTEEN_BITS, stated(card, shape), CARDS[card]
         if large:
@@ -181,7 +181,7 @@ def demand(task: Task, layout: Layout, settings: Settings, seed: int = 0) -> Dem
 
 def cost(what: Demand, shape: Shape, settings: Settings, rates: Rates, room: float, width: int) -> Cost:
     """Seconds for a demand: training up to its share of a task's time, then prompts, then passes over answers."""
-    made = memory_plan.planned(shape, settings, width, max(1, what.longest_row), room)
+    made = memory_plan.choose_plan(shape, settings, width, max(1, what.longest_row), room)
     rate = rates.recomputing if made.checkpointing else rates.training
     most = settings.time.seconds
     training = min(what.row_tokens / rate, settings.adapt.share * most)
@@ -221,7 +221,7 @@ def measured(model: Path, settings: Settings, length: int, seed: int = 0) -> Rat
     from submission.deadline import NEVER
     from submission.inference.language_model import LanguageModel
     from submission.inference.test_time_training import finetune
-    from submission.model.lora import recomputing
+    from submission.model.lora import set_checkpointing
     from submission.solver.engine import Question
 
     began = time.monotonic()
@@ -231,19 +231,19 @@ def measured(model: Path, settings: Settings, length: int, seed: int = 0) -> Rat
     rows = [random_row(layout, length, rng) for _ in range(3 * settings.adapt.batch)]
     speed = {}
     for again in (False, True):
-        recomputing(engine.base, again)
+        set_checkpointing(engine.base, again)
         fit = finetune(engine.model, layout, rows, settings.adapt, NEVER, rng) if settings.adapt.rank else None
         speed[again] = sum(len(each.ids) for each in rows) / fit.seconds if fit else float("inf")
-    recomputing(engine.base, False)
+    set_checkpointing(engine.base, False)
     engine.forget()
     questions = [Question(identity(1), Prompt(each.ids, 0)) for each in rows[:4]]
     with engine.inference(questions) as inference:
         began = time.monotonic()
-        inference.forest.read({k: [()] for k in range(len(questions))}, NEVER)
+        inference.forest.evaluate({k: [()] for k in range(len(questions))}, NEVER)
         reading = sum(len(each.prompt.ids) for each in questions) / (time.monotonic() - began)
         began, tokens = time.monotonic(), 20
         for n in range(1, tokens + 1):
-            inference.forest.read({0: [(layout.cells[0],) * n]}, NEVER)
+            inference.forest.evaluate({0: [(layout.cells[0],) * n]}, NEVER)
         each_pass = (time.monotonic() - began) / tokens
     return Rates(speed[False], speed[True], reading, each_pass, loading, f"measured here on rows of {length} tokens")
 

@@ -166,11 +166,11 @@ class _Timed:
     def _noted(self, work: Work) -> Iterator[None]:
         began = time.perf_counter()
         forest = self.inference.forest
-        before = forest.passes, forest.prompt_tokens, forest.again, forest.nodes + forest.padding
+        before = forest.passes, forest.prompt_tokens, forest.prefilled_again, forest.nodes + forest.padding
         yield
         work.passes += forest.passes - before[0]
         work.prompt_tokens += forest.prompt_tokens - before[1]
-        work.again += forest.again - before[2]
+        work.again += forest.prefilled_again - before[2]
         work.tokens += forest.nodes + forest.padding - before[3]
         work.seconds += time.perf_counter() - began
 

@@ -30,7 +30,7 @@ from submission.benchmarks.search import LANES
 from submission.deadline import NEVER
 from submission.inference import scoring, threshold_search
 from submission.inference.token_tree import TokenForest
-from submission.model.loading import compute_dtype, computing_in, without_cpu_packing
+from submission.model.loading import compute_dtype, set_compute_dtype, without_cpu_packing
 
 SHAPES = {
     "8b": {"hidden_size": 4096, "intermediate_size": 11520, "num_hidden_layers": 40, "num_attention_heads": 32,
@@ -107,7 +107,7 @@ def quantized(shape: str, device: str, dtype: torch.dtype) -> Any:
             packed.weight = bitsandbytes.nn.Params4bit(module.weight.data.cpu(), requires_grad=False, quant_type="nf4")
             model.set_submodule(name, packed.to(device))
     without_cpu_packing(model)
-    computing_in(model, dtype)
+    set_compute_dtype(model, dtype)
     return model.requires_grad_(False).eval()
 
 
@@ -157,7 +157,7 @@ def _ours(
 ) -> tuple[SearchSpeed, list[Grid]]:
     forest = TokenForest(model, CHAT16, prompts, megabytes)
     began = _now(model)
-    forest.read({k: [()] for k in range(len(prompts))}, NEVER)
+    forest.evaluate({k: [()] for k in range(len(prompts))}, NEVER)
     read = _now(model)
     first, rest = range(min(2, len(prompts))), range(2, len(prompts))
     found = threshold_search.search(forest, first, {}, threshold, NEVER)

@@ -230,9 +230,9 @@ def _bench_shape(options: argparse.Namespace, settings: Settings) -> Any:
     from dataclasses import asdict
 
     from submission.benchmarks import synthetic_model
-    from submission.model.loading import device
+    from submission.model.loading import resolve_device
 
-    where, how = device(settings.model.device), settings.search
+    where, how = resolve_device(settings.model.device), settings.search
     measured, text = synthetic_model.report(options.shape, where, synthetic_model.VIEWS, how.threshold, how.megabytes)
     print(text)
     return [asdict(each) for each in measured]
@@ -280,10 +280,10 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _shrink(options: argparse.Namespace) -> int:
-    from submission.model.loading import device
+    from submission.model.loading import resolve_device
     from submission.model.vocabulary import shrink
 
-    layout = shrink(options.model, options.out, options.layout, options.nf4, device(options.device))
+    layout = shrink(options.model, options.out, options.layout, options.nf4, resolve_device(options.device))
     print(f"{options.out}: layout {layout.name}")
     return 0
 

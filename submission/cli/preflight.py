@@ -208,7 +208,7 @@ def judged_memory(shape: Shape, settings: Settings, preset: str, cards: Sequence
         where, room, width = f"a {card.upper()}, which is not here", memory_plan.CARDS[card], 2
     else:
         where, room, width = "the CPU", float(psutil.virtual_memory().available), 4
-    made = memory_plan.planned(shape, settings, width, settings.model.context, room)
+    made = memory_plan.choose_plan(shape, settings, width, settings.model.context, room)
     longest = memory_plan.longest_row(shape, settings, width, room)
     findings = [Finding("pass", "memory", f"{where} has {room / 1e9:.1f} GB; {made.sentence()}")]
     if made.weights + made.adapter + made.search + made.reserve > room:

@@ -1,8 +1,9 @@
-"""What is read ahead: guesses of how answers go on, and how far ahead it pays to read each kind.
+"""Drafts: guesses of how answers continue, verified in one pass each, and how long a draft pays (arXiv 2211.17192).
 
-A draft is a whole continuation: an answer that is likely elsewhere, what the model expected after a token that was not
-the right one, or the row above again. One pass tells the probability of every next token along it, and so every branch
-that is still above the threshold. Drafts change how many passes a search takes, never what it finds.
+A draft is a continuation of a prefix: the rest of an answer that is likely elsewhere, what the model expected behind a
+sibling token, or the grid row above once more. One pass gives the probability of every next token along it, and so of
+every branch off it that is still above the threshold. Drafts change how many passes a search takes, never what it
+finds.
 """
 
 from __future__ import annotations
@@ -15,120 +16,132 @@ from submission.arc.layouts import successors
 from submission.arc.tasks import Grid
 from submission.inference.token_tree import Node, TokenForest, Tokens
 
-MOST_AHEAD = 64
-"""Tokens that a draft which is not an answer goes ahead at most."""
+MAX_DRAFT = 64
+"""Tokens of a draft at most, unless it is a whole known answer."""
 
-FADING = 0.95
-"""What a token of the past counts, against the one after it, in the rate at which drafts are right."""
+DECAY = 0.95
+"""Weight of each drafted token in the estimated acceptance rate, relative to the one after it."""
+
+ACCEPTED_ABOVE = 0.5
+"""A draft is verified up to its first token with a smaller probability than this."""
 
 
 class AcceptanceRate:
-    """How often one kind of draft is right, and so how far ahead it pays to read."""
+    """How likely a token of one kind of draft is to be accepted: an exponentially decaying average."""
 
     def __init__(self) -> None:
-        self._right, self._tokens = 4.0, 5.0
+        """A prior of 4 accepted tokens in 5."""
+        self._accepted, self._drafted = 4.0, 5.0
 
-    def told(self, probability: float) -> None:
-        """A drafted token turned out to have this probability; what was long ago counts ever less."""
-        self._right = FADING * self._right + probability
-        self._tokens = FADING * self._tokens + 1
+    def update(self, probability: float) -> None:
+        """Count a drafted token to which the model gave this probability."""
+        self._accepted = DECAY * self._accepted + probability
+        self._drafted = DECAY * self._drafted + 1
 
-    def reach(self, share: float) -> int:
-        """Tokens to draft, where a pass costs as much as `share` more of them: the most progress for its price.
+    def best_length(self, overhead: float) -> int:
+        """The draft length, at most `MAX_DRAFT`, with the most accepted tokens per cost.
 
-        A draft of n tokens costs 1 + share + n and brings on average 1 + p + ... + p**n, with p their rate: it is worth
-        another token as long as that one brings more than the average of those before.
+        A draft of n tokens costs 1 + overhead + n, where `overhead` is the fixed cost of a pass in tokens, and advances
+        by 1 + p + ... + p**n tokens on average, with p the acceptance rate. Another token pays as long as it advances
+        by more than the average so far.
         """
-        rate = min(self._right / self._tokens, 1.0)
-        reach, gain, next_gain = 0, 1.0, rate
-        while reach < MOST_AHEAD and next_gain * (1 + share + reach) > gain:
-            reach, gain, next_gain = reach + 1, gain + next_gain, next_gain * rate
-        return reach
+        rate = min(self._accepted / self._drafted, 1.0)
+        length, advance, next_advance = 0, 1.0, rate
+        while length < MAX_DRAFT and next_advance * (1 + overhead + length) > advance:
+            length, advance, next_advance = length + 1, advance + next_advance, next_advance * rate
+        return length
 
 
 class Drafts:
-    """Guesses of how the open nodes of one prompt go on."""
+    """The drafts of a search behind one prompt, with an acceptance rate for each kind."""
 
     def __init__(self, forest: TokenForest, prompt: int, known: Sequence[Grid]) -> None:
+        """`known` are answers, as the prompt shows them, that are likely enough to be drafted whole, best first."""
         self.forest, self.prompt = forest, prompt
         self.known = [tuple(forest.layout.answer(each).tolist()) for each in known]
-        self._trust = {kind: AcceptanceRate() for kind in self._guesses}
+        self._rates = {kind: AcceptanceRate() for kind in self._kinds}
         self._sent: list[tuple[str, Node, Tokens]] = []
+        """Drafts of the last pass that are not whole answers: kind, the node that they continue, and tokens."""
 
-    def of(self, nodes: Sequence[Node], share: float) -> list[Tokens]:
-        """Each node's path with a draft behind it; a pass costs as much as `share` tokens for each open node."""
-        for kind, node, guess in self._sent:
-            self._learn(self._trust[kind], node, guess)
+    def extend(self, nodes: Sequence[Node], overhead: float) -> list[Tokens]:
+        """The path of each frontier node with a draft behind it.
+
+        `overhead` is the fixed cost of the next pass in tokens, divided among all frontier nodes that share it.
+        """
+        for kind, node, draft in self._sent:
+            self._verify(self._rates[kind], node, draft)
         self._sent = []
-        return [path + self._draft(node, path, share) for node in nodes for path in [node.tokens()]]
+        return [path + self._draft(node, path, overhead) for node in nodes for path in [node.tokens()]]
 
-    def _draft(self, node: Node, path: Tokens, share: float) -> Tokens:
+    def _draft(self, node: Node, path: Tokens, overhead: float) -> Tokens:
         for answer in self.known:
             if answer[: len(path)] == path:
                 return answer[len(path) : -1]
-        for kind, trust in self._trust.items():
-            if guess := self._guesses[kind](self, node, path, max(1, trust.reach(share))):
-                self._sent.append((kind, node, guess))
-                return guess
+        for kind, rate in self._rates.items():
+            if draft := self._kinds[kind](self, node, path, max(1, rate.best_length(overhead))):
+                self._sent.append((kind, node, draft))
+                return draft
         return ()
 
-    def _learn(self, trust: AcceptanceRate, node: Node, guess: Tokens) -> None:
-        """What has become of a draft: its tokens up to the first one that was not likely."""
-        for token in guess:
+    def _verify(self, rate: AcceptanceRate, node: Node, draft: Tokens) -> None:
+        """Update the rate by the draft's tokens, up to the first one that is not accepted."""
+        for token in draft:
             if node.log_p is None:
                 return
             probability = math.exp(self.forest.log_p(node, token))
-            trust.told(probability)
-            if probability < 0.5:
+            rate.update(probability)
+            if probability < ACCEPTED_ABOVE:
                 return
             node = node.children[token]
 
-    def _rejoined(self, node: Node, path: Tokens, reach: int) -> Tokens:
-        """What the model expected after the sibling that was read instead of this node: mostly what comes here too."""
-        cursor = _read_child(node.parent, node.token) if node.parent else None
-        state, guess = node.state, list[int]()
-        while cursor is not None and cursor.log_p is not None and len(guess) < reach:
+    def _behind_sibling(self, node: Node, path: Tokens, length: int) -> Tokens:
+        """What the model expects behind an evaluated sibling of this node: mostly the same follows here."""
+        cursor = _evaluated_child(node.parent, node.token) if node.parent else None
+        state, draft = node.state, list[int]()
+        while cursor is not None and cursor.log_p is not None and len(draft) < length:
             options = successors(self.forest.layout, state)
             _, token = max((self.forest.log_p(cursor, each), each) for each in options)
-            then = options[token]
-            if then is None:
+            following = options[token]
+            if following is None:
                 break
-            state = then
-            guess.append(token)
-            cursor = _read_child(cursor, token)
-        return tuple(guess)
+            state = following
+            draft.append(token)
+            cursor = _evaluated_child(cursor, token)
+        return tuple(draft)
 
-    def _aligned(self, node: Node, path: Tokens, reach: int) -> Tokens:
-        """The rest of a known answer from the same place on, as far as it is legal here."""
-        state, guess = node.state, list[int]()
-        for token in self.known[0][len(path) : -1][:reach] if self.known else ():
-            then = successors(self.forest.layout, state).get(token)
-            if then is None:
+    def _from_known(self, node: Node, path: Tokens, length: int) -> Tokens:
+        """The best known answer from the same place on, as far as it is legal here."""
+        state, draft = node.state, list[int]()
+        for token in self.known[0][len(path) : -1][:length] if self.known else ():
+            following = successors(self.forest.layout, state).get(token)
+            if following is None:
                 break
-            state = then
-            guess.append(token)
-        return tuple(guess)
+            state = following
+            draft.append(token)
+        return tuple(draft)
 
-    def _repeated(self, node: Node, path: Tokens, reach: int) -> Tokens:
-        """The row above again, or the last cell until there is one."""
-        layout, state, guess = self.forest.layout, node.state, list(path)
-        while len(guess) - len(path) < reach:
+    def _repeated_row(self, node: Node, path: Tokens, length: int) -> Tokens:
+        """The grid row above once more; in the first grid row the last cell."""
+        layout, state, tokens = self.forest.layout, node.state, list(path)
+        while len(tokens) - len(path) < length:
             cell = 1 + len(layout.cell_gap)
             period = state.width * cell + len(layout.row_gap) - len(layout.cell_gap) if state.width else cell
-            then = successors(layout, state).get(guess[-period]) if period <= len(guess) else None
-            if then is None:
+            following = successors(layout, state).get(tokens[-period]) if period <= len(tokens) else None
+            if following is None:
                 break
-            state = then
-            guess.append(guess[-period])
-        return tuple(guess[len(path) :])
+            state = following
+            tokens.append(tokens[-period])
+        return tuple(tokens[len(path) :])
 
-    # Not bound methods: what refers to itself would keep the forest's memory until garbage is collected.
-    _guesses: ClassVar = {"rejoined": _rejoined, "aligned": _aligned, "repeated": _repeated}
+    # Functions, not bound methods: an object that refers to itself is freed only by the garbage collector, and with it
+    # the forest's KV cache.
+    _kinds: ClassVar = {"behind sibling": _behind_sibling, "from known": _from_known, "repeated row": _repeated_row}
+    """Kinds of drafts, in the order in which they are tried."""
 
 
-def _read_child(node: Node, token: int) -> Node | None:
-    """The child after this token if it was read, else any other that was: its place in the answer is the same."""
-    wished = node.children.get(token)
-    if wished is not None and wished.log_p is not None:
-        return wished
+def _evaluated_child(node: Node, token: int) -> Node | None:
+    """The child with this token if it is evaluated, otherwise any evaluated child: it has the same position."""
+    wanted = node.children.get(token)
+    if wanted is not None and wanted.log_p is not None:
+        return wanted
     return next((each for each in node.children.values() if each.log_p is not None), None)

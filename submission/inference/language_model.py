@@ -28,17 +28,17 @@ from submission.inference.token_tree import TokenForest
 from submission.model import memory_plan
 from submission.model.loading import (
     compute_dtype,
-    device,
+    device_bytes,
     layout_of,
     load_base,
-    room,
+    resolve_device,
     with_exact_head,
     with_fused_norms,
 )
 from submission.model.lora import (
     MergedModel,
     dense_bytes,
-    recomputing,
+    set_checkpointing,
     with_adapter,
 )
 from submission.rng import generator
@@ -62,9 +62,9 @@ class LanguageModel:
         if model.threads:
             torch.set_num_threads(model.threads)
         self.settings = settings
-        self.device = device(model.device)
+        self.device = resolve_device(model.device)
         self._shape = memory_plan.shape_of(path)
-        self._free_bytes = room(model, self.device)
+        self._free_bytes = device_bytes(model, self.device)
         self.longest_row = self._longest_row()
         self.layout: Layout = layout_of(path, model.layout)
         base = load_base(path, model, self.device)
@@ -83,7 +83,7 @@ class LanguageModel:
         """Train the adapter on the rows; a training that leaves the finite numbers is undone."""
         if not self._adapter or not rows:
             return Fit(0, (), 0.0, "off")
-        recomputing(self.base, self.recomputes(rows))
+        set_checkpointing(self.base, self.recomputes(rows))
         rng = generator(seed, "finetune")
         fit = test_time_training.finetune(self.model, self.layout, rows, self.settings.adapt, until, rng)
         if fit.stopped == "not finite":
@@ -94,7 +94,7 @@ class LanguageModel:
         """Whether training on these rows recomputes activations: as the settings say, or where memory is short."""
         width = compute_dtype(self.settings.model.dtype, self.device).itemsize
         longest = max(len(each.ids) for each in rows)
-        return memory_plan.planned(self._shape, self.settings, width, longest, self._free_bytes).checkpointing
+        return memory_plan.choose_plan(self._shape, self.settings, width, longest, self._free_bytes).checkpointing
 
     def _longest_row(self) -> int:
         """Tokens of the longest trainable row; no limit but the context on a CPU, whose free memory varies."""
@@ -117,7 +117,7 @@ class LanguageModel:
 
     def inference_model(self) -> nn.Module:
         """The model that reads prompts: with dense merged weights where it is small enough, else the adapted one."""
-        return self._merged.follow(self.model) if self._merged else self.model
+        return self._merged.merge(self.model) if self._merged else self.model
 
     def _require_window(self, longest: int) -> None:
         """BadInput where attention sees a sliding window only: the tree's masks would let it see more than that."""

@@ -1,7 +1,7 @@
-"""Other ways to propose answers than all above a threshold: samples, beams, and a tree of rows (REBASE).
+"""Samples, beam search, and REBASE: proposals without the guarantee that nothing likely was missed.
 
-They go through the same tries and drafts as the threshold search (`search.pursue`), so that they too need few passes;
-none of them can tell that nothing was missed.
+They use the same token trees and drafts as the threshold search (`threshold_search.run_searches`), so they need few
+passes too. log p of what they find is exact up to rounding.
 """
 
 from __future__ import annotations
@@ -17,176 +17,187 @@ from submission.arc.layouts import AnswerState, Layout, successors
 from submission.arc.tasks import Grid
 from submission.arc.views import View
 from submission.deadline import Deadline
-from submission.inference.threshold_search import completed, found_of, pursue
+from submission.inference.threshold_search import completed, ranked, run_searches
 from submission.inference.token_tree import Node, TokenForest, Tokens
 from submission.solver.engine import Found, Proposal
 
 
 class Samples:
-    """Answers, or rows of them, drawn from the model's distribution over what is legal."""
+    """A `TreeSearch` that draws answers from the model's distribution, renormalised over the legal tokens."""
 
     def __init__(
         self, forest: TokenForest, prompt: int, start: Mapping[Node, int], temperature: float, rng: np.random.Generator,
-        rows: bool = False,
+        one_row: bool = False,
     ) -> None:  # fmt: skip
-        """So many samples go on from each node of `start`; with `rows` each ends at the end of its row."""
-        self.forest, self.prompt, self.temperature, self.rng, self.rows = forest, prompt, temperature, rng, rows
+        """Draw start[node] samples from each node; with `one_row` each ends where its grid row ends."""
+        self.forest, self.prompt, self.temperature, self.rng, self.one_row = forest, prompt, temperature, rng, one_row
         self.found: list[Proposal] = []
-        self.ended: list[Node] = []
-        """Where samples have come to the end of their row, if `rows`."""
+        self.row_ends: list[Node] = []
+        """With `one_row`: the node at which each sample ended whose answer goes on."""
         self._samples = dict(start)
-        self.open = list(start)
+        """Frontier node -> samples that have come to it."""
+        self.frontier = list(start)
 
-    def go_on(self) -> None:
-        """Draw the next tokens of each sample, as far as the model has read."""
-        while ready := [node for node in self._samples if node.log_p is not None]:
-            for node in ready:
+    def advance(self) -> None:
+        """Draw the next tokens of each sample, as far as nodes are evaluated."""
+        while evaluated := [node for node in self._samples if node.log_p is not None]:
+            for node in evaluated:
                 number = self._samples.pop(node)
                 options = successors(self.forest.layout, node.state)
-                chances = self._chances(node, list(options))
-                for token, drawn in zip(options, self.rng.multinomial(number, chances), strict=True):
+                probabilities = self._probabilities(node, list(options))
+                for token, drawn in zip(options, self.rng.multinomial(number, probabilities), strict=True):
                     if drawn:
                         self._take(node, token, options[token], int(drawn))
-        self.open = list(self._samples)
+        self.frontier = list(self._samples)
 
-    def _chances(self, node: Node, tokens: Sequence[int]) -> NDArray[np.float64]:
+    def _probabilities(self, node: Node, tokens: Sequence[int]) -> NDArray[np.float64]:
+        """Probabilities of these next tokens at the temperature, with sum 1: [tokens]."""
         scaled = np.array([self.forest.log_p(node, token) for token in tokens], np.float64) / self.temperature
         weights = np.exp(scaled - scaled.max())
-        chances: NDArray[np.float64] = weights / weights.sum()
-        return chances
+        probabilities: NDArray[np.float64] = weights / weights.sum()
+        return probabilities
 
-    def _take(self, node: Node, token: int, then: AnswerState | None, number: int) -> None:
-        if then is None:
+    def _take(self, node: Node, token: int, following: AnswerState | None, number: int) -> None:
+        """Continue `number` samples with this token, which leads to the state `following`."""
+        if following is None:
             self.found += [completed(self.forest, node, token, above=True)] * number
-        elif self.rows and then.pending == self.forest.layout.row_gap:
-            self.ended += [self.forest.child(node, token)] * number
+        elif self.one_row and following.pending == self.forest.layout.row_gap:
+            self.row_ends += [self.forest.child(node, token)] * number
         else:
             self._samples[self.forest.child(node, token)] = number
 
 
 class Beam:
-    """The `width` likeliest prefixes of each length, and the likeliest answers that they lead to."""
+    """A `TreeSearch` for the `width` likeliest prefixes of each length, and the `width` likeliest answers of these."""
 
     def __init__(self, forest: TokenForest, prompt: int, width: int) -> None:
+        """The only prefix is the empty one."""
         self.forest, self.prompt, self.width = forest, prompt, width
         self.found: list[Proposal] = []
-        self.open = [forest.roots[prompt]]
-        self._live = self.open
+        self.frontier = [forest.roots[prompt]]
+        self._beams = self.frontier
 
-    def go_on(self) -> None:
-        """Go to greater lengths, as far as the model has read all prefixes of one length."""
-        while self._live and all(node.log_p is not None for node in self._live):
+    def advance(self) -> None:
+        """Go on to the next length, as long as all prefixes of the present one are evaluated."""
+        while self._beams and all(node.log_p is not None for node in self._beams):
             children = [
-                (node.cost - self.forest.log_p(node, token), node, token, then)
-                for node in self._live
-                for token, then in successors(self.forest.layout, node.state).items()
+                (node.nll - self.forest.log_p(node, token), node, token, following)
+                for node in self._beams
+                for token, following in successors(self.forest.layout, node.state).items()
             ]
             children = [each for each in children if not math.isnan(each[0])]
             best = sorted(children, key=lambda each: each[0])[: self.width]
             self.found += [
-                completed(self.forest, node, token, above=True) for _, node, token, then in best if then is None
-            ]
-            self.found = list(found_of(self.found))[: self.width]
+                completed(self.forest, node, token, above=True) for _, node, token, following in best
+                if following is None
+            ]  # fmt: skip
+            self.found = list(ranked(self.found))[: self.width]
             worst = -self.found[-1].log_probability if len(self.found) == self.width else math.inf
-            self._live = [
-                self.forest.child(node, token) for cost, node, token, then in best if then is not None and cost < worst
-            ]
-        self.open = [node for node in self._live if node.log_p is None]
+            self._beams = [
+                self.forest.child(node, token) for nll, node, token, following in best
+                if following is not None and nll < worst
+            ]  # fmt: skip
+        self.frontier = [node for node in self._beams if node.log_p is None]
 
 
 def sample(
     forest: TokenForest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], width: int, temperature: float,
     until: Deadline, rng: np.random.Generator,
 ) -> list[Found]:  # fmt: skip
-    """`width` samples for each prompt, equal ones as one proposal."""
-    hunts = [
+    """`width` samples for each prompt in `which`; samples with equal answers make one proposal."""
+    searches = [
         Samples(forest, k, {forest.roots[k]: width}, temperature, each)
         for k, each in zip(which, rng.spawn(len(which)), strict=True)
     ]
-    pursue(forest, hunts, known, until)
-    return [Found(found_of(hunt.found), exhaustive=False) for hunt in hunts]
+    run_searches(forest, searches, known, until)
+    return [Found(ranked(each.found), exhaustive=False) for each in searches]
 
 
 def beam(
     forest: TokenForest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], width: int, until: Deadline
 ) -> list[Found]:
-    """Beam search in each prompt."""
-    hunts = [Beam(forest, k, width) for k in which]
-    pursue(forest, hunts, known, until)
-    return [Found(found_of(hunt.found), exhaustive=False) for hunt in hunts]
+    """Beam search of this width over each prompt in `which`."""
+    searches = [Beam(forest, k, width) for k in which]
+    run_searches(forest, searches, known, until)
+    return [Found(ranked(each.found), exhaustive=False) for each in searches]
 
 
 # -- REBASE -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Reader:
-    """A prompt that shows the task in the same order of cells as another, in other colours."""
+class RecolouredPrompt:
+    """A prompt of the same symmetry as the one that is searched, in other colours: its answers are recoloured ones."""
 
     prompt: int
     colours: tuple[int, ...]
-    """The colour here of each colour of the other."""
+    """The colour here of each colour there."""
 
 
 def rebase_all(
-    forest: TokenForest, views: Sequence[View], which: Sequence[int], budget: int, balance: float, until: Deadline,
+    forest: TokenForest, views: Sequence[View], which: Sequence[int], budget: int, temperature: float, until: Deadline,
     rng: np.random.Generator,
 ) -> list[Found]:  # fmt: skip
-    """REBASE once for each symmetry among the views in `which`; all views of that symmetry are its readers."""
+    """REBASE once for each symmetry among the prompts in `which`, scored by all of them with that symmetry.
+
+    `views` are those of all prompts. What is found counts as found by the first prompt of its symmetry.
+    """
     found = dict.fromkeys(which, Found((), exhaustive=False))
     symmetries = list(dict.fromkeys(views[k].symmetry for k in which))
     for number, symmetry in enumerate(symmetries):
         deadline = until.share(1 / (len(symmetries) - number))
         same = [k for k in which if views[k].symmetry == symmetry]
         own = np.argsort(views[same[0]].colours)
-        readers = [Reader(k, tuple(int(views[k].colours[c]) for c in own)) for k in same]
-        proposals = rebase(forest, readers, budget, balance, deadline, rng)
+        scorers = [RecolouredPrompt(k, tuple(int(views[k].colours[c]) for c in own)) for k in same]
+        proposals = rebase(forest, scorers, budget, temperature, deadline, rng)
         found[same[0]] = Found(tuple(proposals), exhaustive=False)
     return [found[k] for k in which]
 
 
 def rebase(
     forest: TokenForest,
-    readers: Sequence[Reader],
+    scorers: Sequence[RecolouredPrompt],
     budget: int,
-    balance: float,
+    temperature: float,
     until: Deadline,
     rng: np.random.Generator,
 ) -> list[Proposal]:
-    """Reward-balanced search (arXiv 2408.00724, section 3.1): a tree of rows, widened where its rows are likely.
+    """Reward-balanced search (REBASE, arXiv 2408.00724, section 3.1): a tree of grid rows, wider where they are likely.
 
-    From each node rows are sampled in the first reader's prompt. A node's reward is the mean log-likelihood of its
-    rows, over all readers. The budget goes to the nodes in proportion to softmax(reward / balance); each complete
-    answer takes one off it. Ends without budget, at the greatest number of rows, or by the deadline.
+    From each node grid rows are sampled behind the first scorer's prompt. The reward of a node is the log p of its
+    prefix per grid row, in nats, averaged over all scorers. The budget of answers is divided among the nodes by
+    softmax(reward / temperature); each complete answer takes one off it. Ends when the budget is spent, at 30 grid
+    rows, or at the deadline. Returns distinct answers, the likeliest first.
     """
-    first = readers[0].prompt
+    first = scorers[0].prompt
     found: list[Proposal] = []
     width = {forest.roots[first]: budget}
     while width and not until.passed():
-        hunt = Samples(forest, first, width, 1.0, rng, rows=True)
-        if pursue(forest, [hunt], {}, until):
+        samples = Samples(forest, first, width, 1.0, rng, one_row=True)
+        if run_searches(forest, [samples], {}, until):
             break
-        found += hunt.found
-        nodes = list(dict.fromkeys(hunt.ended))
-        paths = {
-            reader.prompt: [recoloured(forest.layout, node.tokens(), reader.colours) for node in nodes]
-            for reader in readers
+        found += samples.found
+        nodes = list(dict.fromkeys(samples.row_ends))
+        prefixes = {
+            each.prompt: [recoloured(forest.layout, node.tokens(), each.colours) for node in nodes] for each in scorers
         }
-        if not nodes or not forest.read(paths, until):
+        if not nodes or not forest.evaluate(prefixes, until):
             break
-        costs = [[forest.follow(k, path).cost for path in of_reader] for k, of_reader in paths.items()]
-        rows = [1 + node.state.rows for node in nodes]
-        rewards = -np.mean(costs, axis=0) / rows
-        width = {n: w for n, w in zip(nodes, widths(rewards, budget - len(found), balance), strict=True) if w}
-    return list(found_of(found))
+        nll = [[forest.path(k, prefix)[-1].nll for prefix in of_scorer] for k, of_scorer in prefixes.items()]
+        heights = [1 + node.state.rows for node in nodes]
+        rewards = -np.mean(nll, axis=0) / heights
+        given = widths(rewards, budget - len(found), temperature)
+        width = {node: number for node, number in zip(nodes, given, strict=True) if number}
+    return list(ranked(found))
 
 
-def widths(rewards: Sequence[float] | NDArray[np.float64], budget: int, balance: float) -> list[int]:
-    """How many children each node gets: softmax(reward / balance) of the budget, rounded so that the sum is exact.
+def widths(rewards: Sequence[float] | NDArray[np.float64], budget: int, temperature: float) -> list[int]:
+    """How many samples each node gets: its share softmax(reward / temperature) of the budget, in whole numbers.
 
-    The best node first, each takes its share of what is left, rounded up (as the paper's code does).
+    The sum is exactly the budget: the best node first, each takes its share of what is left, rounded up (as the
+    paper's code does).
     """
-    scaled = np.asarray(rewards, np.float64) / balance
+    scaled = np.asarray(rewards, np.float64) / temperature
     weights = np.exp(scaled - scaled.max())
     given = [0] * len(weights)
     left, left_weight = budget, float(weights.sum())
@@ -198,6 +209,6 @@ def widths(rewards: Sequence[float] | NDArray[np.float64], budget: int, balance:
 
 
 def recoloured(layout: Layout, tokens: Tokens, colours: Sequence[int]) -> Tokens:
-    """The same cells in other colours."""
+    """The tokens of the same cells with colour `colours[c]` in place of each colour c."""
     becomes = {layout.cells[c]: layout.cells[new] for c, new in enumerate(colours)}
     return tuple(becomes.get(token, token) for token in tokens)

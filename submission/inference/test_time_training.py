@@ -1,4 +1,4 @@
-"""Test-time training: a plain torch loop over the adapter's weights, until done, converged, or out of time."""
+"""Test-time training: AdamW on the LoRA weights over a task's training rows, until done, converged, or out of time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from submission.model.forward import predictions
 from submission.solver.engine import Fit, Stopped
 
 SCALE = 1024.0
-"""By what a loss is multiplied, and its gradient divided, where float16 computes it (arXiv 1710.03740, section 3.2)."""
+"""Loss scale where float16 computes gradients: small ones would underflow (arXiv 1710.03740, section 3.2)."""
+
+SCALE_DIVISOR = 16
+"""By what the loss scale is divided after a gradient that is not finite."""
 
 CONVERGENCE_WINDOW = 8
-"""Steps whose mean loss decides that training has converged."""
+"""Steps over which the loss is averaged to decide that training has converged (`adapt.converged`)."""
 
 
 def finetune(
@@ -33,19 +36,19 @@ def finetune(
     until: Deadline,
     rng: np.random.Generator,
 ) -> Fit:
-    """Train whatever in `model` requires a gradient, once through the rows.
+    """Train the weights of `model` that require a gradient, in one epoch over the training rows.
 
-    The learning rate rises over the first `warmup` share and falls by a cosine to zero. Where the clock runs
-    faster than the steps, the clock sets the rate, so that a training cut by its deadline rises and falls all the same.
-    A gradient that is not finite never reaches the weights: in float16 the loss is scaled by less from then on, and
-    where that was not the reason the training ends.
+    Learning rate: `schedule` over the steps, or over the time where that is further on, so that a training that its
+    deadline cuts short has warm-up and decay all the same (`steps_due`).
+    A gradient that is not finite never reaches the weights: in float16 the step is skipped and the loss scale lowered;
+    where the scale is at its lowest, or in another type, training stops as "not finite".
     """
     began = time.monotonic()
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=settings.rate, weight_decay=0.0, fused=True)
     scale = SCALE if any(each.dtype == torch.float16 for each in model.parameters()) else 1.0
     steps = batches(rows, settings.batch, rng)
-    whole = until.left()
+    seconds = until.left()
     losses: list[float] = []
     stopped: Stopped = "done"
     model.train()
@@ -53,14 +56,14 @@ def finetune(
         if until.passed():
             stopped = "deadline"
             break
-        step = max(k, steps_due(until, whole, len(steps)))
+        step = max(k, steps_due(until, seconds, len(steps)))
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * schedule(step, len(steps), settings.warmup)
         loss = backward(model, layout, batch, settings.tokens, scale)
         norm = nn.utils.clip_grad_norm_(weights, settings.clip)
         if not torch.isfinite(norm):
             optimizer.zero_grad(set_to_none=True)
-            scale /= 16
+            scale /= SCALE_DIVISOR
             if scale >= 1:
                 continue
             stopped = "not finite"
@@ -76,30 +79,34 @@ def finetune(
 
 
 def steps_due(until: Deadline, seconds: float, steps: int) -> int:
-    """Whole steps that should be done by now, of so many in the `seconds` that there were; 0 without a deadline.
+    """Steps of `steps` that the time gone by is worth, of the `seconds` that there were at first; 0 without a deadline.
 
-    Rounded down: a training that keeps up with the clock then has the same rates, to the last bit, on every run.
+    Rounded down: as long as training keeps up with the clock, its rates are the same to the last bit on every run.
     """
     return math.floor((1 - until.left() / seconds) * steps) if 0 < seconds < math.inf else 0
 
 
-def schedule(done: float, steps: int, warmup: float) -> float:
-    """The share of the peak rate after `done` of the steps: a cosine, and a linear rise over the share `warmup`."""
-    return min(1.0, (done + 1) / max(1.0, warmup * steps)) * 0.5 * (1 + math.cos(math.pi * min(1.0, done / steps)))
+def schedule(step: float, steps: int, warmup: float) -> float:
+    """The learning rate at a step, as a share of the peak: cosine decay to 0, times linear warm-up.
+
+    `warmup` is the share of the steps in which the rate rises.
+    """
+    return min(1.0, (step + 1) / max(1.0, warmup * steps)) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 
 def batches(rows: Sequence[Row], size: int, rng: np.random.Generator) -> list[list[Row]]:
-    """Rows of like length together, so that little is padded; the batches in random order."""
+    """Batches of `size` rows of similar length, so that little is padded, in random order; the last may be smaller."""
     order = sorted(range(len(rows)), key=lambda k: len(rows[k].ids))
     groups = [[rows[k] for k in order[at : at + size]] for at in range(0, len(order), size)]
     return [groups[k] for k in rng.permutation(len(groups))]
 
 
 def backward(model: nn.Module, layout: Layout, batch: Sequence[Row], tokens: int, scale: float = 1.0) -> float:
-    """Add the gradient of the batch's loss, a few rows at a time so that memory holds no more than so many tokens.
+    """Add the gradient of a batch's loss to the weights; returns the loss.
 
-    On its way back it is `scale` times as large. Returns the loss: the mean cross-entropy of all learned tokens, in
-    nats.
+    The loss is the mean cross-entropy over all tokens that carry loss, in nats. Gradients are accumulated over parts of
+    the batch with at most `tokens` tokens, or one row. `scale` multiplies the loss before the backward pass and divides
+    the gradient after it.
     """
     learned = sum(int(each.learn[1:].sum()) for each in batch)
     longest = max(len(each.ids) for each in batch)

@@ -1,11 +1,12 @@
-"""All answers above a probability threshold, exactly, and the log-probability of given answers.
+"""Every legal answer with probability >= threshold, exactly.
 
-A prefix of an answer lives while its probability is at least the threshold; since probabilities only fall along an
-answer, the live prefixes lead to every answer above it, and to nothing else: the set that a depth-first search finds
-(the Architects, 2024). Only legal continuations are followed; their probabilities are those of the full vocabulary.
-The greedy answer is the limit of threshold 1.
+Guarantee: unless the deadline cuts it short, the search over a prompt finds all legal answers whose probability under
+the model, over the full vocabulary, is at least the threshold, and gives their log-probabilities, exact up to rounding.
 
-What is read is guessed ahead (`drafts`), which changes how many passes it takes (see `trie`), never what is found.
+How: probability only falls along an answer, so every prefix of such an answer is itself above the threshold, and a
+search that expands all legal prefixes above it misses nothing: the answers of a depth-first search (the Architects,
+2024). Here prefixes are nodes of a `token_tree`, evaluated many at a time, and speculatively: drafts (`drafts`) change
+how many passes this takes, never what is found. Threshold 1 is the greedy limit, with nothing but best paths.
 """
 
 from __future__ import annotations
@@ -21,42 +22,45 @@ from submission.inference.drafts import Drafts
 from submission.inference.token_tree import Node, TokenForest
 from submission.solver.engine import Found, Proposal
 
-FORCED = 2
-"""Best paths that are followed whatever they cost where there is nothing else: one for each attempt."""
+UNLIMITED_BEST_PATHS = 2
+"""Best paths that are followed at any cost where no prompt has an answer: one for each attempt."""
 
 
 class TreeSearch(Protocol):
-    """A way to look for answers behind one prompt: which nodes have to be read next, and what was found."""
+    """A search over the token tree behind one prompt."""
 
     prompt: int
     found: list[Proposal]
-    open: list[Node]
-    """Nodes to be read before it can go on; none when it is done."""
+    """Complete answers so far."""
+    frontier: list[Node]
+    """Nodes that have to be evaluated before it can go on; none when it is done."""
 
-    def go_on(self) -> None:
-        """Go as far as what has been read allows."""
+    def advance(self) -> None:
+        """Go as far as the evaluated nodes allow."""
         ...
 
 
-def pursue(
-    forest: TokenForest, hunts: Sequence[TreeSearch], known: Mapping[int, Sequence[Grid]], until: Deadline
+def run_searches(
+    forest: TokenForest, searches: Sequence[TreeSearch], known: Mapping[int, Sequence[Grid]], until: Deadline
 ) -> set[int]:
-    """Follow all hunts to their ends, each pass reading for all of them; returns the prompts that time cut short.
+    """Run searches to their ends, each pass evaluating for all of them; returns the prompts that time cut short.
 
-    `known` are answers, as each prompt shows them, that are likely enough to be read whole.
+    `known` are answers by prompt, as the prompt shows them, that are likely enough to be drafted whole.
     """
     cut: set[int] = set()
-    for first in range(0, len(hunts), forest.together):
-        waiting = {
-            hunt: Drafts(forest, hunt.prompt, known.get(hunt.prompt, ())) for hunt in hunts[first:][: forest.together]
+    parallel = forest.capacity.parallel_prompts
+    for first in range(0, len(searches), parallel):
+        running = {
+            each: Drafts(forest, each.prompt, known.get(each.prompt, ())) for each in searches[first : first + parallel]
         }
-        while waiting := {hunt: drafts for hunt, drafts in waiting.items() if hunt.open}:
-            share = forest.worth_a_pass / sum(len(hunt.open) for hunt in waiting)
-            if not forest.read({hunt.prompt: drafts.of(hunt.open, share) for hunt, drafts in waiting.items()}, until):
-                cut.update(hunt.prompt for hunt in waiting)
+        while running := {each: drafts for each, drafts in running.items() if each.frontier}:
+            overhead = forest.pass_overhead / sum(len(each.frontier) for each in running)
+            prefixes = {each.prompt: drafts.extend(each.frontier, overhead) for each, drafts in running.items()}
+            if not forest.evaluate(prefixes, until):
+                cut.update(each.prompt for each in running)
                 break
-            for hunt in waiting:
-                hunt.go_on()
+            for each in running:
+                each.advance()
     return cut
 
 
@@ -64,93 +68,92 @@ def search(
     forest: TokenForest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], threshold: float, until: Deadline,
     best_path_max_nll: float = math.inf, last: bool = True,
 ) -> list[Found]:  # fmt: skip
-    """For each prompt in `which` every legal answer with p >= threshold; if these are the `last` prompts, best paths.
+    """Every legal answer with p >= threshold for each prompt in `which`; best paths where there is none.
 
-    Where a prompt has no such answer its best path is followed, and given up where its cost, in nats, exceeds
-    `best_path_max_nll`; the `FORCED` cheapest go to their ends after all where no prompt would have an answer
-    otherwise. The greedy limit has nothing but best paths.
+    Best paths are followed only in the `last` search over these prompts, and only for prompts without an answer: the
+    likeliest continuation below the threshold, token by token, given up above a cost of `best_path_max_nll` nats. Where
+    no prompt has an answer then, the `UNLIMITED_BEST_PATHS` cheapest are followed to their ends.
     """
-    hunts = [AboveThreshold(forest, k, -math.log(threshold)) for k in which]
-    for hunt in hunts:
-        hunt.go_on()  # Through what an earlier search has read.
-    cut = pursue(forest, hunts, known, until)
-    if not last:
-        return [Found(found_of(hunt.found), exhaustive=hunt.prompt not in cut) for hunt in hunts]
-    lost = [each for each in hunts if not each.found and each.prompt not in cut]
-    for hunt in lost:
-        hunt.follow_best(best_path_max_nll)
-    pursue(forest, lost, known, until)
-    if lost and not any(hunt.found for hunt in hunts):
-        forced = sorted(lost, key=AboveThreshold.loss)[:FORCED]
-        for hunt in forced:
-            hunt.follow_best(math.inf)
-        pursue(forest, forced, known, until)
-    return [Found(found_of(hunt.found), exhaustive=hunt.prompt not in cut) for hunt in hunts]
+    searches = [AboveThreshold(forest, k, -math.log(threshold)) for k in which]
+    for each in searches:
+        each.advance()  # Through what an earlier search has evaluated.
+    cut = run_searches(forest, searches, known, until)
+    if last:
+        empty = [each for each in searches if not each.found and each.prompt not in cut]
+        for each in empty:
+            each.follow_best_path(best_path_max_nll)
+        run_searches(forest, empty, known, until)
+        if empty and not any(each.found for each in searches):
+            cheapest = sorted(empty, key=AboveThreshold.best_pruned_nll)[:UNLIMITED_BEST_PATHS]
+            for each in cheapest:
+                each.follow_best_path(math.inf)
+            run_searches(forest, cheapest, known, until)
+    return [Found(ranked(each.found), exhaustive=each.prompt not in cut) for each in searches]
 
 
-def found_of(proposals: Sequence[Proposal]) -> tuple[Proposal, ...]:
+def ranked(proposals: Sequence[Proposal]) -> tuple[Proposal, ...]:
     """Distinct answers, the likeliest first."""
     distinct = {grid_key(each.answer): each for each in proposals}
     return tuple(sorted(distinct.values(), key=lambda each: -each.log_probability))
 
 
 class AboveThreshold:
-    """Every answer of at least the probability exp(-bound); then, if it is told to, the best path below."""
+    """A `TreeSearch` for every answer with an NLL of at most `max_nll` nats, and after that for the best path."""
 
-    def __init__(self, forest: TokenForest, prompt: int, bound: float) -> None:
-        self.forest, self.prompt, self.bound = forest, prompt, bound
+    def __init__(self, forest: TokenForest, prompt: int, max_nll: float) -> None:
+        """The frontier is the root."""
+        self.forest, self.prompt, self.max_nll = forest, prompt, max_nll
         self.found: list[Proposal] = []
-        self.open = [forest.roots[prompt]]
+        self.frontier = [forest.roots[prompt]]
         self.best_path_max_nll: float | None = None
-        """The cost at which the best path is given up; None while it is not followed."""
-        self.given_up: tuple[float, Node, int] | None = None
-        """Of what is below the threshold and not followed the likeliest: its cost, its parent, its token."""
+        """NLL above which the best path is given up, in nats; None until `follow_best_path`."""
+        self.best_pruned: tuple[float, Node, int] | None = None
+        """Of the continuations that were not followed the likeliest: its NLL, its parent, its token."""
 
-    def go_on(self) -> None:
-        """Follow the open nodes that have been read, and all live ones after them that have."""
-        stack, self.open = self.open, []
+    def advance(self) -> None:
+        """Expand the evaluated nodes of the frontier, and their evaluated descendants above the threshold."""
+        stack, self.frontier = self.frontier, []
         while stack:
             node = stack.pop()
             if node.log_p is None:
-                self.open.append(node)
+                self.frontier.append(node)
             else:
-                stack += self._live_children(node)
-            if not stack and not self.open:
+                stack += self._expand(node)
+            if not stack and not self.frontier:
                 stack += self._best_path()
 
-    def loss(self) -> float:
-        """What the likeliest path that is not followed costs, in nats."""
-        return self.given_up[0] if self.given_up else math.inf
+    def best_pruned_nll(self) -> float:
+        """NLL, in nats, of the likeliest continuation that was not followed; inf where there is none."""
+        return self.best_pruned[0] if self.best_pruned else math.inf
 
-    def follow_best(self, best_path_max_nll: float) -> None:
-        """Follow the best path below the threshold, to its end or to this cost."""
+    def follow_best_path(self, best_path_max_nll: float) -> None:
+        """Go on with the best path below the threshold, to its end or up to this NLL."""
         self.best_path_max_nll = best_path_max_nll
-        self.open = self._best_path()
+        self.frontier = self._best_path()
 
     def _best_path(self) -> list[Node]:
-        if (
-            self.found
-            or self.best_path_max_nll is None
-            or self.given_up is None
-            or self.given_up[0] > self.best_path_max_nll
-        ):
+        """The next node of the best path; none where an answer is found, or the path is not followed any further."""
+        if self.found or self.best_path_max_nll is None or self.best_pruned is None:
             return []
-        _, parent, token = self.given_up
-        self.given_up = None
-        return self._taken(parent, token)
+        nll, parent, token = self.best_pruned
+        if nll > self.best_path_max_nll:
+            return []
+        self.best_pruned = None
+        return self._take(parent, token)
 
-    def _live_children(self, node: Node) -> list[Node]:
-        live: list[Node] = []
+    def _expand(self, node: Node) -> list[Node]:
+        """The children above the threshold; the best of the others is kept in `best_pruned`."""
+        above: list[Node] = []
         for token in successors(self.forest.layout, node.state):
-            cost = node.cost - self.forest.log_p(node, token)
-            if cost <= self.bound and self.best_path_max_nll is None:
-                live += self._taken(node, token)
-            elif not math.isnan(cost) and (self.given_up is None or cost < self.given_up[0]):
-                self.given_up = (cost, node, token)
-        return live
+            nll = node.nll - self.forest.log_p(node, token)
+            if nll <= self.max_nll and self.best_path_max_nll is None:
+                above += self._take(node, token)
+            elif not math.isnan(nll) and (self.best_pruned is None or nll < self.best_pruned[0]):
+                self.best_pruned = (nll, node, token)
+        return above
 
-    def _taken(self, node: Node, token: int) -> list[Node]:
-        """The child to go on with; none if this token completes an answer."""
+    def _take(self, node: Node, token: int) -> list[Node]:
+        """The child with this token; none where the token completes an answer, which goes to `found`."""
         if successors(self.forest.layout, node.state)[token] is not None:
             return [self.forest.child(node, token)]
         self.found.append(completed(self.forest, node, token, above=self.best_path_max_nll is None))
@@ -158,10 +161,7 @@ class AboveThreshold:
 
 
 def completed(forest: TokenForest, node: Node, token: int, above: bool) -> Proposal:
-    """The answer that ends with this token after this node."""
+    """The answer that this token completes after this node; `above` says whether it reaches the threshold."""
     answer = forest.layout.parse((*node.tokens(), token))
     assert answer is not None, "only legal answers are followed"
-    return Proposal(answer, forest.log_p(node, token) - node.cost, above)
-
-
-# -- scoring --------------------------------------------------------------------------------------------------------
+    return Proposal(answer, forest.log_p(node, token) - node.nll, above)

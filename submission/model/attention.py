@@ -1,17 +1,17 @@
-"""How queries meet keys and values where transformers' way is not the best.
+"""Custom SDPA backends: grouped KV, repeated KV on GPUs before Ampere, and row by row on the CPU.
 
-A few tokens that look at a cache through a mask: transformers repeats keys and values of the whole cache for each query
-head, in every block. Here the queries of the heads that share keys are laid behind each other instead: nothing of the
-cache is copied. That is for GPUs, and for few tokens, as the mask grows with them.
+Grouped (few queries with a mask, on GPUs): with grouped-query attention transformers repeats the keys and values of the
+whole cache for each query head, in every block. Here the queries of the heads that share keys are stacked along the
+query axis instead, and nothing of the cache is copied. For few queries only, as the mask is repeated with them.
 
-Whole rows on GPUs without FlashAttention, the T4 for one: keys and values are repeated for each query head.
-transformers asks torch to share them wherever there is no mask. Below compute capability 8.0 only torch's plain kernel
-can do that, which holds all scores of all pairs of tokens at once: gigabytes for a long row. Its memory-efficient
-kernel needs them repeated (transformers issue 48633, seen on Kaggle's T4 with its own versions; to be dropped once a
-version that looks at the GPU is the oldest one supported).
+Repeated (whole rows, on GPUs before compute capability 8.0, such as the T4): without a mask transformers asks SDPA for
+grouped-query attention, which only torch's math kernel supports there, and that one holds the scores of all pairs of
+tokens: gigabytes for a long row. The memory-efficient kernel needs keys and values repeated for each query head
+(transformers issue 48633, seen on Kaggle's T4 with its own versions; to be dropped once the oldest supported
+transformers checks the GPU).
 
-On the CPU a pass over a cache attends row by row. One call for all rows computes as far as the longest row has come,
-and has to copy the rows out of the cache first where they do not lie side by side.
+By row (decode passes, on the CPU): one call for all rows computes up to the length of the longest row, and has to copy
+the rows out of the cache first where they are not adjacent.
 """
 
 from __future__ import annotations
@@ -28,27 +28,29 @@ from transformers.masking_utils import sdpa_mask
 
 from submission.model.kv_cache import SlotPlan
 
-SHARED, REPEATED, BY_ROW = "sdpa_shared", "sdpa_repeated", "sdpa_by_row"
-"""The names under which transformers knows them."""
+GROUPED, REPEATED, BY_ROW = "sdpa_grouped", "sdpa_repeated", "sdpa_by_row"
+"""Names of the backends in transformers' registry (`attn_implementation`)."""
 
 Attended = tuple[Tensor, None]
+"""[rows, queries, heads, channels], and None in place of the attention weights."""
+
 Attention = Callable[..., Attended]
-"""A way to attend, with transformers' arguments; the second of what it returns are weights that nobody wants."""
+"""A backend with transformers' arguments: module, query, key, value, mask, and keywords."""
 
-FEW = 256
-"""Tokens of a row from which on a mask for each head costs as much as keys and values for each."""
+MAX_GROUPED_QUERIES = 256
+"""Queries of a row up to which keys and values are grouped; from there on the repeated mask costs as much."""
 
 
-def implementation(capability: tuple[int, int] | None) -> str:
-    """What `attn_implementation` should be on a GPU of this compute capability, or on the CPU (None)."""
-    name = BY_ROW if capability is None else SHARED if capability >= (8, 0) else REPEATED
-    ways = {SHARED: sharing(sdpa_attention_forward), REPEATED: sharing(repeated), BY_ROW: by_row}
-    AttentionInterface.register(name, ways[name])
+def register_backend(capability: tuple[int, int] | None) -> str:
+    """Register the backend for a GPU of this compute capability, or for the CPU (None); returns its name."""
+    name = BY_ROW if capability is None else GROUPED if capability >= (8, 0) else REPEATED
+    backends = {GROUPED: grouped(sdpa_attention_forward), REPEATED: grouped(repeated), BY_ROW: by_row}
+    AttentionInterface.register(name, backends[name])
     AttentionMaskInterface.register(name, sdpa_mask)
     return name
 
 
-def takes_rows_apart(model: nn.Module) -> bool:
+def attends_by_row(model: nn.Module) -> bool:
     """Whether this model's attention is `by_row`."""
     config: Any = model.config
     return bool(config.get_text_config()._attn_implementation == BY_ROW)
@@ -62,48 +64,48 @@ def by_row(
     attention_mask: Tensor | None,
     plan: SlotPlan | None = None,
     **rest: Any,
-) -> tuple[Tensor, None]:
-    """Attention of queries [rows, heads, n, channels] to the rows of the cache that `plan` names, as far as each goes.
+) -> Attended:
+    """Attention of queries [rows, heads, n, channels] to the cache rows that `plan` names, each up to its own length.
 
-    `key` and `value` are the whole cache: [its rows, key heads, slots, channels]; the mask is [rows, 1, n, slots].
-    Without a plan they are the queries' own, as usual. Returns [rows, n, heads, channels].
+    With a plan `key` and `value` are the whole cache [cache rows, key heads, slots, channels], and the mask is
+    [rows, 1, n, slots]. Without one they are those of the pass itself. Returns [rows, n, heads, channels].
     """
     if plan is None:
-        seen, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **rest)
-        return seen, None
+        attended, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **rest)
+        return attended, None
     assert attention_mask is not None
     rows = []
     for at, (row, used) in enumerate(zip(plan.rows, plan.used, strict=True)):
         end = used + plan.width
-        seen, _ = sdpa_attention_forward(
+        attended, _ = sdpa_attention_forward(
             module, query[at : at + 1], key[row : row + 1, :, :end], value[row : row + 1, :, :end],
             attention_mask[at : at + 1, :, :, :end], **rest,
         )  # fmt: skip
-        rows.append(seen)
+        rows.append(attended)
     return torch.cat(rows), None
 
 
-def sharing(whole: Attention) -> Attention:
-    """A way for a few tokens with a mask to share keys and values; all else goes the way `whole`."""
+def grouped(otherwise: Attention) -> Attention:
+    """A backend that groups few queries with a mask, and leaves all else to `otherwise`."""
 
     def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any) -> Attended:
-        if mask is None or query.shape[2] > FEW:
-            return whole(module, query, key, value, mask, **rest)
-        return _folded(query, key, value, mask, rest.get("scaling")), None
+        if mask is None or query.shape[2] > MAX_GROUPED_QUERIES:
+            return otherwise(module, query, key, value, mask, **rest)
+        return _attend_grouped(query, key, value, mask, rest.get("scaling")), None
 
     return attend
 
 
-def _folded(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
+def _attend_grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
     """Attention of queries [rows, heads, n, channels] to keys and values [rows, key heads, m, channels].
 
     The mask is [rows, 1, n, m]. Returns [rows, n, heads, channels].
     """
     rows, heads, n, channels = query.shape
-    times = heads // key.shape[1]
-    folded = query.reshape(rows, key.shape[1], times * n, channels)
-    seen = F.scaled_dot_product_attention(folded, key, value, attn_mask=mask.repeat(1, 1, times, 1), scale=scaling)
-    return seen.reshape(rows, heads, n, channels).transpose(1, 2).contiguous()
+    group = heads // key.shape[1]
+    stacked = query.reshape(rows, key.shape[1], group * n, channels)
+    attended = F.scaled_dot_product_attention(stacked, key, value, attn_mask=mask.repeat(1, 1, group, 1), scale=scaling)
+    return attended.reshape(rows, heads, n, channels).transpose(1, 2).contiguous()
 
 
 def repeated(
@@ -114,13 +116,15 @@ def repeated(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     **rest: Any,
-) -> tuple[Tensor, None]:
-    """Attention of queries [batch, heads, n, channels] to keys and values [batch, key heads, m, channels].
+) -> Attended:
+    """Attention of queries [rows, heads, n, channels] to keys and values [rows, key heads, m, channels].
 
-    Without a mask it is causal, and n is m. Returns [batch, n, heads, channels], as transformers wants it.
+    Without a mask it is causal, and n is m. Returns [rows, n, heads, channels].
     """
-    times = query.shape[1] // key.shape[1]
-    key, value = (each.repeat_interleave(times, dim=1) for each in (key, value))
+    group = query.shape[1] // key.shape[1]
+    key, value = (each.repeat_interleave(group, dim=1) for each in (key, value))
     causal = attention_mask is None and query.shape[2] > 1
-    seen = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, is_causal=causal, scale=scaling)
-    return seen.transpose(1, 2).contiguous(), None
+    attended = F.scaled_dot_product_attention(
+        query, key, value, attn_mask=attention_mask, is_causal=causal, scale=scaling
+    )
+    return attended.transpose(1, 2).contiguous(), None

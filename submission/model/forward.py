@@ -1,4 +1,4 @@
-"""One forward pass over a padded batch of training rows."""
+"""Arguments and outputs of a model's forward pass over padded rows of tokens."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import Any
 from torch import Tensor, nn
 
 
-def predictions(model: nn.Module, ids: Tensor, learn: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [n, vocabulary] in float32 and targets [n] of the learned tokens of a batch; see `prompts.padded`."""
+def predictions(model: nn.Module, ids: Tensor, learn: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits and targets of the tokens of a batch that carry loss; see `prompts.padded`.
+
+    ids int64 [batch, length]; learn bool [batch, length], the tokens that carry loss; positions int64
+    [axes, batch, length]. Returns logits float32 [n, vocabulary] and targets int64 [n].
+    """
     device = next(model.parameters()).device
-    ids, learn, where = (each.to(device, non_blocking=True) for each in (ids, learn, where))
-    # Right padding needs no mask: a causal model never looks at what comes later.
-    logits = model(input_ids=ids, position_ids=position_ids(where), use_cache=False).logits
+    ids, learn, positions = (each.to(device, non_blocking=True) for each in (ids, learn, positions))
+    # Right padding needs no mask: a causal model never attends to what comes later.
+    logits = model(input_ids=ids, position_ids=position_ids(positions), use_cache=False).logits
     learned = learn[:, 1:]
     return logits[:, :-1][learned].float(), ids[:, 1:][learned]
 
 
-def position_ids(where: Tensor) -> Any:
+def position_ids(positions: Tensor) -> Any:
     """Positions [axes, batch, length] as transformers wants them: [batch, length] where there is one axis."""
-    return where[0] if len(where) == 1 else where
+    return positions[0] if len(positions) == 1 else positions

@@ -1,8 +1,8 @@
 """GridLM: the embedded model's architecture, the stock text decoder of Qwen3-VL with a head for 16 tokens.
 
 Qwen3-VL's rotary positions have three axes, interleaved over the frequencies; here they are (segment, row,
-column), see `layouts.Layout.where`. transformers has no class with this decoder and a language head, hence ours.
-`generate()` would lose the grid axes: decoding is `search`'s work.
+column), see `layouts.Layout.where`. transformers has no class with this decoder and a language head, hence this one.
+`generate()` would lose the grid axes: decoding is done by `inference.token_tree`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HEAD = 64
 
 
 class GridLM(Qwen3VLPreTrainedModel):
-    """The decoder and its head: a causal language model; position_ids are [3, batch, length] or [batch, length]."""
+    """The decoder and its language head; `position_ids` are int64 [3, batch, length] or [batch, length]."""
 
     config_class = Qwen3VLTextConfig
     base_model_prefix = "model"
@@ -44,14 +44,14 @@ class GridLM(Qwen3VLPreTrainedModel):
         logits_to_keep: int = 0,
         **rest: Any,
     ) -> CausalLMOutputWithPast:
-        """Logits [batch, length, vocabulary]; of the last `logits_to_keep` positions only, where that is not 0."""
+        """Logits [batch, length, vocabulary]; of the last `logits_to_keep` tokens only, where that is not 0."""
         if position_ids is not None and position_ids.ndim == 3 and len(position_ids) == 3:
-            # A leading row of running numbers: without it transformers 5.0 takes the segments for the positions of
-            # packed sequences and masks them from each other.
+            # A fourth, leading axis of running numbers: without it transformers 5.0 takes the segments for packed
+            # sequences, and masks them from each other.
             past = past_key_values.get_seq_length() if past_key_values is not None else 0
             line = torch.arange(past, past + position_ids.shape[-1], device=position_ids.device)
             position_ids = torch.cat([line.expand(1, *position_ids.shape[1:]), position_ids])
-        seen = self.model(
+        decoded = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -59,15 +59,15 @@ class GridLM(Qwen3VLPreTrainedModel):
             use_cache=use_cache,
             **rest,
         )
-        hidden = seen.last_hidden_state[:, -logits_to_keep:] if logits_to_keep else seen.last_hidden_state
-        return CausalLMOutputWithPast(logits=self.lm_head(hidden), past_key_values=seen.past_key_values)
+        hidden = decoded.last_hidden_state[:, -logits_to_keep:] if logits_to_keep else decoded.last_hidden_state
+        return CausalLMOutputWithPast(logits=self.lm_head(hidden), past_key_values=decoded.past_key_values)
 
 
 def configuration(hidden: int, layers: int, layout: Layout = GRID16) -> Qwen3VLTextConfig:
-    """The configuration of a GridLM: `hidden` a multiple of 64; weights fit 4-bit blocks of 64.
+    """The configuration of a GridLM; `hidden` is a multiple of 64, so that weights fill whole NF4 blocks of 64.
 
-    The rotary base 1000 leaves every axis fast and slow frequencies for differences of 1 to 30 cells; running numbers
-    (layouts with positions "line") span more.
+    Rotary base: 1000 gives every axis fast and slow frequencies for distances of 1 to 30 cells; 10000 for the longer
+    distances of running numbers (layouts with positions "line").
     """
     theta = 1000.0 if layout.positions == "grid" else 10000.0
     return Qwen3VLTextConfig(
@@ -88,7 +88,7 @@ def configuration(hidden: int, layers: int, layout: Layout = GRID16) -> Qwen3VLT
 
 
 def fresh(hidden: int, layers: int, seed: int, layout: Layout = GRID16) -> GridLM:
-    """A GridLM with random weights, the same for the same seed; torch's global generator is left as it was."""
+    """A GridLM with random weights that depend on the seed alone; torch's global generator keeps its state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return GridLM(configuration(hidden, layers, layout))

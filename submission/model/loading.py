@@ -1,4 +1,4 @@
-"""Checkpoints made into models: the base in NF4, its device and type of numbers, and the layout that it speaks."""
+"""From a checkpoint folder to a model in memory: quantization, device, compute type; and the checkpoint's layout."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from submission.model import attention
 from submission.model.grid_lm import GridLM
 
 
-def load_base(path: Path, settings: Model, where: str) -> Any:
-    """The frozen base model of a checkpoint folder, its blocks in NF4 unless `four_bit` is off.
+def load_base(path: Path, settings: Model, device: str) -> Any:
+    """The frozen base model of a checkpoint folder, its blocks in NF4 unless `model.four_bit` is off.
 
-    A checkpoint in 16 bits is quantized as it is read, one that is in NF4 stays as it is. BadInput where the folder
-    holds no whole model, or one that cannot be worked with.
+    A 16-bit checkpoint is quantized while it is loaded; one in NF4 stays as it is. BadInput where the folder holds no
+    complete model, or one in another quantization.
     """
     disable_progress_bar()
     if not (path / "config.json").is_file():
@@ -37,29 +37,29 @@ def load_base(path: Path, settings: Model, where: str) -> Any:
         config = AutoConfig.from_pretrained(path, local_files_only=True)
         require_nf4(path, config)
         load = from_unsloth if settings.backend == "unsloth" else from_transformers
-        model = load(path, config, settings, where)
+        model = load(path, config, settings, device)
     except (OSError, SafetensorError) as error:
         raise BadInput(f"{path}: cannot be read as a model ({' '.join(str(error).split())})") from error
     without_cpu_packing(model)
-    computing_in(model, compute_dtype(settings.dtype, where))
+    set_compute_dtype(model, compute_dtype(settings.dtype, device))
     return model.requires_grad_(False)
 
 
 def require_nf4(path: Path, config: Any) -> None:
-    """BadInput where the checkpoint is quantized in another way: no adapter was ever tried on that."""
+    """BadInput where the checkpoint is quantized, but not in NF4: no adapter was ever trained on anything else here."""
     quantized = config.to_dict().get("quantization_config")
     if quantized is not None and not (quantized.get("load_in_4bit") and quantized.get("bnb_4bit_quant_type") == "nf4"):
-        raise BadInput(f"{path}: is quantized otherwise than in bitsandbytes' NF4, which is all that can be adapted")
+        raise BadInput(f"{path}: is quantized otherwise than in bitsandbytes' NF4, the only one supported")
 
 
-def from_transformers(path: Path, config: Any, settings: Model, where: str) -> Any:
-    """The model as transformers loads it, quantized by bitsandbytes; no weight is left to chance."""
-    dtype = compute_dtype(settings.dtype, where)
+def from_transformers(path: Path, config: Any, settings: Model, device: str) -> Any:
+    """The model loaded by transformers and quantized by bitsandbytes; BadInput where its files lack a weight."""
+    dtype = compute_dtype(settings.dtype, device)
     options: dict[str, Any] = {
         "dtype": dtype,
-        "device_map": {"": where},
-        "attn_implementation": attention.implementation(
-            torch.cuda.get_device_capability() if where == "cuda" else None
+        "device_map": {"": device},
+        "attn_implementation": attention.register_backend(
+            torch.cuda.get_device_capability() if device == "cuda" else None
         ),
         "local_files_only": True,
         "use_safetensors": True,
@@ -73,20 +73,20 @@ def from_transformers(path: Path, config: Any, settings: Model, where: str) -> A
             llm_int8_skip_modules=["lm_head"],
         )
     family: Any = GridLM if config.model_type == "qwen3_vl_text" else AutoModelForCausalLM
-    model, told = family.from_pretrained(path, output_loading_info=True, **options)
-    if missing := sorted(told["missing_keys"]):
-        raise BadInput(f"{path}: {len(missing)} weights are not in its files, {missing[0]} for one")
+    model, report = family.from_pretrained(path, output_loading_info=True, **options)
+    if missing := sorted(report["missing_keys"]):
+        raise BadInput(f"{path}: {len(missing)} weights are not in its files, the first is {missing[0]}")
     return model
 
 
-def from_unsloth(path: Path, config: Any, settings: Model, where: str) -> Any:
-    """The model as unsloth loads it: its own kernels, on CUDA alone.
+def from_unsloth(path: Path, config: Any, settings: Model, device: str) -> Any:
+    """The model loaded by unsloth, with its own CUDA kernels; BadInput without a GPU or without unsloth.
 
-    Unsloth allows neither every transformers nor a CPU, so it is imported here and nowhere
-    else. The adapter, its training and the search are the same as of the native backend.
+    Unsloth works neither with every transformers nor on a CPU, so it is imported here and nowhere else. Adapter,
+    training and search are the same as with the native backend.
     """
-    if where != "cuda":
-        raise BadInput("model.backend=unsloth needs a CUDA GPU; model.backend=native does without one")
+    if device != "cuda":
+        raise BadInput("model.backend=unsloth needs a CUDA GPU; model.backend=native works without one")
     try:
         from unsloth import FastLanguageModel
     except (ImportError, NotImplementedError) as error:
@@ -94,7 +94,7 @@ def from_unsloth(path: Path, config: Any, settings: Model, where: str) -> Any:
     model, _ = FastLanguageModel.from_pretrained(
         str(path),
         max_seq_length=settings.context,
-        dtype=compute_dtype(settings.dtype, where),
+        dtype=compute_dtype(settings.dtype, device),
         load_in_4bit=settings.four_bit,
         local_files_only=True,
     )
@@ -104,24 +104,25 @@ def from_unsloth(path: Path, config: Any, settings: Model, where: str) -> Any:
 def without_cpu_packing(model: nn.Module) -> None:
     """Keep bitsandbytes from repacking 4-bit weights in place on the CPU.
 
-    On CPUs with AVX512-BF16 an evaluation pass replaces the weights by a packed form whose forward pass has no
-    gradient and which is saved wrongly: training after inference would silently go astray (bitsandbytes 0.50;
-    to be dropped when training after evaluation gives the same gradients there, which a test checks).
+    On CPUs with AVX512-BF16 a pass in evaluation mode replaces the weights by a packed form, whose forward pass has no
+    gradient and which is saved wrongly: training after inference would have wrong gradients without an error
+    (bitsandbytes 0.50; to be dropped when a test, which compares gradients before and after, passes without it).
     """
     for module in model.modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):
             module.support_avx512bf16_for_cpu = False
 
 
-ALIGNED = 64
-"""Bytes at whose multiples torch allocates."""
+ALIGNMENT = 64
+"""Bytes: torch allocates tensors at multiples of this address."""
 
 
-def computing_in(model: nn.Module, dtype: torch.dtype) -> None:
-    """Compute in this type, whatever a checkpoint that was saved in 4 bits says it was made with.
+def set_compute_dtype(model: nn.Module, dtype: torch.dtype) -> None:
+    """Convert unquantized weights to this type, and have 4-bit layers compute in it.
 
-    Such a checkpoint brings its own: bfloat16 mostly, which a T4 has no arithmetic for. Weights that are read from an
-    odd place of a file are copied to an aligned one: on some CPUs the last bits of a product depend on it.
+    A checkpoint saved in 4 bits brings its own compute type, mostly bfloat16, for which a T4 has no arithmetic. Weights
+    that were mapped from an unaligned offset of a file are copied: on some CPUs the last bits of a product depend on
+    the alignment.
     """
     for module in model.modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):
@@ -130,19 +131,19 @@ def computing_in(model: nn.Module, dtype: torch.dtype) -> None:
     for weight in model.parameters():
         if weight.is_floating_point():
             weight.data = weight.data.to(dtype)
-            if weight.data_ptr() % ALIGNED:
+            if weight.data_ptr() % ALIGNMENT:
                 weight.data = weight.data.clone()
 
 
 NORMS = {"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm", "Qwen3VLTextRMSNorm"}
-"""Norms that scale by their weight, as torch's does."""
+"""transformers' RMS norms that multiply by their weight, as torch's does (others by 1 + weight)."""
 
-SMALL_HEAD = 1024
-"""Words of a vocabulary up to which a head in float32 costs nothing."""
+SMALL_VOCABULARY = 1024
+"""Ids of a vocabulary up to which a language head in float32 costs nothing noticeable."""
 
 
 def with_fused_norms(model: nn.Module) -> None:
-    """Have torch's one kernel compute the norms, which transformers computes in six passes over float32 copies.
+    """Compute the RMS norms by torch's one kernel, in place of transformers' six passes over float32 copies.
 
     The function is the same up to rounding. For GPUs: on a CPU it is no faster.
     """
@@ -158,81 +159,93 @@ def _normed(module: Any, unfused: Callable[[Tensor], Tensor], x: Tensor) -> Tens
 
 
 def with_exact_head(model: Any) -> None:
-    """Compute the logits of a small vocabulary in float32: in bfloat16 they are up to an eighth of a nat apart."""
+    """Compute the logits of a small vocabulary in float32: bfloat16 rounds them by up to an eighth of a nat.
+
+    A head that is tied to the embeddings keeps its type.
+    """
     head = model.get_output_embeddings()
     tied = head.weight is model.get_input_embeddings().weight
-    small = type(head) is nn.Linear and len(head.weight) <= SMALL_HEAD and head.weight.dtype is not torch.float32
+    small = type(head) is nn.Linear and len(head.weight) <= SMALL_VOCABULARY and head.weight.dtype is not torch.float32
     if small and not tied:
         head.float()
-        head.register_forward_pre_hook(lambda _, given: (given[0].float(),))
+        head.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
 
 
-def device(wish: str) -> str:
-    """The device that this wish ("auto", "cpu", "cuda") means here."""
-    if wish == "cuda" and not torch.cuda.is_available():
-        raise BadInput("model.device=cuda, but torch sees no GPU here")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wish == "auto" else wish
+def resolve_device(setting: str) -> str:
+    """ "cpu" or "cuda" for a value of `model.device`; BadInput for "cuda" where torch finds no GPU."""
+    if setting == "cuda" and not torch.cuda.is_available():
+        raise BadInput("model.device=cuda, but torch finds no GPU here")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
 
 
-def compute_dtype(wish: str, where: str) -> torch.dtype:
-    """What to compute in: by the GPU's generation, since bfloat16 "works" on a T4 too, only many times slower."""
-    if wish != "auto":
-        named: torch.dtype = getattr(torch, wish)
+def compute_dtype(setting: str, device: str) -> torch.dtype:
+    """The type to compute in, for a value of `model.dtype`.
+
+    auto goes by the GPU's generation: bfloat16 runs on a T4 too, but many times slower than float16.
+    """
+    if setting != "auto":
+        named: torch.dtype = getattr(torch, setting)
         return named
-    if where == "cpu":
+    if device == "cpu":
         return torch.float32
     return torch.bfloat16 if torch.cuda.get_device_capability()[0] >= 8 else torch.float16
 
 
-def room(settings: Model, where: str) -> float:
-    """Bytes of memory that the model has to itself: what the settings say, the GPU's, or what the machine can spare."""
+def device_bytes(settings: Model, device: str) -> float:
+    """Bytes of memory to plan with: `model.gigabytes`, or all of the GPU's, or what the machine has available now."""
     if settings.gigabytes:
         return settings.gigabytes * 1e9
-    if where == "cpu":
+    if device == "cpu":
         return float(psutil.virtual_memory().available)
     return float(torch.cuda.get_device_properties(0).total_memory)
 
 
-def layout_of(path: Path, wish: str = "auto") -> Layout:
-    """The layout that a checkpoint was trained with: told by its files, or the one wished for, if that fits.
+def layout_of(path: Path, setting: str = "auto") -> Layout:
+    """The layout of a checkpoint, for a value of `model.layout`.
 
-    Without an `arc_layout` in its config a vocabulary of 16 means chat16, one of up to 255 (cut to characters)
-    architects, and a whole one numpy. BadInput where the layout does not fit the vocabulary or the tokenizer.
+    auto: the `arc_layout` in its config.json; without one by the size of its vocabulary: 16 ids mean chat16, up to 255
+    (cut to characters) architects, more numpy. BadInput where the layout does not fit the vocabulary or the tokenizer,
+    or where the config names another layout than the setting does.
     """
     config = json.loads((path / "config.json").read_text())
     size = config["vocab_size"]
-    told = config.get("arc_layout", (wish if wish in NAMED else CHAT16.name) if size == 16 else None)
+    named = config.get("arc_layout", (setting if setting in NAMED else CHAT16.name) if size == 16 else None)
     try:
-        layout = read_layout(told) if told is not None else spoken_layout(path, wish, size)
+        layout = read_layout(named) if named is not None else tokenizer_layout(path, setting, size)
     except ValueError as error:
         raise BadInput(f"{path}: none of the known layouts fits this checkpoint ({error})") from error
-    if wish not in ("auto", layout.name):
-        raise BadInput(f"model.layout={wish}, but {path} was made for layout {layout.name}")
+    if setting not in ("auto", layout.name):
+        raise BadInput(f"model.layout={setting}, but {path} was made for layout {layout.name}")
     if vocabulary(layout)[-1] >= size:
-        raise BadInput(f"{path}: layout {layout.name} writes id {vocabulary(layout)[-1]}, but there are only {size}")
+        raise BadInput(
+            f"{path}: layout {layout.name} writes id {vocabulary(layout)[-1]}, but there are only {size} ids"
+        )
     return layout
 
 
 def read_tokenizer(path: Path) -> Any:
-    """A checkpoint's tokenizer; ValueError where it has none, or what it needs is not installed."""
+    """A checkpoint's tokenizer; ValueError where it has none, or where a library that it needs is not installed."""
     try:
         return AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, ImportError) as error:
         raise ValueError(f"its tokenizer cannot be read: {' '.join(str(error).split())}") from error
 
 
-def spoken_layout(path: Path, wish: str, size: int) -> Layout:
-    """The layout in the words of a checkpoint's own tokenizer; ValueError where it has no such words."""
-    if wish in NAMED:
-        raise ValueError(f"{wish} has a vocabulary of 16, this one has {size}: shrink it first")
+def tokenizer_layout(path: Path, setting: str, size: int) -> Layout:
+    """The layout numpy or architects in the ids of a checkpoint's own tokenizer, of a vocabulary of `size` ids.
+
+    ValueError where there is no tokenizer, or where it does not write each cell as one token.
+    """
+    if setting in NAMED:
+        raise ValueError(f"{setting} has a vocabulary of 16, this one has {size}: shrink it first")
     if not any(path.glob("tokenizer*")):
         raise ValueError("it has neither a tokenizer nor an arc_layout")
     tokenizer = read_tokenizer(path)
     encode: Callable[[str], list[int]] = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     if eos is None or bos is None:
-        raise ValueError("its tokenizer names no beginning or no end of a text")
+        raise ValueError("its tokenizer has no token for the beginning of a text, or none for the end")
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos
-    if wish == "architects" or (wish == "auto" and size < 256):
+    if setting == "architects" or (setting == "auto" and size < 256):
         return architects(encode, bos, eos, pad)
     return numpy_layout(encode, pad)

@@ -1,4 +1,4 @@
-"""The LoRA multiplied out: into the product it is added to, into each matrix, into a dense twin of a small model."""
+"""LoRA: attached with peft, a fused forward pass, weight deltas, and a merged model for inference."""
 
 from __future__ import annotations
 
@@ -17,103 +17,24 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from submission.config import Adapt
-
-
-def fuse(model: nn.Module) -> None:
-    """Have each adapted projection add its LoRA in fewer passes over its activations, the widest ones that there are.
-
-    peft copies the projection's output, scales the LoRA's, and adds that, which takes a tenth of a training step on the
-    CPU. In 16 bits it also computes the LoRA in float32, from a copy of its input that it keeps; here only the weights
-    are in float32, for the optimizer's sake. The function is the same up to rounding.
-    """
-    for module in model.modules():
-        if _is_adapted(module):
-            module.forward = partial(_fused, module, module.forward)
-
-
-def _fused(module: Any, unfused: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The adapted projection of x [..., in]: [..., out]."""
-    down, up = module.lora_A["default"].weight, module.lora_B["default"].weight
-    scale: float = module.scaling["default"]
-    if module.merged or module.disable_adapters or x.dtype not in (up.dtype, torch.float16, torch.bfloat16):
-        return unfused(x)
-    if x.dtype != up.dtype:
-        # The LoRA comes first: a block that is computed again for the backward pass ends with the last tensor that was
-        # kept, and the base's product keeps none.
-        added = F.linear(F.linear(x, down.to(x.dtype)), up.to(x.dtype))
-        return torch.add(module.base_layer(x), added, alpha=scale)
-    plain: Tensor = module.base_layer(x)
-    return torch.addmm(plain.flatten(0, -2), F.linear(x, down).flatten(0, -2), up.t(), alpha=scale).view_as(plain)
-
-
-def _is_adapted(module: Any) -> bool:
-    return hasattr(module, "lora_A") and "default" in module.lora_A
-
-
-def products(model: Any) -> Iterator[tuple[str, Tensor]]:
-    """The name of each matrix in the base, and what the LoRA adds to it: of an 8B more together than a GPU holds."""
-    for name, module in model.named_modules():
-        if _is_adapted(module):
-            a, b = module.lora_A["default"].weight.detach(), module.lora_B["default"].weight.detach()
-            scale: float = module.scaling["default"]
-            yield name.removeprefix("base_model.model."), scale * (b @ a)
-
-
-def dense_bytes(base: nn.Module) -> int:
-    """Memory that the matrices of the blocks would take if they were not in four bits."""
-    return sum(
-        each.in_features * each.out_features * each.compute_dtype.itemsize
-        for each in base.modules()
-        if isinstance(each, bitsandbytes.nn.Linear4bit)
-    )
-
-
-class MergedModel:
-    """A model with the weights of another as that one computes with them: dequantized, the LoRA added.
-
-    The same function up to rounding, at a fraction of the operations of a pass over a few tokens.
-    """
-
-    def __init__(self, base: nn.Module) -> None:
-        """Copy a base that has no adapter yet."""
-        self.model = copy.deepcopy(base).eval()
-        self._plain: dict[str, Tensor] = {}
-        for name, module in list(self.model.named_modules()):
-            if isinstance(module, bitsandbytes.nn.Linear4bit):
-                state = module.weight.quant_state
-                weight = bitsandbytes.functional.dequantize_4bit(module.weight.data, state).to(module.compute_dtype)
-                dense = nn.Linear(module.in_features, module.out_features, bias=False, device="meta")
-                dense.weight = nn.Parameter(weight.clone(), requires_grad=False)
-                dense.bias = module.bias
-                self.model.set_submodule(name, dense)
-                self._plain[name] = weight
-
-    @torch.no_grad()
-    def follow(self, adapted: nn.Module) -> nn.Module:
-        """The twin with what the adapter says now."""
-        for name, added in products(adapted):
-            there: Any = self.model.get_submodule(name)
-            there.weight.copy_(self._plain[name] + added)
-        return self.model
-
+from submission.versions import OLDEST_TORCHAO
 
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
+"""The linear layers of a block, by the names that Llama, Mistral and Qwen3 share in transformers."""
 
 ENDS = ["embed_tokens", "lm_head"]
-"""What a LoRA can be put on, by transformers' names, which Llama, Mistral and Qwen3 share."""
+"""Embeddings and language head, by the same models' names."""
 
-
-TORCHAO = (0, 16)
-"""The oldest torchao that peft bears (from its 0.19 on); with an older one, such as Kaggle's, it adapts nothing."""
+ADAPTER = "default"
+"""peft's name of the one adapter."""
 
 
 def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
-    """The base with a LoRA on all seven projections of each block, and on its ends if the settings say so.
+    """The base with a LoRA on the seven projections of each block, and on embeddings and head with `adapt.ends`.
 
-    Its first weights depend on the seed alone.
+    The LoRA's initial weights depend on the seed alone.
     """
-    recomputing(base, settings.checkpointing == "on")
+    set_checkpointing(base, settings.checkpointing == "on")
     hide_old_torchao()
     lora = LoraConfig(
         r=settings.rank,
@@ -123,9 +44,9 @@ def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
         target_modules=[*PROJECTIONS, *(ENDS if settings.ends else [])],
     )
     with torch.random.fork_rng(), warnings.catch_warnings():
-        # peft asks for a method name that transformers has just deprecated.
+        # peft calls a method that transformers has deprecated.
         warnings.simplefilter("ignore", FutureWarning)
-        # That tied ends get an adapter each is what is wanted: neither is ever merged into the weights they share.
+        # peft warns that tied embeddings and head get separate adapters: they are never merged into the tied weight.
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings", category=UserWarning)
         torch.manual_seed(seed)
         adapted: nn.Module = get_peft_model(base, lora)
@@ -133,28 +54,120 @@ def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
     return adapted
 
 
-def recomputing(base: Any, wanted: bool) -> None:
-    """Have the backward pass compute the activations of each block anew, or keep them; the gradient is the same."""
+def set_checkpointing(base: Any, on: bool) -> None:
+    """Turn gradient checkpointing on or off: activations of each block recomputed in the backward pass, or kept.
+
+    The gradient is the same.
+    """
     with warnings.catch_warnings():
-        # transformers 5.23 deprecates the only names that 5.0 knows.
+        # transformers 5.23 deprecates the only names that 5.0 has.
         warnings.simplefilter("ignore", FutureWarning)
-        if wanted == base.is_gradient_checkpointing:
+        if on == base.is_gradient_checkpointing:
             return
-        if wanted:
+        if on:
             base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         else:
             base.gradient_checkpointing_disable()
 
 
 def hide_old_torchao() -> None:
-    """Keep an old torchao, which nothing here needs, from being found: peft would refuse to adapt anything.
+    """Make a torchao before `OLDEST_TORCHAO` impossible to import, since peft refuses to adapt beside it.
 
-    Kaggle's image has torchao 0.10 beside peft 0.19. None in `sys.modules` is Python's own word for "not to be
-    imported"; to be dropped when the image has none, or a newer one.
+    Nothing here needs torchao. Kaggle's image has 0.10 beside peft 0.19; to be dropped when it has none, or a newer
+    one. None in `sys.modules` makes Python's import fail.
     """
     try:
-        found = tuple(map(int, version("torchao").split(".")[:2]))
+        installed = tuple(map(int, version("torchao").split(".")[:2]))
     except PackageNotFoundError:
         return
-    if found < TORCHAO:
+    if installed < OLDEST_TORCHAO:
         sys.modules["torchao"] = None  # type: ignore[assignment]
+
+
+# -- the fused forward pass -------------------------------------------------------------------------------------------
+
+
+def fuse(model: nn.Module) -> None:
+    """Replace the forward pass of each adapted projection by one with fewer passes over the widest activations.
+
+    peft copies the projection's output, scales the LoRA's, and adds them: a tenth of a training step on the CPU. In 16
+    bits it also computes the LoRA in float32, from a float32 copy of the input that it keeps for the backward pass;
+    here only the LoRA's weights are float32, for the optimizer. The function is the same up to rounding.
+    """
+    for module in model.modules():
+        if _is_adapted(module):
+            module.forward = partial(_fused, module, module.forward)
+
+
+def _fused(module: Any, unfused: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The adapted projection of x [..., in]: [..., out]."""
+    down, up = module.lora_A[ADAPTER].weight, module.lora_B[ADAPTER].weight
+    scale: float = module.scaling[ADAPTER]
+    if module.merged or module.disable_adapters or x.dtype not in (up.dtype, torch.float16, torch.bfloat16):
+        return unfused(x)
+    if x.dtype != up.dtype:
+        # The LoRA before the base: recomputation under checkpointing stops at the last tensor that the backward pass
+        # needs, and the base's product saves none.
+        added = F.linear(F.linear(x, down.to(x.dtype)), up.to(x.dtype))
+        return torch.add(module.base_layer(x), added, alpha=scale)
+    projected: Tensor = module.base_layer(x)
+    low_rank = F.linear(x, down).flatten(0, -2)
+    return torch.addmm(projected.flatten(0, -2), low_rank, up.t(), alpha=scale).view_as(projected)
+
+
+def _is_adapted(module: Any) -> bool:
+    return hasattr(module, "lora_A") and ADAPTER in module.lora_A
+
+
+# -- merged weights ---------------------------------------------------------------------------------------------------
+
+
+def lora_deltas(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """The name in the base of each adapted weight [out, in], and scale * B A, its delta of that shape in float32.
+
+    One at a time: the deltas of an 8B take more memory together than a GPU has.
+    """
+    for name, module in model.named_modules():
+        if _is_adapted(module):
+            a, b = module.lora_A[ADAPTER].weight.detach(), module.lora_B[ADAPTER].weight.detach()
+            scale: float = module.scaling[ADAPTER]
+            yield name.removeprefix("base_model.model."), scale * (b @ a)
+
+
+def dense_bytes(base: nn.Module) -> int:
+    """Bytes that the 4-bit weights of the blocks would take dequantized, in the type that they compute in."""
+    return sum(
+        each.in_features * each.out_features * each.compute_dtype.itemsize
+        for each in base.modules()
+        if isinstance(each, bitsandbytes.nn.Linear4bit)
+    )
+
+
+class MergedModel:
+    """A copy of a 4-bit model for inference: weights dequantized, the LoRA merged into them.
+
+    The same function up to rounding, at a fraction of the operations of a pass over few tokens. Takes twice
+    `dense_bytes`: the merged weights, and those without the LoRA to merge the next one into.
+    """
+
+    def __init__(self, base: nn.Module) -> None:
+        """Copy and dequantize a base that has no adapter yet."""
+        self.model = copy.deepcopy(base).eval()
+        self._base_weights: dict[str, Tensor] = {}
+        for name, module in list(self.model.named_modules()):
+            if isinstance(module, bitsandbytes.nn.Linear4bit):
+                state = module.weight.quant_state
+                weight = bitsandbytes.functional.dequantize_4bit(module.weight.data, state).to(module.compute_dtype)
+                dense = nn.Linear(module.in_features, module.out_features, bias=False, device="meta")
+                dense.weight = nn.Parameter(weight.clone(), requires_grad=False)
+                dense.bias = module.bias
+                self.model.set_submodule(name, dense)
+                self._base_weights[name] = weight
+
+    @torch.no_grad()
+    def merge(self, adapted: nn.Module) -> nn.Module:
+        """The copy, with the present LoRA of the adapted model merged into it."""
+        for name, delta in lora_deltas(adapted):
+            layer: Any = self.model.get_submodule(name)
+            layer.weight.copy_(self._base_weights[name] + delta)
+        return self.model

@@ -1,12 +1,12 @@
-"""How much memory a model takes to be trained and searched, from its config.json alone, before anything is loaded.
+"""How much memory a model takes for training and for search, from its config.json alone, before anything is loaded.
 
-    weights           blocks in NF4 (4 bits, and 8 bits for every 64 weights), ends and norms in what is computed in
-    adapter           the LoRA in float32, and its first state, kept to forget by
-    training          gradients and Adam's two moments; activations of the longest row; its logits
-    search            keys and values of prompts and answers, and what a pass works with: `search.megabytes`
-    reserve           the device's own context, workspaces, fragmentation
+    weights           blocks in NF4 (4 bits, and 8 bits for every 64 weights), the rest in the compute type
+    adapter           the LoRA in float32, and a copy of its initial weights to reset it
+    training          gradients and Adam's two moments; activations of the longest training row; its logits
+    search            KV cache and the activations of a pass: `search.megabytes`
+    reserve           the CUDA context, workspaces, fragmentation
 
-Training and search follow each other, so the larger of the two counts. All figures are bytes.
+Training and search take turns, so the larger of the two counts. All figures are bytes.
 """
 
 from __future__ import annotations
@@ -21,40 +21,46 @@ from submission.config import Settings
 from submission.errors import BadInput
 
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
-"""Bytes a weight: 4 bits, a scale of 8 bits for each 64, and one of 32 bits for each 256 of these (QLoRA)."""
+"""Bytes of a weight: 4 bits, an 8-bit scale for each 64, a 32-bit one for each 256 of these (arXiv 2305.14314)."""
 
 RESERVE = 0.8e9
-"""What CUDA, cuBLAS and fragmentation take of a GPU: a guess, on the safe side."""
+"""Bytes that the CUDA context, cuBLAS and fragmentation take of a GPU: a generous estimate, not measured."""
 
 CARDS = {"t4": 14.6e9, "l4": 22.0e9}
-"""Usable memory of Kaggle's GPUs: a T4 has 14.56 GiB and an L4 22.03 GiB, taken as GB: a margin."""
+"""Bytes of Kaggle's GPUs that may be used. A T4 has 14.56 GiB, an L4 22.03 GiB; taken as GB, which leaves 7 %."""
 
 LARGE = 1e8
-"""Weights of the blocks from which on a model is none for a CPU: it would take hours for a task."""
+"""Weights of the blocks above which a model needs a GPU: on a CPU it would take hours for a task."""
 
 SIXTEEN_BITS, FLOAT32 = 2, 4
+"""Bytes of a number."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The size of a causal language model of the Llama kind, as its config.json tells it."""
+    """The sizes of a causal language model of the Llama kind, read from its config.json."""
 
     hidden: int
+    """Channels of the residual stream."""
     intermediate: int
+    """Channels inside the MLP."""
     blocks: int
     heads: int
+    """Query heads."""
     key_heads: int
+    """Heads of keys and values: fewer than `heads` with grouped-query attention."""
     head: int
     """Channels of one head."""
     vocabulary: int
+    """Token ids."""
     tied: bool
-    """Whether the head is the embeddings."""
+    """Whether the language head shares the embeddings' weights."""
     quantized: bool
-    """Whether the checkpoint is in 4 bits already, whatever `model.four_bit` says."""
+    """Whether the checkpoint is quantized already, whatever `model.four_bit` says."""
     positions: int
-    """Tokens that the model was made for."""
+    """Longest sequence that the model was made for, in tokens."""
     window: int | None = None
-    """Tokens that attention looks back, if not all of them."""
+    """Sliding window of attention, in tokens; None for full attention."""
     head_norms: bool = False
     """Whether queries and keys are normalised head by head, as in Qwen3."""
 
@@ -70,46 +76,47 @@ class Shape:
 
     @property
     def block_weights(self) -> int:
-        """Weights of the seven projections of all blocks: those that are quantized."""
+        """Weights of the seven projections of all blocks: those that are quantized to NF4."""
         each = 2 * self.hidden * (self.queries + self.keys) + 3 * self.hidden * self.intermediate
         return self.blocks * each
 
     @property
     def end_weights(self) -> int:
-        """Weights that stay in 16 bits: embeddings, head and norms."""
+        """Weights that are never quantized: embeddings, head and norms."""
         norms = (2 * self.blocks + 1) * self.hidden
         return (1 if self.tied else 2) * self.vocabulary * self.hidden + norms
 
     def lora_weights(self, rank: int, ends: bool) -> int:
-        """Weights of a LoRA on the seven projections, and on embeddings and head."""
+        """Weights of a LoRA of this rank on the seven projections, and with `ends` on embeddings and head."""
         pairs = 2 * (self.hidden + self.queries) + 2 * (self.hidden + self.keys) + 3 * (self.hidden + self.intermediate)
         return rank * (self.blocks * pairs + (2 * (self.hidden + self.vocabulary) if ends else 0))
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes that each part takes at its most."""
+    """Peak bytes of each part, see the module's docstring."""
 
     weights: float
     adapter: float
     optimizer: float
-    """Gradients and moments, and the adapter in what is computed in, while training."""
+    """Gradients, Adam's moments, and while training a copy of the adapter in the compute type."""
     activations: float
     logits: float
     search: float
     reserve: float
     checkpointing: bool
+    """Whether activations are recomputed in the backward pass (gradient checkpointing)."""
     tokens: int
-    """Of the longest row that is planned for, padding included."""
+    """Tokens in one forward and backward pass, padding included: see `microbatch_tokens`."""
 
     @property
     def training(self) -> float:
-        """What training takes beside the weights and the adapter."""
+        """Bytes that training takes besides the weights and the adapter."""
         return self.optimizer + self.activations + self.logits
 
     @property
     def total(self) -> float:
-        """The peak."""
+        """Peak bytes of all parts together."""
         return self.weights + self.adapter + max(self.training, self.search) + self.reserve
 
     def sentence(self) -> str:
@@ -118,24 +125,24 @@ class MemoryPlan:
             "weights": self.weights, "adapter": self.adapter, "training": self.training, "search": self.search,
             "reserve": self.reserve,
         }  # fmt: skip
-        told = ", ".join(f"{name} {value / 1e9:.2f}" for name, value in parts.items())
+        listed = ", ".join(f"{name} {value / 1e9:.2f}" for name, value in parts.items())
         how = "with" if self.checkpointing else "without"
-        return f"{self.total / 1e9:.1f} GB at {self.tokens} tokens {how} checkpointing ({told})"
+        return f"{self.total / 1e9:.1f} GB at {self.tokens} tokens {how} checkpointing ({listed})"
 
 
 def shape_of(model: Path) -> Shape:
-    """The size of the checkpoint in this folder; BadInput where its config.json does not tell it."""
+    """The sizes of the checkpoint in this folder; BadInput where it has no config.json, or one without them."""
     if not (model / "config.json").is_file():
         raise BadInput(f"{model}: there is no config.json, so this is not a model folder")
     try:
         config: Mapping[str, Any] = json.loads((model / "config.json").read_text())
         return read_shape(config)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{model}: its config.json does not tell the size of a model ({error!r})") from None
+        raise BadInput(f"{model}: its config.json does not tell the size of the model ({error!r})") from None
 
 
 def is_large(model: Path) -> bool:
-    """Whether this is a model for GPUs; a folder that does not tell is not."""
+    """Whether this model needs a GPU; False where its size cannot be read."""
     try:
         return shape_of(model).block_weights > LARGE
     except BadInput:
@@ -143,7 +150,7 @@ def is_large(model: Path) -> bool:
 
 
 def read_shape(config: Mapping[str, Any]) -> Shape:
-    """The size in a config of transformers; KeyError where it lacks a figure."""
+    """The sizes in a transformers config; KeyError where one is missing."""
     heads = int(config["num_attention_heads"])
     head = config.get("head_dim") or config["hidden_size"] // heads
     return Shape(
@@ -163,50 +170,54 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
 
 
 def plan(shape: Shape, settings: Settings, width: int, tokens: int, checkpointing: bool) -> MemoryPlan:
-    """What a model of this shape takes with these settings, computing in numbers of `width` bytes.
+    """What a model of this shape takes with these settings, with or without gradient checkpointing.
 
-    `tokens` go through the model at a time in training: see `at_once`. Where `adapt.rank` is 0 nothing is trained.
+    `width`: bytes of a number of the compute type. `tokens`: those of one training pass, see `microbatch_tokens`. Where
+    `adapt.rank` is 0 nothing is trained.
     """
     adapt, four_bit = settings.adapt, settings.model.four_bit or shape.quantized
     lora = shape.lora_weights(adapt.rank, adapt.ends)
     dense = shape.block_weights * width
-    twin = 2 * dense if four_bit and not adapt.ends and dense <= settings.model.dense_megabytes * 1e6 else 0
-    slots = settings.model.context * key_bytes(shape, width)
+    merged = 2 * dense if four_bit and not adapt.ends and dense <= settings.model.dense_megabytes * 1e6 else 0
+    longest_prompt = settings.model.context * kv_bytes(shape, width)
     return MemoryPlan(
-        weights=shape.block_weights * (NF4 if four_bit else width) + shape.end_weights * width + twin,
+        weights=shape.block_weights * (NF4 if four_bit else width) + shape.end_weights * width + merged,
         adapter=2 * FLOAT32 * lora,
         optimizer=(3 * FLOAT32 + width) * lora,
         activations=activations(shape, adapt.rank, width, tokens, checkpointing) if adapt.rank else 0.0,
-        # In the width of the rest, in float32, and in float32 again for the loss's gradient; all tokens may be learned.
+        # In the compute type logits and their gradient; in float32 a copy, its log-softmax, and the gradient of that.
+        # Every token may carry loss.
         logits=tokens * shape.vocabulary * (2 * width + 3 * FLOAT32) if adapt.rank else 0.0,
-        search=max(settings.search.megabytes * 1e6, float(slots)),
+        search=max(settings.search.megabytes * 1e6, float(longest_prompt)),
         reserve=RESERVE,
         checkpointing=checkpointing,
         tokens=tokens,
     )
 
 
-def at_once(settings: Settings, longest: int) -> int:
-    """Tokens that training takes memory for at a time, where the longest row has so many: see `finetune.backward`."""
+def microbatch_tokens(settings: Settings, longest: int) -> int:
+    """Tokens in one training pass whose longest row has `longest` tokens: see `test_time_training.backward`.
+
+    Rows are padded to multiples of 32.
+    """
     rows = max(1, min(settings.adapt.batch, settings.adapt.tokens // max(1, longest)))
     return -(-longest // 32) * 32 * rows
 
 
-def key_bytes(shape: Shape, width: int) -> int:
-    """Keys and values of one token in all blocks."""
+def kv_bytes(shape: Shape, width: int) -> int:
+    """Bytes of the keys and values of one token in all blocks."""
     return 2 * shape.blocks * shape.keys * width
 
 
 def activations(shape: Shape, rank: int, width: int, tokens: int, checkpointing: bool) -> float:
-    """What the backward pass keeps of so many tokens: of every block; or its input, and the whole of one block.
+    """Bytes kept for the backward pass of `tokens` tokens: all of every block; or each block's input, and one block.
 
-    Counted per token off the Llama block with a LoRA as in `merging.fuse`: the two norms keep float32; the adapted
-    projections their inputs and the LoRA's inner products; attention its queries, keys, values and output; the gated
-    layer three products.
-    `tests/test_memory.py` holds the count against what autograd really keeps.
+    Counted per token of a Llama block with a LoRA as in `lora.fuse`. Float32: the inputs of the two norms. In the
+    compute type: the inputs of the adapted projections and the LoRA's inner products; queries, keys, values and output
+    of attention; three products of the gated MLP. A test compares it with what autograd really keeps.
     """
     hidden, inner, queries, keys = shape.hidden, shape.intermediate, shape.queries, shape.keys
-    # Keys and values once more at the queries' width: GPUs without FlashAttention repeat them for each query head.
+    # 4 * queries: keys and values count at the queries' width once more, as the T4 repeats them for each query head.
     block = FLOAT32 * 2 * hidden + width * (2 * hidden + inner + 7 * rank + 4 * queries + 2 * keys + 3 * inner)
     if shape.head_norms:
         block += FLOAT32 * (queries + keys)
@@ -215,28 +226,28 @@ def activations(shape: Shape, rank: int, width: int, tokens: int, checkpointing:
     return float(tokens * (kept + FLOAT32 * hidden + 2 * width * inner))
 
 
-def planned(shape: Shape, settings: Settings, width: int, longest: int, room: float) -> MemoryPlan:
-    """The plan that `adapt.checkpointing` means for rows of at most so many tokens in so many bytes.
+def choose_plan(shape: Shape, settings: Settings, width: int, longest: int, budget_bytes: float) -> MemoryPlan:
+    """The plan for training rows of at most `longest` tokens, with checkpointing as `adapt.checkpointing` says.
 
-    auto: without, wherever that fits. The plan may be larger than the room: the caller says what follows.
+    auto: without, wherever that fits into the budget. The plan may exceed the budget: the caller has to compare.
     """
-    tokens = at_once(settings, longest)
+    tokens = microbatch_tokens(settings, longest)
     made = plan(shape, settings, width, tokens, settings.adapt.checkpointing == "on")
-    if settings.adapt.checkpointing == "auto" and made.training > room_to_train(made, room):
+    if settings.adapt.checkpointing == "auto" and made.training > training_budget(made, budget_bytes):
         return plan(shape, settings, width, tokens, True)
     return made
 
 
-def room_to_train(made: MemoryPlan, room: float) -> float:
-    """What training may take beside the weights, the adapter and the reserve."""
-    return room - made.weights - made.adapter - made.reserve
+def training_budget(made: MemoryPlan, budget_bytes: float) -> float:
+    """Bytes of the budget that weights, adapter and reserve leave to training."""
+    return budget_bytes - made.weights - made.adapter - made.reserve
 
 
-def longest_row(shape: Shape, settings: Settings, width: int, room: float) -> int:
-    """Tokens of the longest row that fits, checkpointing as the settings say; 0 where none does."""
+def longest_row(shape: Shape, settings: Settings, width: int, budget_bytes: float) -> int:
+    """Tokens of the longest training row that fits into the budget, at most `model.context`; 0 where none does."""
     low, high = 0, settings.model.context
     while low < high:
         middle = (low + high + 1) // 2
-        made = planned(shape, settings, width, middle, room)
-        low, high = (middle, high) if made.training <= room_to_train(made, room) else (low, middle - 1)
+        made = choose_plan(shape, settings, width, middle, budget_bytes)
+        low, high = (middle, high) if made.training <= training_budget(made, budget_bytes) else (low, middle - 1)
     return low

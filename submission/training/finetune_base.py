@@ -33,8 +33,8 @@ from submission.arc.layouts import CHAT16
 from submission.config import Adapt, Model
 from submission.errors import BadInput
 from submission.model.loading import load_base
-from submission.model.lora import products, with_adapter
-from submission.model.vocabulary import cut_vocabulary
+from submission.model.lora import lora_deltas, with_adapter
+from submission.model.vocabulary import trainable_base
 from submission.training import corpus
 from submission.training.loop import Progress, examination, examine, loader, require_device, tell, train
 from submission.training.settings import FineTuning
@@ -58,7 +58,7 @@ def finetune_base(
     if not resume and out.exists() and any(out.iterdir()):
         raise BadInput(f"{out}: is not empty; nothing is overwritten, --resume goes on with a training")
     data = read()
-    cut_vocabulary(base, small)
+    trainable_base(base, small)
     frozen = load_base(small, Model(four_bit=settings.four_bit), settings.device)
     model = with_adapter(
         frozen, Adapt(rank=settings.rank, alpha=settings.alpha, checkpointing=settings.checkpointing), settings.seed
@@ -86,7 +86,7 @@ def finetune_base(
     if settings.device == "cuda":
         logger.info("peak memory of the GPU: %.1f GB", torch.cuda.max_memory_allocated() / 1e9)
 
-    merge(small, products(model), [end.weight.detach().cpu() for end in ends], out / "merged")
+    merge(small, lora_deltas(model), [end.weight.detach().cpu() for end in ends], out / "merged")
     shutil.rmtree(small)
     record = asdict(settings) | {
         "base": base.name, "steps": done.step, "million_tokens": round(done.seen / 1e6, 2),

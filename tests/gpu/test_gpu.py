@@ -24,7 +24,7 @@ from submission.inference import threshold_search
 from submission.inference.language_model import LanguageModel
 from submission.inference.token_tree import TokenForest
 from submission.model import memory_plan
-from submission.model.lora import recomputing
+from submission.model.lora import set_checkpointing
 from tests.support.large_shapes import build
 
 GB = 1e9
@@ -107,7 +107,7 @@ def test_an_8b_does_a_task_within_the_memory_of_the_card(eight: Path, name: str,
 def test_the_plan_holds_what_training_takes(eight: Path, checkpointing: bool) -> None:
     settings = with_changes(preset("l4x4"), [f"adapt.checkpointing={'on' if checkpointing else 'off'}"])
     engine = LanguageModel(eight, settings)
-    recomputing(engine.base, checkpointing)
+    set_checkpointing(engine.base, checkpointing)
     length = 4096 if checkpointing else 1024
     lesson = Row(np.zeros(length, np.int64), np.arange(length) >= length // 2)
     torch.cuda.empty_cache()

@@ -269,7 +269,7 @@ def test_views_that_do_not_fit_into_the_memory_take_turns(tiny_grid_model: Path,
     narrow = loaded(tiny_grid_model, Model(device="cpu"), ADAPT, Search(megabytes=1e-6))
     assert np.allclose(scored(narrow, asked, answers, 2, NEVER), whole, atol=1e-4)
     with narrow.inference(asked) as inference:
-        assert inference.forest.together == 1
+        assert inference.forest.capacity.parallel_prompts == 1
     cut = scored(narrow, asked, answers, 2, Deadline(0.0, lambda: 1.0))
     assert np.isnan(cut).all(), "no time, no scores, no crash"
 

@@ -18,7 +18,7 @@ from submission.config import preset, with_changes
 from submission.deadline import NEVER, Deadline
 from submission.inference import language_model
 from submission.inference.language_model import LanguageModel
-from submission.model.attention import REPEATED, SHARED
+from submission.model.attention import GROUPED, REPEATED
 from submission.model.grid_lm import GridLM
 from submission.model.loading import layout_of
 from submission.solver.solve import ask, learn, solve
@@ -31,7 +31,7 @@ from tests.support.engines import proposed, scored
 from tests.support.families import miniature
 from tests.support.pretended_gpu import pretended_gpu
 
-CARDS = {"t4x2": ((7, 5), 15.6e9, torch.float16, REPEATED), "l4x4": ((8, 9), 23.5e9, torch.bfloat16, SHARED)}
+CARDS = {"t4x2": ((7, 5), 15.6e9, torch.float16, REPEATED), "l4x4": ((8, 9), 23.5e9, torch.bfloat16, GROUPED)}
 """By preset: compute capability, memory, what is computed in, and how attention goes."""
 
 SMALL = ["training_rows.copies=1", "training_rows.max_rows=4", "adapt.rank=4", "adapt.converged=0", "search.views=4"]
@@ -41,7 +41,7 @@ SMALL = ["training_rows.copies=1", "training_rows.max_rows=4", "adapt.rank=4", "
 def card(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A GPU of each of Kaggle's kinds, by its preset; the CPU reads a model from disk, and it is moved then."""
     capability, memory, _, _ = CARDS[request.param]
-    monkeypatch.setattr(language_model, "device", lambda wish: "cuda")
+    monkeypatch.setattr(language_model, "resolve_device", lambda wish: "cuda")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=memory))
     for family in (AutoModelForCausalLM, GridLM):
@@ -109,7 +109,7 @@ def test_prompts_that_give_way_come_back_from_the_machines_memory(
         inference.propose(range(4), answers, NEVER, 0, best_paths=True)
         inference.score(answers, 2, NEVER)
         forest = inference.forest
-    assert forest.together == 1 and forest.again == 0
+    assert forest.capacity.parallel_prompts == 1 and forest.prefilled_again == 0
     assert forest.prompt_tokens == sum(len(each.prompt.ids) for each in asked)
 
 

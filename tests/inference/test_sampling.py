@@ -15,7 +15,7 @@ from submission.arc.tasks import Pair, grid, grid_key
 from submission.arc.views import View, recolouring
 from submission.deadline import NEVER, Deadline
 from submission.inference import sampling, scoring, threshold_search
-from submission.inference.sampling import Reader, rebase, recoloured, widths
+from submission.inference.sampling import RecolouredPrompt, rebase, recoloured, widths
 from submission.inference.token_tree import TokenForest
 from submission.model.grid_lm import GridLM
 
@@ -73,7 +73,7 @@ def test_samples_follow_the_models_distribution(model: torch.nn.Module) -> None:
     [above] = likely(model, asked, 0.05)
     forest = TokenForest(model, GRID16, asked)
     hunt = sampling.Samples(forest, 0, {forest.roots[0]: 2000}, 1.0, np.random.default_rng(0))
-    assert not threshold_search.pursue(forest, [hunt], {}, NEVER)
+    assert not threshold_search.run_searches(forest, [hunt], {}, NEVER)
     assert len(hunt.found) == 2000
     drawn = [grid_key(each.answer) for each in hunt.found]
     for key, log_p in above.items():
@@ -111,7 +111,12 @@ def test_a_cold_balance_is_greedy_and_a_hot_one_even() -> None:
 def test_rebase_keeps_its_budget_and_its_log_probabilities_are_exact(model: torch.nn.Module) -> None:
     asked = prompts(2)
     found = rebase(
-        TokenForest(model, GRID16, asked), [Reader(0, tuple(range(10)))], 12, 0.1, NEVER, np.random.default_rng(1)
+        TokenForest(model, GRID16, asked),
+        [RecolouredPrompt(0, tuple(range(10)))],
+        12,
+        0.1,
+        NEVER,
+        np.random.default_rng(1),
     )
     assert 1 <= len(found) <= 12
     assert len({grid_key(each.answer) for each in found}) == len(found)
@@ -122,7 +127,7 @@ def test_rebase_keeps_its_budget_and_its_log_probabilities_are_exact(model: torc
 def test_rebase_widens_where_the_readers_find_the_rows_likely(model: torch.nn.Module) -> None:
     """With the same number of answers it finds likelier ones than plain samples do, by the sum over its readers."""
     asked = prompts(4)
-    readers = [Reader(k, tuple(range(10))) for k in range(4)]
+    readers = [RecolouredPrompt(k, tuple(range(10))) for k in range(4)]
 
     def best(answers: list[np.ndarray]) -> float:
         scores = scoring.score(TokenForest(model, GRID16, asked), [answers] * 4, 1, NEVER)
@@ -141,7 +146,7 @@ def test_rebase_widens_where_the_readers_find_the_rows_likely(model: torch.nn.Mo
 
 def test_rebase_ends_at_the_deadline_and_keeps_what_it_has(model: torch.nn.Module) -> None:
     forest, rng = TokenForest(model, GRID16, prompts(1)), np.random.default_rng(0)
-    assert rebase(forest, [Reader(0, tuple(range(10)))], 8, 0.1, Deadline(0.0, lambda: 1.0), rng) == []
+    assert rebase(forest, [RecolouredPrompt(0, tuple(range(10)))], 8, 0.1, Deadline(0.0, lambda: 1.0), rng) == []
 
 
 def test_a_beginning_is_recoloured_as_its_grid_would_be() -> None:

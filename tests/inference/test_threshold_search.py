@@ -16,7 +16,7 @@ from submission.arc.tasks import Grid, Pair, grid, grid_key
 from submission.benchmarks import baselines
 from submission.deadline import NEVER, Deadline
 from submission.inference import scoring, threshold_search
-from submission.inference.drafts import MOST_AHEAD, AcceptanceRate
+from submission.inference.drafts import MAX_DRAFT, AcceptanceRate
 from submission.inference.token_tree import TokenForest
 from submission.model.forward import position_ids
 from submission.model.grid_lm import GridLM
@@ -169,11 +169,11 @@ def test_a_search_that_is_not_the_last_leaves_best_paths_to_one_that_finds_again
 def test_drafts_reach_as_far_as_they_are_right_and_passes_are_dear() -> None:
     trusted, doubted = AcceptanceRate(), AcceptanceRate()
     for _ in range(100):
-        trusted.told(0.99)
-        doubted.told(0.3)
-    assert doubted.reach(2.0) <= 1 < trusted.reach(2.0) < trusted.reach(30.0)
-    assert doubted.reach(30.0) > doubted.reach(0.5)
-    assert trusted.reach(1e9) == MOST_AHEAD
+        trusted.update(0.99)
+        doubted.update(0.3)
+    assert doubted.best_length(2.0) <= 1 < trusted.best_length(2.0) < trusted.best_length(30.0)
+    assert doubted.best_length(30.0) > doubted.best_length(0.5)
+    assert trusted.best_length(1e9) == MAX_DRAFT
 
 
 def test_drafts_and_little_memory_change_nothing_that_is_found(grid_model: torch.nn.Module) -> None:

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from submission.arc.tasks import Grid, Pair, grid, grid_key
 from submission.benchmarks import baselines
 from submission.deadline import NEVER, Deadline
 from submission.inference import scoring, threshold_search
-from submission.inference.token_tree import ROW_NODES, TokenForest
+from submission.inference.token_tree import NODES_PER_PROMPT, TokenForest
 from submission.model.grid_lm import GridLM, fresh
-from submission.model.kv_cache import Sizes
+from submission.model.kv_cache import TokenBytes
 from submission.model.kv_offload import KVOffload
+from submission.model.prompt_cache import PromptCache
 
 
 def prompts(rng: np.random.Generator, number: int) -> list[Prompt]:
@@ -34,26 +36,28 @@ def prompts(rng: np.random.Generator, number: int) -> list[Prompt]:
 
 def test_what_stands_in_the_trie_is_not_computed_again(tiny_grid_model: Path) -> None:
     forest = TokenForest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
-    assert forest.read({0: [(1, 2, 10, 3)], 1: [(1,)]}, NEVER)
+    assert forest.evaluate({0: [(1, 2, 10, 3)], 1: [(1,)]}, NEVER)
     assert (forest.nodes, forest.prompt_tokens) == (5, sum(len(each.ids) for each in forest.prompts))
-    assert forest.read({0: [(1, 2), (1, 2, 10, 4), (1, 5)]}, NEVER)
+    assert forest.evaluate({0: [(1, 2), (1, 2, 10, 4), (1, 5)]}, NEVER)
     assert forest.nodes == 7, "two new leaves; what they share with the first path was there"
     passes = forest.passes
-    assert forest.read({0: [(1, 2, 10, 4)], 1: [()]}, NEVER)
+    assert forest.evaluate({0: [(1, 2, 10, 4)], 1: [()]}, NEVER)
     assert forest.passes == passes
 
 
 def test_a_prompt_that_is_still_held_is_not_read_again_for_one_that_is_not(tiny_grid_model: Path) -> None:
     asked = prompts(np.random.default_rng(0), 4)
     model = GridLM.from_pretrained(tiny_grid_model)
-    sizes, longest = Sizes.of(model), max(len(each.ids) for each in asked) + GRID16.longest_answer
-    least = longest * sizes.token + min(longest, ROW_NODES) * sizes.logits
-    forest = TokenForest(model, GRID16, asked, megabytes=(least + 3.5 * longest * sizes.slot) / 1e6)
-    assert forest.together == 3
+    token, longest = TokenBytes.of(model), max(len(each.ids) for each in asked) + GRID16.longest_answer
+    least = longest * token.activations + min(longest, NODES_PER_PROMPT) * token.logits
+    forest = TokenForest(model, GRID16, asked, megabytes=(least + 3.5 * longest * token.kv) / 1e6)
+    assert forest.capacity.parallel_prompts == 3
     for answer in ((1,), (2,)):
-        assert forest.read({k: [answer] for k in range(4)}, NEVER)
-    assert forest.prompt_tokens == sum(len(each.ids) for each in asked) + forest.again
-    assert 0 < forest.again <= max(len(each.ids) for each in asked), "one of four had to go, and one comes back"
+        assert forest.evaluate({k: [answer] for k in range(4)}, NEVER)
+    assert forest.prompt_tokens == sum(len(each.ids) for each in asked) + forest.prefilled_again
+    assert 0 < forest.prefilled_again <= max(len(each.ids) for each in asked), (
+        "one of four had to go, and one comes back"
+    )
 
 
 @pytest.mark.parametrize("spare", [math.inf, 0.0])
@@ -61,32 +65,32 @@ def test_what_gives_way_is_brought_back_from_the_shelf_where_there_is_one(tiny_g
     asked = prompts(np.random.default_rng(0), 6)
     model = GridLM.from_pretrained(tiny_grid_model)
     whole, forest = TokenForest(model, GRID16, asked), TokenForest(model, GRID16, asked, megabytes=0)
-    assert (whole.together, forest.together) == (6, 1)
-    forest._shelf = KVOffload(forest._layers, 1.0, lambda: spare)
+    assert (whole.capacity.parallel_prompts, forest.capacity.parallel_prompts) == (6, 1)
+    forest.cache.offload = KVOffload(forest.cache.buffers, 1.0, lambda: spare)
     path = (1, 2, 10, 3, 4, 10, 5, 6)
     for end in range(1, len(path) + 1):
         for each in (whole, forest):
-            assert each.read({k: [path[:end]] for k in range(6)}, NEVER)
+            assert each.evaluate({k: [path[:end]] for k in range(6)}, NEVER)
     for k in range(6):
-        assert np.allclose(whole.follow(k, path).log_p, forest.follow(k, path).log_p, atol=1e-4)
+        assert np.allclose(whole.path(k, path)[-1].log_p, forest.path(k, path)[-1].log_p, atol=1e-4)
     if spare:
-        assert (forest.again, forest.nodes) == (0, whole.nodes), "neither prompts nor nodes are read again"
+        assert (forest.prefilled_again, forest.nodes) == (0, whole.nodes), "neither prompts nor nodes are read again"
     else:
-        assert forest.again > 0 and forest.nodes > whole.nodes
+        assert forest.prefilled_again > 0 and forest.nodes > whole.nodes
 
 
 def test_no_row_is_filled_beyond_its_bound_by_the_padding_of_a_pass(tiny_grid_model: Path) -> None:
     forest = TokenForest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
-    forest._most = max(len(each.ids) for each in forest.prompts) + 40
-    for layer in forest._layers:
-        layer.most = forest._most
-    forest.worth_a_pass = 1000
-    assert forest.read({0: [(1,) * 30]}, NEVER)
-    assert forest.read({0: [(1,) * 29 + (2,)], 1: [(1,) * 30]}, NEVER)
-    held = forest._layers[0].held
+    most = max(len(each.ids) for each in forest.prompts) + 40
+    forest.capacity = replace(forest.capacity, slots_per_prompt=most)
+    forest.cache = PromptCache(forest.capacity, len(forest.cache.buffers), 0, offload=False)
+    forest.pass_overhead = 1000
+    assert forest.evaluate({0: [(1,) * 30]}, NEVER)
+    assert forest.evaluate({0: [(1,) * 29 + (2,)], 1: [(1,) * 30]}, NEVER)
+    held = forest.cache.buffers[0].tensors
     assert held is not None
-    assert max(forest._used) <= forest._most
-    assert held[0].shape[2] <= forest._most
+    assert max(forest.cache.used(k) for k in range(2)) <= most
+    assert held[0].shape[2] <= most
 
 
 def test_a_large_vocabulary_costs_prompts_nothing_but_their_last_token(tiny_grid_model: Path) -> None:
@@ -95,8 +99,8 @@ def test_a_large_vocabulary_costs_prompts_nothing_but_their_last_token(tiny_grid
     small = TokenForest(model, GRID16, asked, megabytes=100)
     model.config.vocab_size = 2000
     large = TokenForest(model, GRID16, asked, megabytes=100)
-    assert (small.together, large.together) == (8, 8)
-    assert large._pass_tokens < small._pass_tokens
+    assert (small.capacity.parallel_prompts, large.capacity.parallel_prompts) == (8, 8)
+    assert large.capacity.tokens_per_pass < small.capacity.tokens_per_pass
 
 
 def test_a_forest_that_is_let_go_of_is_gone_at_once(tiny_grid_model: Path) -> None:
@@ -114,7 +118,7 @@ def test_a_forest_that_is_let_go_of_is_gone_at_once(tiny_grid_model: Path) -> No
 
 def test_a_deadline_ends_the_reading(tiny_grid_model: Path) -> None:
     forest = TokenForest(GridLM.from_pretrained(tiny_grid_model), GRID16, prompts(np.random.default_rng(0), 2))
-    assert not forest.read({0: [(1,)]}, Deadline(0.0, lambda: 1.0))
+    assert not forest.evaluate({0: [(1,)]}, Deadline(0.0, lambda: 1.0))
     assert forest.passes == 0
 
 
@@ -187,7 +191,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 answer = full()
 scores = scoring.score(forest, [[answer]] * VIEWS, 1, NEVER)
 assert np.isfinite(scores.log_p).all()
-print(forest.together, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print(forest.capacity.parallel_prompts, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 

@@ -17,7 +17,16 @@ from submission.arc.tasks import Task, grid
 from submission.arc.views import identity, stream
 from submission.config import Adapt, Model, Search
 from submission.deadline import NEVER
-from submission.model.attention import BY_ROW, FEW, REPEATED, SHARED, by_row, implementation, repeated, sharing
+from submission.model.attention import (
+    BY_ROW,
+    GROUPED,
+    MAX_GROUPED_QUERIES,
+    REPEATED,
+    by_row,
+    grouped,
+    register_backend,
+    repeated,
+)
 from submission.model.kv_cache import SlotPlan
 from submission.solver.engine import Question
 from tests.support.engines import loaded, scored
@@ -25,9 +34,9 @@ from tests.support.families import FAMILIES, miniature
 
 
 def test_each_kind_of_machine_has_its_way() -> None:
-    assert implementation((8, 0)) == implementation((8, 9)) == SHARED
-    assert implementation((7, 5)) == REPEATED
-    assert implementation(None) == BY_ROW
+    assert register_backend((8, 0)) == register_backend((8, 9)) == GROUPED
+    assert register_backend((7, 5)) == REPEATED
+    assert register_backend(None) == BY_ROW
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -37,7 +46,7 @@ def test_it_says_the_same(family: str, tmp_path: Path, small_task: Task) -> None
     asked = [Question(identity(3), prompt(CHAT16, small_task.demonstrations, each, 4096)) for each in small_task.tests]
     ids, _, where = padded(CHAT16, [row(CHAT16, small_task.demonstrations, 4096)] * 2)
     logits, scores = {}, {}
-    for name in ("sdpa", implementation((8, 9)), implementation((7, 5)), implementation(None)):
+    for name in ("sdpa", register_backend((8, 9)), register_backend((7, 5)), register_backend(None)):
         engine.base.set_attn_implementation(name)
         with torch.no_grad():
             logits[name] = engine.model(
@@ -45,7 +54,7 @@ def test_it_says_the_same(family: str, tmp_path: Path, small_task: Task) -> None
             ).logits
         scores[name] = scored(engine, asked, [grid([[1, 2], [3, 4]]), grid([[5]])], 2, NEVER)
         assert engine.base.config._attn_implementation == name
-    for name in (SHARED, REPEATED, BY_ROW):
+    for name in (GROUPED, REPEATED, BY_ROW):
         torch.testing.assert_close(logits["sdpa"], logits[name], atol=1e-5, rtol=1e-4)
         assert np.allclose(scores["sdpa"], scores[name], atol=1e-4)
 
@@ -69,7 +78,7 @@ def test_no_slot_of_the_cache_is_looked_at_before_it_is_filled(tmp_path: Path, s
 
 
 @pytest.mark.parametrize("whole", [sdpa_attention_forward, repeated])
-@pytest.mark.parametrize("n", [1, 3, FEW + 1])
+@pytest.mark.parametrize("n", [1, 3, MAX_GROUPED_QUERIES + 1])
 def test_a_few_tokens_share_the_keys_of_the_cache(whole: Any, n: int) -> None:
     torch.manual_seed(0)
     query, keys, values = torch.randn(2, 6, n, 8), *torch.randn(2, 2, 3, 40, 8)
@@ -77,7 +86,7 @@ def test_a_few_tokens_share_the_keys_of_the_cache(whole: Any, n: int) -> None:
     mask[..., 0] = True
     module = torch.nn.Module()
     module.num_key_value_groups = 2
-    seen, _ = sharing(whole)(module, query, keys, values, mask, scaling=0.3)
+    seen, _ = grouped(whole)(module, query, keys, values, mask, scaling=0.3)
     every = [each.repeat_interleave(2, dim=1) for each in (keys, values)]
     scores = (0.3 * query @ every[0].transpose(2, 3)).masked_fill(~mask, -torch.inf)
     torch.testing.assert_close(seen, (scores.softmax(-1) @ every[1]).transpose(1, 2))
@@ -86,7 +95,7 @@ def test_a_few_tokens_share_the_keys_of_the_cache(whole: Any, n: int) -> None:
 def test_rows_that_lie_apart_and_reach_differently_far_see_their_own_part_of_the_cache() -> None:
     torch.manual_seed(0)
     keys, values = torch.randn(2, 5, 2, 40, 8)
-    plan = SlotPlan(rows=[1, 2, 4], used=[10, 30, 7], width=3, first=False, apart=True)
+    plan = SlotPlan(rows=[1, 2, 4], used=[10, 30, 7], width=3, prefill=False, by_row=True)
     query = torch.randn(3, 4, 3, 8)
     mask = torch.rand(3, 1, 3, plan.end) < 0.5
     mask[..., 0] = True

@@ -17,7 +17,7 @@ from submission.arc.tasks import Task
 from submission.config import Adapt, Model, Search
 from submission.inference.language_model import LanguageModel
 from submission.inference.test_time_training import backward
-from submission.model.lora import recomputing
+from submission.model.lora import set_checkpointing
 from tests.support.engines import loaded
 from tests.support.families import FAMILIES, miniature
 
@@ -79,7 +79,7 @@ def test_in_16_bits_it_is_the_same_up_to_their_rounding(
 def test_what_is_computed_again_ends_before_the_last_product_of_a_block(tmp_path: Path, small_task: Task) -> None:
     settings = Model(device="cpu", dense_megabytes=0, dtype="bfloat16")
     engine = loaded(miniature(tmp_path, "llama-3.1"), settings, ADAPT, Search())
-    recomputing(engine.base, True)
+    set_checkpointing(engine.base, True)
     engine.model.train()
     calls: Counter[str] = Counter()
 

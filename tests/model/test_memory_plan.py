@@ -20,8 +20,8 @@ from submission.inference.language_model import LanguageModel
 from submission.model import memory_plan
 from submission.model.forward import predictions
 from submission.model.loading import compute_dtype, load_base
-from submission.model.lora import recomputing
-from submission.model.memory_plan import CARDS, Shape, longest_row, plan, planned, read_shape, shape_of
+from submission.model.lora import set_checkpointing
+from submission.model.memory_plan import CARDS, Shape, choose_plan, longest_row, plan, read_shape, shape_of
 from tests.support.engines import loaded
 from tests.support.families import FAMILIES, miniature
 
@@ -52,7 +52,7 @@ def test_an_8b_in_four_bits_is_what_it_was_measured_to_be() -> None:
     assert EIGHT.block_weights == pytest.approx(7.340e9, rel=1e-3)
     assert EIGHT.block_weights * memory_plan.NF4 == pytest.approx(3.79 * GB, rel=1e-2)
     assert EIGHT.lora_weights(32, ends=False) == pytest.approx(94e6, rel=1e-2)
-    assert memory_plan.key_bytes(EIGHT, 2) == 163_840
+    assert memory_plan.kv_bytes(EIGHT, 2) == 163_840
 
 
 def kept_by_autograd(model: torch.nn.Module, task: Task) -> int:
@@ -84,7 +84,7 @@ def test_the_plan_is_what_autograd_keeps_and_a_little_more(
     folder = miniature(tmp_path, family)
     settings = with_changes(Settings(model=Model(device="cpu"), adapt=Adapt(rank=8)), [f"model.dtype={dtype}"])
     engine = LanguageModel(folder, settings)
-    recomputing(engine.base, checkpointing)
+    set_checkpointing(engine.base, checkpointing)
     engine.model.train()
     kept = kept_by_autograd(engine.model, small_task)
     tokens = padded(CHAT16, [row(CHAT16, small_task.demonstrations * 4, 4096)])[0].size
@@ -99,19 +99,19 @@ def test_the_plan_is_what_autograd_keeps_and_a_little_more(
 
 def test_a_row_that_fits_keeps_its_activations_and_a_longer_one_does_not() -> None:
     settings, room = preset("l4x4"), CARDS["l4"]
-    short, long = planned(EIGHT, settings, 2, 512, room), planned(EIGHT, settings, 2, 8192, room)
+    short, long = choose_plan(EIGHT, settings, 2, 512, room), choose_plan(EIGHT, settings, 2, 8192, room)
     assert not short.checkpointing
     assert long.checkpointing
     assert max(short.total, long.total) < room
     for name, wanted in (("on", True), ("off", False)):
         told = with_changes(settings, [f"adapt.checkpointing={name}"])
-        assert {planned(EIGHT, told, 2, n, room).checkpointing for n in (512, 8192)} == {wanted}
+        assert {choose_plan(EIGHT, told, 2, n, room).checkpointing for n in (512, 8192)} == {wanted}
 
 
 @pytest.mark.parametrize("name", ["t4x2", "l4x4"])
 def test_the_presets_fit_an_8b_on_their_gpus(name: str) -> None:
     settings, room = preset(name), CARDS[name[:2]]
-    made = planned(EIGHT, settings, 2, settings.model.context, room)
+    made = choose_plan(EIGHT, settings, 2, settings.model.context, room)
     assert made.total < room, made.sentence()
     assert longest_row(EIGHT, settings, 2, room) == settings.model.context
 
@@ -121,16 +121,16 @@ def test_a_whole_vocabulary_does_not_fit_a_t4_and_the_plan_says_how_far_it_goes(
     settings, room = preset("t4x2"), CARDS["t4"]
     longest = longest_row(whole, settings, 2, room)
     assert 0 < longest < settings.model.context
-    assert planned(whole, settings, 2, longest, room).total <= room
-    beyond = planned(whole, settings, 2, longest + 64, room)
-    assert beyond.training > memory_plan.room_to_train(beyond, room)
+    assert choose_plan(whole, settings, 2, longest, room).total <= room
+    beyond = choose_plan(whole, settings, 2, longest + 64, room)
+    assert beyond.training > memory_plan.training_budget(beyond, room)
 
 
 def test_larger_batches_go_through_in_parts() -> None:
     settings = with_changes(Settings(), ["adapt.batch=8", "adapt.tokens=4096"])
-    assert memory_plan.at_once(settings, 1000) == 4 * 1024
-    assert memory_plan.at_once(settings, 5000) == 5024
-    assert memory_plan.at_once(settings, 100) == 8 * 128
+    assert memory_plan.microbatch_tokens(settings, 1000) == 4 * 1024
+    assert memory_plan.microbatch_tokens(settings, 5000) == 5024
+    assert memory_plan.microbatch_tokens(settings, 100) == 8 * 128
 
 
 def test_a_task_recomputes_where_its_rows_need_it(tmp_path: Path, small_task: Task) -> None:

@@ -16,7 +16,7 @@ from submission.cli.commands import main
 from submission.config import Model
 from submission.errors import BadInput
 from submission.model.loading import layout_of, load_base
-from submission.model.vocabulary import INDEX, SPOKEN, shrink
+from submission.model.vocabulary import CHAT16_WORDS, HEAD, INDEX, shrink, trainable_base
 from tests.support.families import FAMILIES, miniature, tokenizer_of
 
 CPU = Model(device="cpu")
@@ -117,7 +117,7 @@ def test_the_sixteen_ids_of_chat16_come_from_the_nearest_words(tmp_path: Path) -
     from transformers import PreTrainedTokenizerFast
 
     whole = miniature(tmp_path / "whole", "qwen3", "numpy")
-    words = [f"word{k}" for k in range(40)] + [names[-1] for names in reversed(SPOKEN)]
+    words = [f"word{k}" for k in range(40)] + [names[-1] for names in reversed(CHAT16_WORDS)]
     words_of = Tokenizer(WordLevel({word: k for k, word in enumerate(words)}, unk_token="word0"))
     PreTrainedTokenizerFast(tokenizer_object=words_of).save_pretrained(tmp_path / "whole")
     assert shrink(whole, tmp_path / "small", "chat16") is CHAT16
@@ -166,3 +166,17 @@ def test_a_broken_file_is_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(BadInput, match="cannot be read"):
         shrink(whole, tmp_path / "out", "architects")
+
+
+def test_a_tied_base_in_many_files_gets_a_head_of_its_own_in_bfloat16(tmp_path: Path) -> None:
+    whole = miniature(tmp_path / "whole", "llama-3.2")
+    AutoModelForCausalLM.from_pretrained(whole).float().save_pretrained(tmp_path / "parts", max_shard_size="60KB")
+    trainable_base(tmp_path / "parts", tmp_path / "cut")
+    assert HEAD in json.loads((tmp_path / "cut" / INDEX).read_text())["weight_map"]
+    before, after = (AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("parts", "cut"))
+    ends = after.get_input_embeddings().weight, after.get_output_embeddings().weight
+    assert ends[0] is not ends[1] and torch.equal(*ends)
+    weights = dict(before.named_parameters())
+    for name, weight in after.named_parameters():
+        expected = weights[name if name in weights else "model.embed_tokens.weight"]
+        assert weight.dtype is torch.bfloat16 and torch.equal(weight, expected.bfloat16())

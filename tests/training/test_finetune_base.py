@@ -16,7 +16,7 @@ from submission.arc.layouts import CHAT16
 from submission.config import Adapt, Model, Search
 from submission.errors import BadInput
 from submission.model.loading import layout_of
-from submission.model.vocabulary import SPOKEN, cut_vocabulary, sixteen
+from submission.model.vocabulary import CHAT16_WORDS, chat16_ids, trainable_base
 from submission.training.corpus import Corpus
 from submission.training.finetune_base import finetune_base
 from submission.training.settings import FineTuning
@@ -84,7 +84,7 @@ def test_the_merged_model_is_the_adapted_one(tiny_line_model: Path, tmp_path: Pa
 @pytest.fixture(params=[True, False], ids=["tied", "untied"])
 def wordy(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A Llama with a vocabulary of words, head and embeddings tied or not, and its tokenizer."""
-    words = [f"word{k}" for k in range(40)] + [names[-1] for names in reversed(SPOKEN)]
+    words = [f"word{k}" for k in range(40)] + [names[-1] for names in reversed(CHAT16_WORDS)]
     tokenizer = Tokenizer(WordLevel({word: k for k, word in enumerate(words)}, unk_token="word0"))
     config = AutoConfig.for_model(
         "llama", vocab_size=len(words), hidden_size=64, intermediate_size=128, num_hidden_layers=1,
@@ -97,8 +97,8 @@ def wordy(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_a_cut_vocabulary_says_the_same_of_the_tokens_that_are_left(wordy: Path, tmp_path: Path) -> None:
-    cut_vocabulary(wordy, tmp_path / "cut")
-    kept = torch.tensor(sixteen(wordy))
+    trainable_base(wordy, tmp_path / "cut")
+    kept = torch.tensor(chat16_ids(wordy))
     assert len(set(kept.tolist())) == 16
     whole = AutoModelForCausalLM.from_pretrained(wordy)
     small = AutoModelForCausalLM.from_pretrained(tmp_path / "cut")
@@ -114,7 +114,7 @@ def test_a_vocabulary_without_what_is_needed_is_refused(tmp_path: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
     with pytest.raises(BadInput, match="none of 'user'"):
-        sixteen(tmp_path)
+        chat16_ids(tmp_path)
 
 
 def test_a_tokenizer_that_is_not_there_or_lacks_a_library_is_refused(
@@ -125,16 +125,16 @@ def test_a_tokenizer_that_is_not_there_or_lacks_a_library_is_refused(
 
     # For some families transformers makes an empty one up.
     with pytest.raises(BadInput, match="tokenizer cannot be read|vocabulary has none"):
-        sixteen(tiny_line_model)
+        chat16_ids(tiny_line_model)
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", lacking)
     with pytest.raises(BadInput, match="protobuf"):
-        sixteen(tiny_line_model)
+        chat16_ids(tiny_line_model)
 
 
 def test_a_base_that_is_quantized_already_is_refused(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
     finetune_base(replace(SMALL, steps=1), lambda: copying, tiny_line_model, tmp_path)
     with pytest.raises(BadInput, match="quantized already"):
-        cut_vocabulary(tmp_path / "nf4", tmp_path / "again")
+        trainable_base(tmp_path / "nf4", tmp_path / "again")
     with pytest.raises(BadInput, match="nothing is overwritten"):
         finetune_base(SMALL, lambda: copying, tiny_line_model, tmp_path)
     with pytest.raises(BadInput, match=r"no config\.json"):

@@ -45,9 +45,9 @@ QUANTIZE = """
 import sys
 from pathlib import Path
 from submission.config import Model
-from submission.model.loading import device, load_base
+from submission.model.loading import load_base, resolve_device
 source, out = map(Path, sys.argv[1:])
-load_base(source, Model(), device("auto")).save_pretrained(out)
+load_base(source, Model(), resolve_device("auto")).save_pretrained(out)
 """
 """In a process of its own: this one imports no torch, and gives all of its memory back."""
 

@@ -21,7 +21,7 @@ from submission.arc.tasks import Task
 from submission.config import Model
 from submission.deadline import Deadline
 from submission.errors import BadInput
-from submission.model.loading import device, load_base, read_tokenizer
+from submission.model.loading import load_base, read_tokenizer, resolve_device
 from submission.programs.induction.budget_forcing import Draft, Effort, Tokens
 from submission.programs.induction.dialogue import Cells, asked
 
@@ -68,7 +68,7 @@ class LanguageWriter:
             torch.set_num_threads(settings.threads)
         self.writing = writing
         self.effort = effort
-        self.device = device(settings.device)
+        self.device = resolve_device(settings.device)
         self.model = load_base(path, settings, self.device).eval()
         try:
             self.tokenizer = read_tokenizer(path)
