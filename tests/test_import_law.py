@@ -24,15 +24,16 @@ FILES = {
 LAW = """
 errors.py rng.py deadline.py   -> nothing
 atomic.py config.py            -> errors
-kaggle/                        -> errors
+gpus.py versions.py            -> errors
+kaggle/                        -> atomic config gpus versions errors
 arc/                           -> config errors rng
-model/                         -> arc config errors
+model/                         -> arc config versions errors
 solver/                        -> arc config deadline rng
 inference/                     -> model solver arc config deadline errors rng
 programs/                      -> arc config deadline errors rng, model
 results/                       -> solver arc atomic config errors
-runner/                        -> results solver programs arc atomic config deadline errors rng, inference
-training/                      -> model arc config errors rng
+runner/                        -> results solver programs arc atomic config deadline errors gpus rng, inference
+training/                      -> model arc atomic config errors rng
 benchmarks/                    -> all
 cli/                           -> all
 """

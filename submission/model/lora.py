@@ -17,6 +17,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from submission.config import Adapt
+from submission.versions import is_old_torchao
 
 
 def fuse(model: nn.Module) -> None:
@@ -104,10 +105,6 @@ ENDS = ["embed_tokens", "lm_head"]
 """What a LoRA can be put on, by transformers' names, which Llama, Mistral and Qwen3 share."""
 
 
-TORCHAO = (0, 16)
-"""The oldest torchao that peft bears (from its 0.19 on); with an older one, such as Kaggle's, it adapts nothing."""
-
-
 def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
     """The base with a LoRA on all seven projections of each block, and on its ends if the settings say so.
 
@@ -153,8 +150,8 @@ def hide_old_torchao() -> None:
     imported"; to be dropped when the image has none, or a newer one.
     """
     try:
-        found = tuple(map(int, version("torchao").split(".")[:2]))
+        found = version("torchao")
     except PackageNotFoundError:
         return
-    if found < TORCHAO:
+    if is_old_torchao(found):
         sys.modules["torchao"] = None  # type: ignore[assignment]

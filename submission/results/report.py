@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from submission.arc.tasks import Grid, Solutions, Task, Tasks, grid, grid_key
+from submission.atomic import write_bytes
 from submission.solver.records import candidates_of
 from submission.solver.voting import Candidate
 
@@ -46,16 +46,8 @@ def write_report(
     """Write out/report.html, so that at any moment the old page or the new one is there whole."""
     text = page(tasks, records, summary, solutions)
     path = out / "report.html"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            # A lone surrogate, which JSON can hold, has no UTF-8; it becomes a character reference.
-            file.write(text.encode("utf-8", "xmlcharrefreplace"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # A lone surrogate, which JSON can hold, has no UTF-8; it becomes a character reference.
+    write_bytes(path, text.encode("utf-8", "xmlcharrefreplace"))
     return path
 
 
