@@ -9,10 +9,10 @@ from submission.arc.prompts import task_cost
 from submission.arc.tasks import Tasks
 from submission.deadline import Deadline
 from submission.results.store import RunStore
-from submission.runner.devices import cores, places
+from submission.runner.devices import cores, worker_devices
 from submission.runner.schedule import Outcome, Schedule
 from submission.runner.spec import Kind, RunSpec, WorkerSpec
-from submission.runner.workers import Broken, WorkerPool
+from submission.runner.workers import NoWorkerLeft, WorkerPool
 from submission.solver.records import Record
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ class Dispatcher:
         """Nobody is at work yet."""
         self.job = job
         self.sides: list[SolverLane] = []
-        self.broken: Broken | None = None
+        self.broken: NoWorkerLeft | None = None
         """Why those that the run is about could not go on; the others do, as far as they have something to do."""
-        gpus = places(1, job.settings.model.device) != [None]
+        gpus = worker_devices(1, job.settings.model.device) != [None]
         self.beside = job.ray is not None or (gpus and not job.settings.programs.writer)
         self._later = [kind for kind in ("programs", "network") if kind in job.solvers]
         self._queues = {kind: self._queue(kind, tasks, book, until) for kind in self._later}
@@ -62,7 +62,7 @@ class Dispatcher:
         """What has come of a side's orders, see `Pool.wait`; a side that is broken leaves."""
         try:
             return side.pool.wait(seconds)
-        except Broken as error:
+        except NoWorkerLeft as error:
             if side.kind == self.job.main:
                 self.broken = error
             logger.error("%s: %s", side.kind, error)
@@ -91,14 +91,14 @@ class Dispatcher:
         if not self._queues[kind].pending():
             return WorkerPool(crew, [])
         if kind == "programs" and job.settings.programs.writer:
-            return WorkerPool(crew, places(job.workers, job.settings.model.device))
+            return WorkerPool(crew, worker_devices(job.workers, job.settings.model.device))
         if kind == "programs":
-            busy = len(places(job.workers, job.settings.model.device)) if self.beside and job.ray is None else 0
+            busy = len(worker_devices(job.workers, job.settings.model.device)) if self.beside and job.ray is None else 0
             return WorkerPool(crew, [None] * max(1, (job.workers or cores()) - busy))
         if job.ray is not None:
             from submission.runner.ray_workers import RayPool
 
             return RayPool(crew, job.ray, job.workers)
-        where = places(job.workers, job.settings.model.device)
+        where = worker_devices(job.workers, job.settings.model.device)
         logger.info("%d workers", len(where))
         return WorkerPool(crew, where)

@@ -40,17 +40,17 @@ LOOK = 0.5
 def run(job: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
     """Solve the tasks; returns the summary, which is in out/summary.json as well.
 
-    KeyboardInterrupt after a tidy end where a signal asked for one; Broken where no worker could be started;
+    KeyboardInterrupt after a tidy end where a signal asked for one; NoWorkerLeft where no worker could be started;
     OSError where the submission could not be written to the last.
     """
     until = within(job.seconds) if job.seconds is not None else NEVER
     late = replace(until, at=until.at + _overrun(job)) if job.seconds is not None else NEVER
     began = time.monotonic()
     with (
-        owned(job.out, job.resume, job.fresh), logged_to(job.out / "log.txt"), signals() as stop,
+        owned(job.out, job.resume, job.fresh) as resumed, logged_to(job.out / "log.txt"), signals() as stop,
         hard_end(late, job.settings.time.grace),
     ):  # fmt: skip
-        if not job.resume:
+        if not resumed:
             write_blank(job.out, tasks)
         weights = journal.model_sha256(job.model)
         book = _opened(job, tasks, weights)
