@@ -1,13 +1,13 @@
-"""Packaging for Kaggle.
+"""Make the upload for Kaggle.
 
 python build.py bundle --owner NAME --out DIR             # code, wheels, notebook, metadata, with the embedded model
-python build.py verify DIR                                 # all that can be checked without a network
-python build.py commands DIR                               # the calls of Kaggle's command line; nothing is pushed here
+python build.py verify DIR                                 # check a bundle, without a network
+python build.py commands DIR                               # print the commands that upload and submit it
 python build.py model hf:REPO|PATH --out READY             # a large model: checked, safetensors only, with a manifest
 python build.py bundle --owner NAME --model READY --out DIR
-python build.py wheels                                     # download what the image lacks; --relock: resolve it anew
+python build.py wheels                                     # download what the image lacks; --relock: resolve again
 
-Exit status: 0 done; 1 a bundle that is not right; 2 bad input, with one sentence.
+Exit status: 0 done; 1 a bundle with errors; 2 bad input, with one sentence; 1 with a traceback for any other error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from submission.config import LAYOUTS
-from submission.errors import BadInput
+from submission.errors import BadInput, concerns
 from submission.kaggle.packaging import wheels
 from submission.kaggle.packaging.bundle import bundle
 from submission.kaggle.packaging.image import ACCELERATORS, PROFILES, Profile
@@ -34,9 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result: int = options.command(options)
         return result
-    except (BadInput, OSError) as error:
+    except BadInput as error:
         print(error, file=sys.stderr)
-        return 2
+    except OSError as error:
+        if not concerns(error, [Path(value) for value in vars(options).values() if isinstance(value, str | Path)]):
+            raise
+        print(error, file=sys.stderr)
+    return 2
 
 
 def _wheels(options: argparse.Namespace) -> int:
@@ -71,7 +75,7 @@ def _bundle(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     wrong, notes = verify(options.folder)
-    print(*wrong, *notes, f"{options.folder}: {f'{len(wrong)} things are wrong' if wrong else 'is right'}", sep="\n")
+    print(*wrong, *notes, f"{options.folder}: {len(wrong)} errors", sep="\n")
     return 1 if wrong else 0
 
 
@@ -81,29 +85,31 @@ def _commands(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python build.py", description="Packaging for Kaggle.")
+    parser = argparse.ArgumentParser(prog="python build.py", description="Make the upload for Kaggle.")
     parts = parser.add_subparsers(required=True, metavar="COMMAND")
 
     of_wheels = parts.add_parser("wheels", help="download the locked wheels for Kaggle's image")
     of_wheels.set_defaults(command=_wheels)
     of_wheels.add_argument("--profile", choices=PROFILES, default="native")
-    of_wheels.add_argument("--relock", action="store_true", help="resolve anew against image.txt, and write the lock")
+    of_wheels.add_argument("--relock", action="store_true", help="resolve again against image.txt, and write the lock")
     of_wheels.add_argument("--out", type=Path, help="(default: offline_wheels/<profile>)")
 
-    of_model = parts.add_parser("model", help="make a model folder ready")
+    of_model = parts.add_parser("model", help="prepare a large model for the upload")
     of_model.set_defaults(command=_model)
-    of_model.add_argument("source", help="a folder, or hf:REPO")
+    of_model.add_argument("source", help="a model folder, or hf:REPO")
     of_model.add_argument("--out", type=Path, required=True)
     of_model.add_argument("--shrink", choices=LAYOUTS, help="cut the vocabulary to the tokens of this layout")
-    of_model.add_argument("--quantize", action="store_true", help="turn the blocks into NF4")
+    of_model.add_argument("--quantize", action="store_true", help="quantize the blocks to NF4")
 
-    of_bundle = parts.add_parser("bundle", help="make the folder that goes to Kaggle")
+    of_bundle = parts.add_parser("bundle", help="make the folder that is uploaded to Kaggle")
     of_bundle.set_defaults(command=_bundle)
     of_bundle.add_argument("--owner", required=True, help="Kaggle user name")
     of_bundle.add_argument("--out", type=Path, required=True)
     of_bundle.add_argument("--model", type=Path, help="what `build.py model` wrote (default: the embedded model)")
-    of_bundle.add_argument("--model-version", type=int, default=1, help="its version on Kaggle (default: 1)")
-    of_bundle.add_argument("--license", default="Apache 2.0", help="of the model, as Kaggle calls it (%(default)s)")
+    of_bundle.add_argument("--model-version", type=int, default=1, help="the model's version on Kaggle (default: 1)")
+    of_bundle.add_argument(
+        "--license", default="Apache 2.0", help="of the model, by Kaggle's name (default: %(default)s)"
+    )
     of_bundle.add_argument("--accelerator", choices=ACCELERATORS, default="l4x4")
     of_bundle.add_argument("--competition", default=COMPETITION, help="(default: %(default)s)")
     of_bundle.add_argument("--name", default="arc-submission", help="the notebook's slug (default: %(default)s)")
@@ -114,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     of_verify.set_defaults(command=_verify)
     of_verify.add_argument("folder", type=Path)
 
-    of_commands = parts.add_parser("commands", help="print the calls that push a bundle and submit it")
+    of_commands = parts.add_parser("commands", help="print the commands that upload a bundle and submit it")
     of_commands.set_defaults(command=_commands)
     of_commands.add_argument("folder", type=Path)
     return parser

@@ -1,6 +1,4 @@
-"""The entry: `python -m submission run --preset laptop [OPTIONS]`; on Kaggle a run for its machine, after a blank.
-
-The package is a child process: nothing it does to its memory or its GPU can take this file down."""
+"""The entry: `submission run --preset laptop [OPTIONS]` in a child process; on Kaggle the run that fits its machine."""
 
 import json
 import os
@@ -14,7 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 TASKS = "arc-agi_test_challenges.json"
 BLANK = {"attempt_1": [[0]], "attempt_2": [[0]]}
-GRACE = 30.0  # Seconds from being asked to end to being killed.
+GRACE = 30.0  # Seconds from SIGTERM to SIGKILL.
 
 
 def main() -> int:
@@ -27,41 +25,43 @@ def main() -> int:
 
 
 def on_kaggle(root: Path, options: Sequence[str]) -> int:
-    """A complete blank submission, then the run ("check": only what comes before); a sentence where that cannot be."""
+    """Write a blank submission, then run ("check": only check). Bad input: a sentence, 2. A bug: a traceback, 1."""
     try:
         tasks = write_blank(root / "input", root / "working" / "submission.json")
         from submission.kaggle import prepare  # After the blank: an incomplete upload fails here.
-
+    except (ImportError, OSError, ValueError) as error:
+        print(error, file=sys.stderr, flush=True)
+        return 2
+    try:
         plan = prepare.prepare(root, tasks, HERE, os.environ, time.monotonic())
         print(*plan.notes, sep="\n", flush=True)
         if list(options) == ["check"]:
             return child(plan.check(), plan.environment, prepare.CHECK_SECONDS)
-        status = prepare.until_done(plan, lambda words, left: child([*words, *options], plan.environment, left))
-        print(prepare.handed_in(plan), flush=True)
+        status = prepare.run_with_restarts(plan, lambda words, left: child([*words, *options], plan.environment, left))
+        print(prepare.merge_canary_answers(plan), flush=True)
         return status
-    except (ImportError, OSError, ValueError) as error:  # BadInput is a ValueError.
+    except prepare.REFUSED as error:
         print(error, file=sys.stderr, flush=True)
         return 2
 
 
 def write_blank(inputs: Path, submission: Path) -> Path:
-    """Write [[0]] for every attempt at every task; returns the file that asks: the competition's own, not a copy."""
-    files = [Path(at, TASKS) for at, _, names in os.walk(inputs, followlinks=True) if TASKS in names]
+    """Write [[0]] for both attempts at every test input; returns the challenges file: the competition's, not a copy."""
+    files = [Path(folder, TASKS) for folder, _, names in os.walk(inputs, followlinks=True) if TASKS in names]
     if not files:
         raise ValueError(f"there is no {TASKS} under {inputs}: attach the competition to the notebook")
-    asked = min(files, key=lambda file: (not file.parent.name.startswith("arc-prize"), len(file.parts), str(file)))
+    tasks = min(files, key=lambda file: (not file.parent.name.startswith("arc-prize"), len(file.parts), str(file)))
     try:
-        content = {task: [BLANK] * len(body["test"]) for task, body in json.loads(asked.read_bytes()).items()}
+        content = {task: [BLANK] * len(body["test"]) for task, body in json.loads(tasks.read_bytes()).items()}
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{asked}: is not a file of tasks ({error!r})") from None
-    whole = submission.with_name(f".{submission.name}.blank")
-    whole.write_text(json.dumps(content))
-    whole.replace(submission)
-    return asked
+        raise ValueError(f"{tasks}: is not a file of tasks ({error!r})") from None
+    (temporary := submission.with_name(f".{submission.name}.blank")).write_text(json.dumps(content))
+    temporary.replace(submission)
+    return tasks
 
 
 def child(words: Sequence[str], environment: Mapping[str, str], seconds: float = float("inf")) -> int:
-    """Run `python -m submission WORDS`; after so many seconds it is asked to end, and soon killed."""
+    """Run `python -m submission WORDS` and return its exit status; SIGTERM after these seconds, SIGKILL soon after."""
     paths = os.pathsep.join([str(HERE), *filter(None, [environment.get("PYTHONPATH")])])
     process = subprocess.Popen([sys.executable, "-m", "submission", *words], env={**environment, "PYTHONPATH": paths})
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -70,7 +70,7 @@ def child(words: Sequence[str], environment: Mapping[str, str], seconds: float =
         try:
             return process.wait(max(ends - time.monotonic(), 0.0))
         except KeyboardInterrupt:
-            continue  # The child has been interrupted too; it writes what it has, then ends.
+            continue  # Ctrl-C interrupts the child too: it writes what it has and ends.
         except subprocess.TimeoutExpired:
             process.send_signal(blow)
             ends, blow = time.monotonic() + GRACE, signal.SIGKILL

@@ -1,4 +1,4 @@
-"""How long may it take: deadlines on a monotonic clock."""
+"""Deadlines on a monotonic clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Deadline:
-    """A moment on a monotonic clock, handed down to whatever has to end by then."""
+    """A point in time on a monotonic clock, passed down to every step that has to end by then."""
 
     at: float
     """Seconds on `clock`; infinity for never."""
@@ -22,16 +22,16 @@ class Deadline:
         return max(0.0, self.at - self.clock())
 
     def passed(self) -> bool:
-        """Whether the moment has come."""
+        """Whether that time has come."""
         return self.clock() >= self.at
 
     def share(self, part: float) -> Deadline:
-        """The deadline of a stage that may use this part, 0..1, of the time left."""
+        """An earlier deadline, after `part` (0 to 1) of the time that is left."""
         return replace(self, at=self.clock() + part * (self.at - self.clock()))
 
 
 def within(seconds: float, clock: Clock = time.monotonic) -> Deadline:
-    """The deadline that many seconds from now."""
+    """The deadline `seconds` from now."""
     return Deadline(clock() + seconds, clock)
 
 

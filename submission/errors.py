@@ -1,7 +1,20 @@
-"""Errors that a user can cause."""
+"""Errors that a user can cause and correct."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 
 class BadInput(ValueError):
-    """Something the user gave cannot be used; the message is one sentence that says what and where."""
+    """Something that the user gave cannot be used; the message is one sentence: what, where, and what to do."""
+
+
+def concerns(error: OSError, paths: Iterable[Path]) -> bool:
+    """Whether the system failed on one of these paths, or on a path above or below one.
+
+    Of paths that the user named, such an error is the user's to correct; any other OSError may be a bug.
+    """
+    failed = [Path(name).absolute() for name in (error.filename, error.filename2) if isinstance(name, str | Path)]
+    named = [path.absolute() for path in paths]
+    return any(a == b or a in b.parents or b in a.parents for a in failed for b in named)

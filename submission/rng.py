@@ -1,4 +1,4 @@
-"""Random generators, one for each purpose: randomness is an argument, never a global state."""
+"""Seeded random generators, one for each purpose: randomness is an argument, never a global state."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from submission.kaggle.packaging.bundle import write_code
 from submission.kaggle.packaging.metadata import Names
 from submission.results import submission_file
 from tests import drill
-from tests.kaggle.test_prepare import wheelhouse
+from tests.kaggle.test_prepare import attach, wheelhouse
+from tests.test_gpus import BROKEN, program
 
 ROOT = Path(kernel_main.__file__).parent
 
@@ -116,6 +117,29 @@ def test_a_fault_ends_in_one_sentence_and_the_blank_stays(fault: str, parts: Pat
     assert done.returncode == 2
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert_blank(machine)
+
+
+def test_a_bug_ends_with_its_traceback_and_the_blank_stays(parts: Path, tmp_path: Path) -> None:
+    """A ValueError is bad input only where the package says so."""
+    machine = attached(parts, tmp_path)
+    manifests = the(machine, "manifests.py")
+    manifests.write_text(manifests.read_text() + "\n\ndef sha256(path: Path) -> str:\n    raise ValueError('a bug')\n")
+    done = check(machine)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and done.stderr.endswith("ValueError: a bug\n")
+    assert_blank(machine)
+
+
+def test_a_failing_nvidia_smi_with_a_model_attached_ends_the_commit_run_in_one_sentence(
+    parts: Path, tmp_path: Path
+) -> None:
+    machine = attached(parts, tmp_path / "kaggle")
+    attach(machine.root / "input")
+    done = check(machine, program(tmp_path, f'echo "{BROKEN}"; exit 9')["PATH"])
+    assert done.returncode == 2
+    assert f"needs a GPU, but nvidia-smi failed with exit status 9: {BROKEN}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert_blank(machine)
 
 
@@ -247,5 +271,5 @@ def test_the_run_of_the_entry_is_bounded_by_the_plan(deaf: Path, tmp_path: Path)
     begun = prepare.KagglePlan(
         tmp_path / "t", tmp_path / "s", tmp_path, tmp_path, "laptop", (), now, now + a_while(), {}, ()
     )
-    status = prepare.until_done(begun, lambda words, left: kernel_main.child(words, os.environ, left))
+    status = prepare.run_with_restarts(begun, lambda words, left: kernel_main.child(words, os.environ, left))
     assert status == 7

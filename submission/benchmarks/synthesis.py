@@ -27,7 +27,7 @@ from submission.programs.program import Program
 from submission.programs.synthesis.solution import Solution
 from submission.programs.synthesis.synthesizer import Synthesizer, ranked
 from submission.results import scores, submission_file
-from submission.runner.devices import starting
+from submission.runner.devices import omp_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def half_of(name: str) -> int:
 
 def _trials(asked: Sequence[tuple[Task, tuple[Grid, ...], float]], workers: int) -> Iterator[Trial]:
     # Processor time is only theirs if numpy does not spin on other cores.
-    with starting(1), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with omp_threads(1), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_tried, asked)
 
 

@@ -1,10 +1,10 @@
-"""The arguments of the command line: which commands there are, and what each may be told."""
+"""The arguments of the command line: the commands, and the options of each."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeAlias, get_args, get_type_hints
 
 from submission.arc.tasks import PUBLIC_SETS
 from submission.config import EMBEDDED, LAYOUTS, PRESETS
@@ -12,21 +12,20 @@ from submission.errors import BadInput
 from submission.training.settings import FineTuning, Pretraining
 
 HELD_OUT = "held-out"
-"""The set, beside the public ones, by which settings are chosen: training tasks that no training has seen."""
+"""A task set beside the public ones, on which settings are chosen: training tasks that no training has seen."""
 
 KINDS = ("network", "programs")
-"""Who may solve."""
+"""The kinds of solver."""
 
-PANEL = 24
-"""Tasks of a public set that are run by default: the cheapest, by prompt length."""
-
+DEFAULT_TASKS = 24
+"""How many tasks of a public set are run by default: those with the shortest prompts."""
 
 BENCH_ONLY: dict[str, set[str]] = {
     "challenges": {"search", "scoring", "scaling", "plan"}, "data": {"search", "scoring", "scaling", "plan"},
     "shape": {"search"}, "attempt": {"ttt"}, "minutes": {"scaling"}, "workers": {"scaling", "plan"}, "hours": {"plan"},
     "out": {"scaling"},
 }  # fmt: skip
-"""The options of `bench` that are not for all of them, and whom they are for."""
+"""Option of `bench` -> the benchmarks that have it; all others are for every benchmark."""
 
 EXAMPLES = {
     "run": """\
@@ -61,124 +60,29 @@ python -m submission pretrain --base DIR --minutes 600 --limit 4096 --rearc re_a
 }
 """Command -> the examples that its --help ends with."""
 
-_PRESET = f"settings for a kind of machine and model: {', '.join(PRESETS)} (laptop: the embedded model's)"
+MODEL_HELP = "a model folder (default: the embedded model)"
+PRESET_HELP = f"settings for a kind of machine and model: {', '.join(PRESETS)} (laptop: for the embedded model)"
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What `add_subparsers` returns."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands; `command` of what is parsed is the command's name."""
+    """The parser of all commands; the name of the command is in `command`."""
     whole = argparse.ArgumentParser(prog="python -m submission", description="An ARC Prize solver.")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-
-    run = commands.add_parser("run", help="solve tasks and write submission.json", **_examples("run"))
-    run.set_defaults(command="run")
-    _source(run)
-    which = run.add_mutually_exclusive_group()
-    which.add_argument("--tasks", type=_count, help=f"the N cheapest tasks (public sets: {PANEL} by default)")
-    which.add_argument("--only", help="these task ids, separated by commas")
-    clock = run.add_mutually_exclusive_group()
-    clock.add_argument("--hours", type=_positive, help="wall time of the run")
-    clock.add_argument("--minutes", type=_positive, help="wall time of the run")
-    run.add_argument("--model", type=Path, default=EMBEDDED, help="a model folder (default: the embedded model)")
-    run.add_argument("--preset", help=_PRESET)
-    run.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change one setting")
-    run.add_argument("--out", type=Path, help="output folder (default: runs/<time>-<data>)")
-    run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--workers", type=_count, default=0, help="processes (default: one a GPU, or one a CPU core)")
-    run.add_argument(
-        "--solvers", type=_solvers, default=KINDS, metavar="NAMES",
-        help=f"who solves (default: {','.join(KINDS)}, see the README)",
-    )  # fmt: skip
-    run.add_argument("--ray", metavar="ADDRESS", help="work on this Ray cluster; auto: on the one there is, or here")
-    again = run.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
-    again.add_argument("--fresh", action="store_true", help="begin anew in a folder that holds a run")
-
-    score = commands.add_parser("score", help="score a submission against solutions", **_examples("score"))
-    score.set_defaults(command="score")
-    score.add_argument("out", type=Path, help="a run's folder, or a submission.json")
-    _source(score)
-    score.add_argument(
-        "--revote", metavar="RULE", help="what another voting rule, or one kind of solver, would have scored"
-    )
-
-    report = commands.add_parser("report", help="write report.html of a run anew", **_examples("report"))
-    report.set_defaults(command="report")
-    report.add_argument("out", type=Path, help="a run's folder")
-    _source(report)
-
-    check = commands.add_parser("check", help="is this machine fit for a run with this model?", **_examples("check"))
-    check.set_defaults(command="check")
-    check.add_argument("--model", type=Path, default=EMBEDDED, help="a model folder (default: the embedded model)")
-    check.add_argument("--preset", help=_PRESET)
-    check.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change one setting")
-
-    shrink = commands.add_parser(
-        "shrink", help="cut a checkpoint's vocabulary down to one layout's", **_examples("shrink")
-    )
-    shrink.set_defaults(command="shrink")
-    shrink.add_argument("--model", type=Path, required=True, help="a model folder, in 16 bits or in NF4")
-    shrink.add_argument("--out", type=Path, required=True)
-    shrink.add_argument("--layout", choices=LAYOUTS, default="auto")
-    shrink.add_argument("--nf4", action="store_true", help="quantize the blocks as well")
-    shrink.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu", help="where to quantize")
-
-    bench = commands.add_parser("bench", help="measure settings, and the search against others", **_examples("bench"))
-    bench.set_defaults(command="bench", solutions=None, only=None)
-    bench.add_argument(
-        "name", choices=["ttt", "search", "scoring", "scaling", "plan"],
-        help="ttt: how likely true answers are after training; search, scoring: ours against the field's; "
-        "scaling: solved tasks against seconds, by schedule; plan: hours and tasks reached, predicted",
-    )  # fmt: skip
-    bench.add_argument("--tasks", type=_count, help="the N shortest (default: 10; plan: all that a run would take)")
-    bench.add_argument("--challenges", type=Path, help="not for ttt: a challenges file, as on Kaggle")
-    bench.add_argument(
-        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval", help=f"ttt takes {HELD_OUT} alone"
-    )  # fmt: skip
-    bench.add_argument("--shape", choices=["8b", "tiny"], help="search: random weights of this shape, scripted answers")
-    bench.add_argument(
-        "--try", action="append", default=[], dest="attempt", metavar="SECTION.FIELD=VALUE,...",
-        help="ttt: compare these settings with the others as they are; once for each choice",
-    )  # fmt: skip
-    bench.add_argument("--model", type=Path, default=EMBEDDED)
-    bench.add_argument("--preset", help=_PRESET)
-    bench.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE")
-    bench.add_argument("--seed", type=int, default=0)
-    bench.add_argument("--minutes", type=_minutes, default=[2.0, 5.0, 10.0], help="scaling: as 2,5,10 (the default)")
-    bench.add_argument("--workers", type=_count, default=0, help="scaling, plan: processes, as in run")
-    bench.add_argument("--hours", type=_positive, default=float("inf"), help="plan: wall time of the run")
-    bench.add_argument("--out", type=Path, help="scaling: a folder for the runs (default: runs/<time>-scaling)")
-    bench.add_argument("--json", type=Path, help="write the figures here as well")
-
-    train = commands.add_parser(
-        "pretrain", help="train the embedded model, or fine-tune a large base, on many tasks", **_examples("pretrain")
-    )
-    train.set_defaults(command="pretrain")
-    train.add_argument("--out", type=Path, required=True)
-    train.add_argument("--base", type=Path, help="fine-tune this causal language model instead, by a LoRA on 4 bits")
-    train.add_argument("--resume", action="store_true", help="go on with the training in OUT")
-    train.add_argument("--rearc", type=Path, help="RE-ARC's re_arc.zip; without it, the public training tasks alone")
-    train.add_argument("--generated", type=_count, default=100, help="pairs of each made-up family (default: 100)")
-    named = "public sets, or files CHALLENGES[:SOLUTIONS], separated by commas"
-    train.add_argument("--train-on", default="arc1-train,arc2-train", help=f"{named} (default: %(default)s)")
-    train.add_argument("--against", default="arc1-eval,arc2-eval", help=f"never train on a pair of these {named}")
-    train.add_argument("--select", type=Path, metavar="MODEL", help="draw what this model finds hard, see selection")
-    train.add_argument("--threads", type=_count, default=0)
-    for name, kind in training_fields().items():
-        option = f"--{name.replace('_', '-')}"
-        if kind is bool:
-            train.add_argument(option, action=argparse.BooleanOptionalAction)
-        else:
-            train.add_argument(option, type=str if get_args(kind) else kind, choices=get_args(kind) or None)
+    for add in (_add_run, _add_score, _add_report, _add_check, _add_shrink, _add_bench, _add_pretrain):
+        add(commands)
     return whole
 
 
 def require_own_options(options: argparse.Namespace) -> None:
-    """BadInput where a bench was given an option that is for others."""
-    usual = vars(parser().parse_args(["bench", options.name]))
-    for name, whose in BENCH_ONLY.items():
-        if options.name not in whose and vars(options)[name] != usual[name]:
-            named = "--try" if name == "attempt" else f"--{name}"
-            raise BadInput(f"{named} is not for bench {options.name}, but for {', '.join(sorted(whose))}")
+    """BadInput where a benchmark was given an option that only others have."""
+    defaults = vars(parser().parse_args(["bench", options.name]))
+    for name, benchmarks in BENCH_ONLY.items():
+        if options.name not in benchmarks and vars(options)[name] != defaults[name]:
+            option = "--try" if name == "attempt" else f"--{name}"
+            raise BadInput(f"{option} is not for bench {options.name}, but for {', '.join(sorted(benchmarks))}")
 
 
 def _examples(command: str) -> dict[str, Any]:
@@ -186,18 +90,156 @@ def _examples(command: str) -> dict[str, Any]:
     return {"epilog": f"examples:\n{EXAMPLES[command]}", "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
-def _source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--challenges", type=Path, help="a challenges file, as on Kaggle")
-    parser.add_argument("--solutions", type=Path, help="its solutions, for scoring only")
-    parser.add_argument(
+def training_fields() -> dict[str, Any]:
+    """Name -> type of the settings of `pretrain`, from scratch and with --base."""
+    return {**get_type_hints(Pretraining), **get_type_hints(FineTuning)}
+
+
+# -- the commands -----------------------------------------------------------------------------------------------
+
+
+def _add_run(commands: Commands) -> None:
+    run = commands.add_parser("run", help="solve tasks and write submission.json", **_examples("run"))
+    run.set_defaults(command="run")
+    _add_source(run)
+    which = run.add_mutually_exclusive_group()
+    which.add_argument(
+        "--tasks", type=_count,
+        help=f"the N tasks with the shortest prompts (default: {DEFAULT_TASKS} of a public set, all of a file)",
+    )  # fmt: skip
+    which.add_argument("--only", help="these task ids, separated by commas")
+    clock = run.add_mutually_exclusive_group()
+    clock.add_argument("--hours", type=_positive, help="wall time of the run")
+    clock.add_argument("--minutes", type=_positive, help="wall time of the run")
+    _add_model(run)
+    run.add_argument("--out", type=Path, help="output folder (default: runs/<time>-<data>)")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument(
+        "--workers", type=_count, default=0, help="worker processes (default: one per GPU, or one per CPU core)"
+    )
+    run.add_argument(
+        "--solvers", type=_solvers, default=KINDS, metavar="NAMES",
+        help=f"the kinds of solver to run, separated by commas (default: {','.join(KINDS)}; see the README)",
+    )  # fmt: skip
+    run.add_argument(
+        "--ray", metavar="ADDRESS", help="run the workers on this Ray cluster; auto: a running one, or this machine"
+    )
+    again = run.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="continue the run in --out, or begin one if it holds none")
+    again.add_argument("--fresh", action="store_true", help="begin again in a folder that holds a run")
+
+
+def _add_score(commands: Commands) -> None:
+    score = commands.add_parser("score", help="score a submission against solutions", **_examples("score"))
+    score.set_defaults(command="score")
+    score.add_argument("out", type=Path, help="the output folder of a run, or a submission.json")
+    _add_source(score)
+    score.add_argument(
+        "--revote", metavar="RULE", help="the score under another voting rule, or of one kind of solver alone"
+    )
+
+
+def _add_report(commands: Commands) -> None:
+    report = commands.add_parser("report", help="write the report.html of a run again", **_examples("report"))
+    report.set_defaults(command="report")
+    report.add_argument("out", type=Path, help="the output folder of a run")
+    _add_source(report)
+
+
+def _add_check(commands: Commands) -> None:
+    check = commands.add_parser("check", help="check whether this machine can run this model", **_examples("check"))
+    check.set_defaults(command="check")
+    _add_model(check)
+
+
+def _add_shrink(commands: Commands) -> None:
+    shrink = commands.add_parser(
+        "shrink", help="cut a checkpoint's vocabulary to the tokens of one layout", **_examples("shrink")
+    )
+    shrink.set_defaults(command="shrink")
+    shrink.add_argument("--model", type=Path, required=True, help="a model folder, in 16 bits or in NF4")
+    shrink.add_argument("--out", type=Path, required=True)
+    shrink.add_argument("--layout", choices=LAYOUTS, default="auto")
+    shrink.add_argument("--nf4", action="store_true", help="quantize the blocks to NF4 as well")
+    shrink.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu", help="where to quantize")
+
+
+def _add_bench(commands: Commands) -> None:
+    bench = commands.add_parser(
+        "bench", help="measure settings, and the search against other methods", **_examples("bench")
+    )
+    bench.set_defaults(command="bench", solutions=None, only=None)
+    bench.add_argument(
+        "name", choices=["ttt", "search", "scoring", "scaling", "plan"],
+        help="ttt: log-likelihood of the true answers after training; search, scoring: ours against the field's; "
+        "scaling: solved tasks against time, by schedule; plan: hours needed and tasks reached, predicted",
+    )  # fmt: skip
+    bench.add_argument("--tasks", type=_count, help="the N shortest (default: 10; plan: all that a run would take)")
+    bench.add_argument("--challenges", type=Path, help="not for ttt: a challenges file in Kaggle's format")
+    bench.add_argument(
         "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval",
-        help="a public set, or the training tasks that the embedded model has not seen (default: arc1-eval)",
+        help=f"the task set (default: arc1-eval; ttt: always {HELD_OUT})",
+    )  # fmt: skip
+    bench.add_argument("--shape", choices=["8b", "tiny"], help="search: random weights of this shape, scripted answers")
+    bench.add_argument(
+        "--try", action="append", default=[], dest="attempt", metavar="SECTION.FIELD=VALUE,...",
+        help="ttt: compare these settings with the unchanged ones; repeat it for each alternative",
+    )  # fmt: skip
+    _add_model(bench)
+    bench.add_argument("--seed", type=int, default=0)
+    bench.add_argument(
+        "--minutes", type=_minutes, default=[2.0, 5.0, 10.0], help="scaling: wall times of the runs (default: 2,5,10)"
+    )
+    bench.add_argument("--workers", type=_count, default=0, help="scaling, plan: worker processes, as for run")
+    bench.add_argument("--hours", type=_positive, default=float("inf"), help="plan: wall time of the run")
+    bench.add_argument("--out", type=Path, help="scaling: a folder for the runs (default: runs/<time>-scaling)")
+    bench.add_argument("--json", type=Path, help="write the figures to this file as well")
+
+
+def _add_pretrain(commands: Commands) -> None:
+    train = commands.add_parser(
+        "pretrain", help="train the embedded model, or fine-tune a large base, on many tasks", **_examples("pretrain")
+    )
+    train.set_defaults(command="pretrain")
+    train.add_argument("--out", type=Path, required=True)
+    train.add_argument("--base", type=Path, help="fine-tune this causal language model instead, by a LoRA on NF4")
+    train.add_argument("--resume", action="store_true", help="continue the training in OUT")
+    train.add_argument("--rearc", type=Path, help="RE-ARC's re_arc.zip (default: only the public training tasks)")
+    train.add_argument("--generated", type=_count, default=100, help="pairs of each generated family (default: 100)")
+    sets = "public sets, or files CHALLENGES[:SOLUTIONS], separated by commas"
+    train.add_argument("--train-on", default="arc1-train,arc2-train", help=f"{sets} (default: %(default)s)")
+    train.add_argument("--against", default="arc1-eval,arc2-eval", help=f"never train on a pair of these {sets}")
+    train.add_argument(
+        "--select", type=Path, metavar="MODEL", help="train on what this model finds hard, see training/selection.py"
+    )
+    train.add_argument("--threads", type=_count, default=0, help="CPU threads (default: torch's choice)")
+    for name, kind in training_fields().items():
+        option = f"--{name.replace('_', '-')}"
+        if kind is bool:
+            train.add_argument(option, action=argparse.BooleanOptionalAction)
+        else:
+            train.add_argument(option, type=str if get_args(kind) else kind, choices=get_args(kind) or None)
+
+
+# -- options of several commands ----------------------------------------------------------------------------------
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--challenges", type=Path, help="a challenges file in Kaggle's format")
+    command.add_argument("--solutions", type=Path, help="its solutions, for scoring only")
+    command.add_argument(
+        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval",
+        help=f"a public set, or {HELD_OUT}: training tasks that the embedded model has not seen (default: arc1-eval)",
     )  # fmt: skip
 
 
-def training_fields() -> dict[str, Any]:
-    """The settings of both kinds of training, with their types."""
-    return {**get_type_hints(Pretraining), **get_type_hints(FineTuning)}
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", type=Path, default=EMBEDDED, help=MODEL_HELP)
+    command.add_argument("--preset", help=PRESET_HELP)
+    command.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change one setting")
+
+
+# -- types of values ----------------------------------------------------------------------------------------------
 
 
 def _solvers(text: str) -> tuple[str, ...]:
@@ -209,7 +251,7 @@ def _solvers(text: str) -> tuple[str, ...]:
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
 
 
@@ -223,5 +265,5 @@ def _positive(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number above 0")
     return value

@@ -1,10 +1,10 @@
-"""The command line.
+"""The command line: one function for each command; those of `bench` are in `cli.bench`.
 
 python -m submission run                                   # public tasks, the embedded model, any laptop
 python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
 python -m submission score OUT --solutions FILE --revote kgmon
 python -m submission report OUT
-python -m submission check --model DIR --preset l4x4       # is this machine fit for it?
+python -m submission check --model DIR --preset l4x4       # can this machine run it?
 python -m submission shrink --model DIR --layout numpy --out DIR --nf4
 python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006
@@ -27,11 +27,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from submission.arc.tasks import Solutions, read_solutions
-from submission.cli.arguments import KINDS, require_own_options, training_fields
+from submission.cli.arguments import KINDS, training_fields
 from submission.cli.arguments import parser as _parser
-from submission.cli.inputs import records_in, settings_named, submission_in, tasks_named, tasks_of
-from submission.config import Settings
-from submission.errors import BadInput
+from submission.cli.bench import bench
+from submission.cli.inputs import (
+    paths_in,
+    preset_named,
+    records_in,
+    settings_named,
+    submission_in,
+    tasks_named,
+    tasks_of,
+)
+from submission.config import require_model_folder
+from submission.errors import BadInput, concerns
 from submission.results import scores
 from submission.training.settings import FineTuning, Pretraining
 
@@ -40,18 +49,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BENCH = 10
-"""Tasks that a bench takes by default: the cheapest."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status.
+    """Run one command; returns its exit status.
 
-    0 done; 2 bad input and 1 a run that could not go on, with one sentence on stderr; 130 interrupted.
+    0 done; 2 bad input and 1 a run that could not go on, with one sentence on stderr; 130 interrupted. An OSError is
+    bad input if it concerns a path that the user named; any other error is a bug, and is raised.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
-    # It warns of an optional kernel that would be fetched from the internet.
+    # It warns of an optional kernel that would be downloaded.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Both interrupts end a run alike: tidily.
     try:
@@ -61,42 +68,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        if not concerns(error, paths_in(options)):
+            raise
+        print(error, file=sys.stderr)
+        return 2
 
 
 def _run(options: argparse.Namespace) -> int:
     from submission.runner.run import run
     from submission.runner.spec import RunSpec
-    from submission.runner.workers import Broken
+    from submission.runner.workers import NoWorkerLeft
 
     settings = settings_named(options)
     if options.ray is not None and find_spec("ray") is None:
         raise BadInput("--ray: ray is not installed: pip install '.[ray]'")
-    tasks, solutions = tasks_named(options)
+    tasks, solutions = tasks_named(options, options.tasks)
     name = options.challenges.stem if options.challenges else options.data
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-    if not (options.model / "config.json").is_file():
-        raise BadInput(f"{options.model}: there is no config.json, so this is not a model folder")
+    require_model_folder(options.model)
     seconds = options.minutes * 60 if options.minutes is not None else None
     if options.hours is not None:
         seconds = options.hours * 3600
-    job = RunSpec(
+    spec = RunSpec(
         out, options.model, settings, options.seed, seconds=seconds, resume=options.resume, fresh=options.fresh,
         workers=options.workers, ray=options.ray, solvers=options.solvers,
     )  # fmt: skip
     try:
-        summary = run(job, tasks, solutions)
-    except (Broken, OSError) as error:
-        print(f"{error}; what is finished is in {out}, and --resume goes on from there", file=sys.stderr)
+        summary = run(spec, tasks, solutions)
+    except (NoWorkerLeft, OSError) as error:
+        print(f"{error}; finished tasks are in {out}, and --resume continues from there", file=sys.stderr)
         return 1
-    _tell(summary)
+    _print_scores(summary)
     print(f"{out}/submission.json  {out}/report.html  {out}/summary.json")
     return 0
 
 
 def _score(options: argparse.Namespace) -> int:
-    from submission.results.scores import by_rule, by_solver
-    from submission.solver.voting import NAMES
-
     submission = submission_in(options.out)
     if options.solutions is not None:
         solutions: Solutions | None = read_solutions(options.solutions)
@@ -105,20 +113,26 @@ def _score(options: argparse.Namespace) -> int:
     if not solutions:
         raise BadInput("there is nothing to score against: name a solutions file by --solutions")
     if options.revote:
-        found = {kind: records_in(options.out, solutions, kind) for kind in KINDS}
-        rules = by_rule(found["network"], solutions) | by_solver(found, solutions)
-        if options.revote not in (*NAMES, *KINDS):
-            raise BadInput(f"no rule is called {options.revote!r}; there are {', '.join((*NAMES, *KINDS))}")
-        if not found[options.revote if options.revote in KINDS else "network"]:
-            raise BadInput(f"{options.out}: is not the folder of a run that kept what {options.revote} takes")
-        if options.revote not in rules:
-            raise BadInput(
-                f"{options.out}: only what poe needs was scored; --set search.exhaustive=True scores everything"
-            )
-        print(f"solved by {options.revote}: {rules[options.revote]} of {len(solutions)}")
+        print(f"solved by {options.revote}: {_revoted(options.out, options.revote, solutions)} of {len(solutions)}")
     else:
-        _tell({"tasks": len(solutions), **scores.score(submission, solutions)})
+        _print_scores({"tasks": len(solutions), **scores.score(submission, solutions)})
     return 0
+
+
+def _revoted(out: Path, rule: str, solutions: Solutions) -> int:
+    """The number of tasks that a run would have solved by another voting rule, or by one kind of solver alone."""
+    from submission.results.scores import by_rule, by_solver
+    from submission.solver.voting import NAMES
+
+    records = {kind: records_in(out, solutions, kind) for kind in KINDS}
+    solved = by_rule(records["network"], solutions) | by_solver(records, solutions)
+    if rule not in (*NAMES, *KINDS):
+        raise BadInput(f"no rule is called {rule!r}; there are {', '.join((*NAMES, *KINDS))}")
+    if not records[rule if rule in KINDS else "network"]:
+        raise BadInput(f"{out}: is not the folder of a run whose journal has what {rule} needs")
+    if rule not in solved:
+        raise BadInput(f"{out}: only what poe needs was scored; --set search.exhaustive=True scores everything")
+    return solved[rule]
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -133,10 +147,10 @@ def _report(options: argparse.Namespace) -> int:
         raise BadInput(f"{options.out}: has no summary.json to report on ({error})") from None
     tasks, solutions = tasks_of(options, submission_in(options.out))
     network, programs = (records_in(options.out, tasks, kind) for kind in ("network", "programs"))
-    how, trusted = summary["settings"]["vote"]["programs"], summary["settings"]["programs"]["min_stability"]
-    both = {name: joined(network.get(name), programs.get(name), how, trusted) for name in tasks}
-    known = {name: record for name, record in both.items() if record is not None}
-    print(write_report(options.out, tasks, known, summary, solutions))
+    order, min_stability = summary["settings"]["vote"]["programs"], summary["settings"]["programs"]["min_stability"]
+    both = {name: joined(network.get(name), programs.get(name), order, min_stability) for name in tasks}
+    records = {name: record for name, record in both.items() if record is not None}
+    print(write_report(options.out, tasks, records, summary, solutions))
     return 0
 
 
@@ -154,17 +168,17 @@ def _pretrain(options: argparse.Namespace) -> int:
     if options.base:
         from submission.training.finetune_base import finetune_base
 
-        tuning = _chosen(FineTuning, options)
+        tuning = _training_settings(FineTuning, options)
         read = partial(_corpus, sources, tuning.limit, options.select)
         finetune_base(tuning, read, options.base, options.out, options.resume)
     else:
-        settings = _chosen(Pretraining, options)
+        settings = _training_settings(Pretraining, options)
         pretrain(settings, partial(_corpus, sources, settings.limit, options.select), options.out, options.resume)
     return 0
 
 
-def _chosen(kind: type[T], options: argparse.Namespace) -> T:
-    """Training settings with what the command line names; what is not for this kind of training is refused."""
+def _training_settings(kind: type[T], options: argparse.Namespace) -> T:
+    """The training settings that the options name; BadInput for a setting of the other kind of training."""
     given = {name: value for name in training_fields() if (value := vars(options)[name]) is not None}
     if foreign := sorted(set(given) - set(get_type_hints(kind))):
         raise BadInput(f"--{foreign[0].replace('_', '-')} is {'not ' * bool(options.base)}for --base")
@@ -172,13 +186,13 @@ def _chosen(kind: type[T], options: argparse.Namespace) -> T:
 
 
 def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.Corpus:
-    """What to train on, and what was refused, in the log."""
+    """The corpus to train on; the log says which tasks were left out."""
     from submission.training import corpus
 
     data = corpus.load(sources, longest_pair=limit * 2 // 5)
     logging.info("%d families to train on, %d held out", len(data.train), len(data.held_out))
     against = " and ".join(sources.against)
-    logging.info("%d of %d tasks refused: they share a pair with %s", data.leaks, data.looked_at, against)
+    logging.info("%d of %d tasks left out: they share a pair with %s", data.leaks, data.looked_at, against)
     if select is not None:
         from submission.training import selection
 
@@ -187,93 +201,12 @@ def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.
     return data
 
 
-def _bench(options: argparse.Namespace) -> int:
-    from submission.atomic import write_json
-
-    require_own_options(options)
-    settings = settings_named(options)
-    if options.tasks is None and options.name != "plan":
-        options.tasks = BENCH
-    rows = BENCHES["shape" if options.shape else options.name](options, settings)
-    if options.json is not None:
-        write_json(options.json, rows, indent=1)
-    return 0
-
-
-def _bench_scaling(options: argparse.Namespace, settings: Settings) -> Any:
-    from dataclasses import asdict
-
-    from submission.benchmarks import time_scaling
-    from submission.runner.spec import RunSpec
-
-    tasks, solutions = tasks_named(options)
-    if solutions is None:
-        raise BadInput("bench scaling counts solved tasks: name a set whose solutions are known")
-    out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling"
-    job = RunSpec(out, options.model, settings, options.seed, workers=options.workers)
-    points = time_scaling.measured(job, tasks, solutions, [60 * each for each in options.minutes], print)
-    print(*time_scaling.table(points), sep="\n")
-    return [asdict(each) for each in points]
-
-
-def _bench_ttt(options: argparse.Namespace, settings: Settings) -> Any:
-    from dataclasses import asdict
-
-    from submission.benchmarks import ttt
-
-    outcomes = ttt.ttt(options.model, settings, ["", *options.attempt], options.tasks, options.seed)
-    print(ttt.table(outcomes))
-    return [asdict(each) for each in outcomes]
-
-
-def _bench_shape(options: argparse.Namespace, settings: Settings) -> Any:
-    from dataclasses import asdict
-
-    from submission.benchmarks import synthetic_model
-    from submission.model.loading import resolve_device
-
-    where, how = resolve_device(settings.model.device), settings.search
-    measured, text = synthetic_model.report(options.shape, where, synthetic_model.VIEWS, how.threshold, how.megabytes)
-    print(text)
-    return [asdict(each) for each in measured]
-
-
-def _bench_race(options: argparse.Namespace, settings: Settings) -> Any:
-    from dataclasses import asdict
-
-    from submission.benchmarks import search
-
-    tasks, _ = tasks_named(options)
-    scoring = options.name == "scoring"
-    print(search.HEAD)
-    run = search.races(
-        options.model, settings, tasks, options.seed, lambda each: print(search.line(each, scoring), flush=True)
-    )
-    print(search.totals(run, scoring))
-    return [asdict(each) for each in run]
-
-
-def _bench_plan(options: argparse.Namespace, settings: Settings) -> Any:
-    from submission.benchmarks import forecast
-
-    tasks, _ = tasks_named(options)
-    made = forecast.planned_run(tasks, options.model, settings, options.preset, options.workers, options.hours)
-    print(*forecast.table(made, options.hours), sep="\n")
-    return forecast.as_json(made)
-
-
-BENCHES: dict[str, Callable[[argparse.Namespace, Settings], Any]] = {
-    "ttt": _bench_ttt, "search": _bench_race, "scoring": _bench_race, "scaling": _bench_scaling, "shape": _bench_shape,
-    "plan": _bench_plan,
-}  # fmt: skip
-
-
 def _check(options: argparse.Namespace) -> int:
     from submission.cli import preflight
 
     settings = settings_named(options)
     findings = []
-    for each in preflight.check(options.model, settings, options.preset):
+    for each in preflight.check(options.model, settings, preset_named(options)):
         findings.append(each)
         print(preflight.line(each), flush=True)
     return 0 if preflight.passed(findings) else 1
@@ -288,22 +221,17 @@ def _shrink(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(summary: dict[str, Any]) -> None:
+def _print_scores(summary: dict[str, Any]) -> None:
+    """Print the scores that a summary has, one per line."""
     if "solved_tasks" in summary:
         print(f"solved {summary['solved_tasks']} of {summary['tasks']} tasks")
-    for name in (
-        "score_by_output",
-        "score_by_task",
-        "score_strict",
-        "coverage",
-        "seconds_per_task",
-        "peak_rss_mb",
-    ):
+    for name in ("score_by_output", "score_by_task", "score_strict", "coverage", "seconds_per_task", "peak_rss_mb"):
         if summary.get(name) is not None:
             print(f"{name:18} {summary[name]:.4g}")
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "run": _run, "score": _score, "report": _report, "check": _check, "shrink": _shrink, "bench": _bench,
+    "run": _run, "score": _score, "report": _report, "check": _check, "shrink": _shrink, "bench": bench,
     "pretrain": _pretrain,
 }  # fmt: skip
+"""Command -> its function, which returns the exit status."""

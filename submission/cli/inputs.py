@@ -1,17 +1,17 @@
-"""What a command line names: settings, tasks, a submission, the records of a run."""
+"""What the options of a command name: settings, tasks, a submission, the records of a run; no option is changed."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from submission.arc.layouts import CHAT16
 from submission.arc.prompts import task_length
 from submission.arc.tasks import Solutions, Task, public_set, read_challenges, read_solutions
-from submission.cli.arguments import HELD_OUT, PANEL
+from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT
 from submission.config import PRESETS, Settings, preset, with_changes
 from submission.errors import BadInput
 from submission.model.memory_plan import is_large
@@ -20,50 +20,71 @@ from submission.results.store import FOLDERS
 from submission.solver.records import TaskRecord
 
 
+def preset_named(options: argparse.Namespace) -> str:
+    """The name of the preset: --preset, or laptop; BadInput for a large model without --preset."""
+    if options.preset is not None:
+        return str(options.preset)
+    if is_large(options.model):
+        others = ", ".join(each for each in PRESETS if each != "laptop")
+        raise BadInput(f"{options.model}: is a large model; name the settings for it by --preset: {others}")
+    return "laptop"
+
+
 def settings_named(options: argparse.Namespace) -> Settings:
-    """The settings that the options name, which know their preset from then on.
+    """The settings of the preset with the changes of --set; BadInput where one of them does not exist."""
+    return with_changes(preset(preset_named(options)), options.set)
 
-    BadInput for a large model without a preset that is meant for one.
+
+def tasks_named(options: argparse.Namespace, number: int | None = None) -> tuple[dict[str, Task], Solutions | None]:
+    """The tasks that --only names, or the `number` shortest of the source (None: the default number of the source).
+
+    With them their solutions, None where they are unknown.
     """
-    if options.preset is None:
-        if is_large(options.model):
-            others = ", ".join(each for each in PRESETS if each != "laptop")
-            raise BadInput(f"{options.model}: is a large model; name the settings for it by --preset: {others}")
-        options.preset = "laptop"
-    return with_changes(preset(options.preset), options.set)
-
-
-def tasks_named(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | None]:
-    """The tasks that are asked for, and their solutions where they are known."""
-    if options.challenges is not None:
-        tasks = read_challenges(options.challenges)
-        solutions: Solutions | None = read_solutions(options.solutions, tasks) if options.solutions else None
-    elif options.solutions is not None:
-        raise BadInput("--solutions needs --challenges: a public set brings its own")
-    elif options.data == HELD_OUT:
-        from submission.training.corpus import held_out_tasks
-
-        tasks, solutions = held_out_tasks()
-    else:
-        tasks, solutions = public_set(options.data)
+    tasks, solutions = _source(options)
     if options.only is not None:
-        wanted = options.only.split(",")
-        if unknown := [name for name in wanted if name not in tasks]:
-            raise BadInput(
-                f"there is no task {unknown[0]!r} among these {len(tasks)}: name its set by --data, or its file by "
-                "--challenges"
-            )
-        chosen = wanted
+        chosen = options.only.split(",")
     else:
-        number = options.tasks if options.tasks is not None else (PANEL if options.challenges is None else len(tasks))
+        if number is None:
+            number = DEFAULT_TASKS if options.challenges is None else len(tasks)
         longest = {n: max(task_length(CHAT16, t.demonstrations, q) for q in t.tests) for n, t in tasks.items()}
         chosen = sorted(tasks, key=lambda name: (longest[name], name))[:number]
-    kept = {name: tasks[name] for name in chosen}
-    return kept, None if solutions is None else {name: solutions[name] for name in chosen}
+    return _selected(chosen, tasks, solutions)
+
+
+def tasks_of(options: argparse.Namespace, submission: dict[str, Any]) -> tuple[dict[str, Task], Solutions | None]:
+    """The tasks that a submission answers, from the source that the options name, and their solutions where known."""
+    tasks, solutions = _source(options)
+    return _selected(list(submission), tasks, solutions)
+
+
+def _source(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | None]:
+    """All tasks of the file or set that the options name."""
+    if options.challenges is not None:
+        tasks = read_challenges(options.challenges)
+        return tasks, read_solutions(options.solutions, tasks) if options.solutions else None
+    if options.solutions is not None:
+        raise BadInput("--solutions needs --challenges: a public set has its own solutions")
+    if options.data == HELD_OUT:
+        from submission.training.corpus import held_out_tasks
+
+        return held_out_tasks()
+    return public_set(options.data)
+
+
+def _selected(
+    names: Sequence[str], tasks: dict[str, Task], solutions: Solutions | None
+) -> tuple[dict[str, Task], Solutions | None]:
+    if unknown := [name for name in names if name not in tasks]:
+        raise BadInput(
+            f"there is no task {unknown[0]!r} among these {len(tasks)}: name its set by --data, or its file by "
+            "--challenges"
+        )
+    kept = {name: tasks[name] for name in names}
+    return kept, None if solutions is None else {name: solutions[name] for name in names}
 
 
 def submission_in(out: Path) -> dict[str, Any]:
-    """The submission in a run's folder, or in the file itself."""
+    """The submission in the output folder of a run, or in the file itself; BadInput where there is none."""
     path = out / "submission.json" if out.is_dir() else out
     try:
         submission = json.loads(path.read_text())
@@ -74,16 +95,15 @@ def submission_in(out: Path) -> dict[str, Any]:
     return submission
 
 
-def tasks_of(options: argparse.Namespace, submission: dict[str, Any]) -> tuple[dict[str, Task], Solutions | None]:
-    """The tasks that a submission answers, from the file or set that the options name."""
-    options.only, options.tasks = ",".join(submission), None
-    return tasks_named(options)
-
-
 def records_in(out: Path, names: Iterable[str], kind: str) -> dict[str, TaskRecord]:
-    """The journal of one kind of solver, whatever its settings were: it is only shown, or voted on anew."""
+    """The journal records of one kind of solver by task, their fingerprints unchecked; BadInput for a broken file."""
     paths = {name: out / FOLDERS[kind] / f"{name}.json" for name in names}
     try:
         return {name: journal.read_record(path, name, None) for name, path in paths.items() if path.exists()}
     except BadInput as error:
-        raise BadInput(f"{out / FOLDERS[kind]}: holds a record that {error}") from None
+        raise BadInput(f"{out / FOLDERS[kind]}: has a record that {error}") from None
+
+
+def paths_in(options: argparse.Namespace) -> list[Path]:
+    """The paths that the user named."""
+    return [value for value in vars(options).values() if isinstance(value, Path)]

@@ -1,1 +1,1 @@
-"""Kaggle: a machine made ready (`prepare`), and the bundle that goes there (everything that `build.py` calls)."""
+"""Kaggle: the preparation of its machine (uploaded), and the bundle that goes there (`packaging`, not uploaded)."""

@@ -1,4 +1,4 @@
-"""What can be told of files without loading them: their digests, a folder's manifest, safetensors that are cut off.
+"""Checks of files without loading them: sha256 manifests, and safetensors that are cut short.
 
 Standard library alone: on Kaggle this runs before anything is installed.
 """
@@ -13,17 +13,17 @@ from typing import Any
 from submission.errors import BadInput
 
 MODEL_MANIFEST = "manifest.json"
-"""Marks and checks a model's folder: {"files": {path in the folder: sha256}, ...}."""
+"""The manifest of a model folder: {"files": {path in the folder: sha256}, ...}."""
 
 
 def sha256(path: Path) -> str:
-    """sha256 of a file's content, in hex."""
+    """The sha256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def wrong_files(folder: Path, manifest: str) -> list[str]:
-    """A sentence for each file that is not what the folder's manifest says; none where there is no manifest."""
+def manifest_mismatches(folder: Path, manifest: str) -> list[str]:
+    """One sentence for each file that is missing or is not the one in the folder's manifest; [] without a manifest."""
     if not (folder / manifest).exists():
         return []
     try:
@@ -36,17 +36,17 @@ def wrong_files(folder: Path, manifest: str) -> list[str]:
     return missing + [f"{folder / name}: is not the file that {manifest} names" for name in changed]
 
 
-def whole(model: Path) -> None:
-    """BadInput if a safetensors file of a model's folder is cut off."""
+def require_complete_weights(model: Path) -> None:
+    """BadInput where a safetensors file of a model folder is cut short or has an unreadable header."""
     for path in sorted(model.glob("*.safetensors")):
-        if fault := fault_of(path):
+        if fault := safetensors_fault(path):
             raise BadInput(f"{path}: {fault}; upload the model again")
 
 
-def fault_of(file: Path) -> str:
+def safetensors_fault(file: Path) -> str:
     """What is wrong with a safetensors file by its own header; "" if nothing is.
 
-    The format: 8 bytes with the header's length, the header in JSON with each tensor's place, the tensors.
+    The format: 8 bytes with the header's length, the header in JSON with the byte range of each tensor, the tensors.
     """
     size = file.stat().st_size
     with file.open("rb") as opened:

@@ -1,55 +1,51 @@
-"""A Kaggle machine made ready: its inputs found, its wheels installed, its GPUs looked at, its hours counted.
+"""Prepare a Kaggle machine: find its inputs, install the wheels, choose model and preset by its GPUs, plan the hours.
 
-Called by kernel_main.py, which has written a blank submission before; what cannot be gone on with is a BadInput and
-leaves that submission. Facts about Kaggle's machines are as of 2026-10: 12 hours, Python 3.12, torch 2.10 for compute
-capabilities from 7.0 on, no bitsandbytes, a torchao of 2025 that peft refuses to be imported beside.
+kernel_main.py calls this after it has written a blank submission; what makes a run impossible is a BadInput, and the
+blank submission stays. It runs before anything is installed: the standard library alone. Facts about Kaggle are as of
+2026-10: 12 hours, Python 3.12, torch 2.10 for compute capabilities from 7.0 on, no bitsandbytes, and a torchao of 2025
+beside which peft refuses to be imported.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.metadata
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from submission.atomic import write_json
 from submission.errors import BadInput
-from submission.kaggle.manifests import whole, wrong_files
+from submission.gpus import OLDEST_GPU, Gpu, listed, listed_by_nvidia_smi
+from submission.kaggle.install import folders_with, install_wheels
+from submission.kaggle.manifests import manifest_mismatches, require_complete_weights
 
 CODE_MANIFEST = "code_manifest.json"
-WHEELS_MANIFEST = "wheels_manifest.json"
-"""Marks and checks a part of the bundle: {"files": {path in its folder: sha256}, ...}."""
-
-REQUIREMENTS = "requirements.txt"
-"""In the wheels' folder: what to install, pinned, with hashes."""
+"""The manifest of the code: {"files": {path in its folder: sha256}, ...}."""
 
 SOFT_SECONDS = 11.5 * 3600
-"""From the notebook's start to the end of the run's own time; after that it only hands in what it has."""
+"""From the notebook's start to the end of the run's own time; then the run writes what it has and ends."""
 HARD_SECONDS = 11.75 * 3600
-"""From the notebook's start to the moment at which a run that still goes on is killed: Kaggle's limit is 12 hours."""
+"""From the notebook's start to the kill of a run that has not ended; Kaggle's limit is 12 hours."""
 CANARY_SECONDS = 600.0
-"""The time of a run that will not be scored."""
+"""The time of a run that is not scored."""
 CANARY_TASKS = 4
+"""The tasks of a run that is not scored."""
 CHECK_SECONDS = 1200.0
-MOST_TRIES = 3
-"""Times that a run which ended badly is gone on with."""
+"""The time of `python -m submission check`."""
+MAX_STARTS = 3
+"""How often a run is started: once, and again with --resume where it ended with an error."""
 
 PLACEHOLDERS = {
     "a6b7dac3cab03abf2eb333e16610d6dc",  # md5, arc-prize-2024
     "232264c58f825ee77327dcfc9f4e5cb2f83b8d997eb69032be1bf2205bbe1a83",  # sha256, arc-prize-2026-arc-agi-2
 }
-"""Digests of the public stand-ins for the hidden test files."""
+"""Digests of the public placeholders for the hidden test files."""
 
-OLDEST_GPU = (7, 0)
-"""The least compute capability that the image's torch has kernels for."""
+L4_MEGABYTES = 20_000
+"""A GPU with more memory than this (MiB) takes the preset l4x4: an L4 has 23034, a T4 15360."""
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -63,21 +59,15 @@ OFFLINE = {
     "PYTHONDONTWRITEBYTECODE": "1",  # The code lies on a read-only disk.
     "PYTORCH_ALLOC_CONF": "expandable_segments:True",
 }
-"""Variables of every run."""
+"""Environment variables of every run."""
 
 CACHES = {"HF_HOME": "hf", "TRITON_CACHE_DIR": "triton", "TORCHINDUCTOR_CACHE_DIR": "inductor", "XDG_CACHE_HOME": "xdg"}
-"""Variables that name a folder of scratch, outside /kaggle/working, whose content would become output."""
+"""Variable -> its folder in /kaggle/temp: what lies in /kaggle/working would become output."""
 
 PTXAS = Path("/usr/local/cuda/bin/ptxas")
 
-
-@dataclass(frozen=True)
-class Gpu:
-    """One card, as nvidia-smi tells of it."""
-
-    name: str
-    megabytes: float
-    capability: tuple[int, int]
+REFUSED = (BadInput, OSError)
+"""What kernel_main.py prints as one sentence; any other error is a bug, and ends with its traceback."""
 
 
 @dataclass(frozen=True)
@@ -85,29 +75,29 @@ class KagglePlan:
     """What to run, and until when."""
 
     tasks: Path
-    """The file that asks."""
+    """The challenges file."""
     submission: Path
-    """The file that is handed in: complete already."""
+    """The file that Kaggle scores: complete already, all blank."""
     out: Path
-    """The run's folder: that of the submission, or, of a run of a few tasks, one of its own."""
+    """The run's output folder: that of the submission, or one of its own for a run that is not scored."""
     model: Path
     preset: str
     only: tuple[str, ...]
-    """The tasks of a run that will not be scored; none for all."""
+    """The tasks of a run that is not scored; () for all."""
     soft_end: float
     hard_end: float
-    """On the monotonic clock."""
+    """Seconds on the monotonic clock."""
     environment: Mapping[str, str]
     """Of the child process."""
     notes: tuple[str, ...]
-    """What was found, a sentence each."""
+    """What was found, one sentence each."""
 
     def check(self) -> list[str]:
-        """The words after `python -m submission` that check this machine and model."""
+        """The arguments of `python -m submission` that check this machine and model."""
         return ["check", "--model", str(self.model), "--preset", self.preset]
 
     def run(self, now: float, resume: bool) -> list[str]:
-        """The words after `python -m submission` that solve the tasks until the soft end."""
+        """The arguments of `python -m submission` that solve the tasks until the soft end."""
         minutes = f"{max(self.soft_end - now, 1.0) / 60:.3f}"
         words = ["run", "--challenges", str(self.tasks), "--model", str(self.model), "--preset", self.preset]
         words += ["--out", str(self.out), "--minutes", minutes, "--resume" if resume else "--fresh"]
@@ -115,40 +105,43 @@ class KagglePlan:
 
 
 def prepare(root: Path, tasks: Path, code: Path, environ: Mapping[str, str], now: float) -> KagglePlan:
-    """Make the machine ready and decide what to run; BadInput where nothing can be run.
+    """Prepare the machine and decide what to run; BadInput where nothing can be run.
 
-    `root` holds input/ and working/; `code` holds kernel_main.py and submission/. ARC_STARTED in `environ` may say
-    when, on the monotonic clock, the notebook was started: otherwise it is `now`.
+    `root` holds input/ and working/; `code` holds kernel_main.py and submission/. ARC_STARTED in `environ` may give the
+    start of the notebook on the monotonic clock; without it that is `now`.
     """
     scored, why = is_scored(tasks, environ)
-    cards = gpus(environ)
-    gpu_note = fit(cards)
-    attached = models(root / "input", code)
-    model, preset, choice = chosen(cards, attached, code / "submission" / "models" / "embedded")
-    whole(model)
-    edited = wrong_files(code, CODE_MANIFEST)
+    attached = attached_models(root / "input", code)
+    gpus, failure = gpus_for(attached, scored, environ)
+    require_supported(gpus)
+    model, preset, choice = model_and_preset(gpus, attached, code / "submission" / "models" / "embedded")
+    require_complete_weights(model)
+    edited = manifest_mismatches(code, CODE_MANIFEST)
     if edited and not scored:
         raise BadInput(f"{edited[0]}; upload the code again")
-    notes = [why, gpu_note, choice, *edited, *installed(root / "input")]
+    notes = [why, *filter(None, [failure]), gpu_line(gpus), choice, *edited, *install_wheels(root / "input")]
     working = root / "working"
     started = float(environ.get("ARC_STARTED", now))
     soft, hard = started + SOFT_SECONDS, started + HARD_SECONDS
     soft = soft if scored else min(soft, now + CANARY_SECONDS)
+    # Where nvidia-smi fails, the run could not count the GPUs either.
+    visible = {"CUDA_VISIBLE_DEVICES": ",".join(str(gpu.index) for gpu in gpus)} if failure and gpus else {}
     return KagglePlan(
         tasks, working / "submission.json", working if scored else working / "canary", model, preset,
-        () if scored else few(tasks), soft, hard, {**environ, **surroundings(root / "temp")}, tuple(notes),
+        () if scored else canary_tasks(tasks), soft, hard,
+        {**environ, **offline_environment(root / "temp"), **visible}, tuple(notes),
     )  # fmt: skip
 
 
-def until_done(
+def run_with_restarts(
     plan: KagglePlan, child: Callable[[list[str], float], int], clock: Callable[[], float] = monotonic
 ) -> int:
-    """Run until the tasks are done or the time is over; what ended badly is gone on with. Returns an exit status.
+    """Run the plan, and resume it where it ends with an error before the soft end. Returns the last exit status.
 
-    `child` runs some words for at most some seconds and returns the exit status of the run.
+    `child` runs `python -m submission` with these arguments for at most these seconds and returns its exit status.
     """
     status = 1
-    for attempt in range(MOST_TRIES):
+    for attempt in range(MAX_STARTS):
         now = clock()
         if attempt > 0 and now > plan.soft_end:
             break
@@ -159,36 +152,34 @@ def until_done(
     return status
 
 
-def handed_in(plan: KagglePlan) -> str:
-    """Put what a run of a few tasks has answered into the submission; returns what to say of it."""
+def merge_canary_answers(plan: KagglePlan) -> str:
+    """Copy the answers of a run that is not scored into the submission; returns a line that counts the answers."""
     submission: dict[str, Any] = json.loads(plan.submission.read_text())
     run = plan.out / "submission.json"
     if plan.only and run.exists():
         submission |= json.loads(run.read_text())
-        temporary = plan.submission.with_name(f".{plan.submission.name}.whole")
-        temporary.write_text(json.dumps(submission) + "\n")
-        os.replace(temporary, plan.submission)
+        write_json(plan.submission, submission)
     blanks = sum(all(grid == [[0]] for each in entries for grid in each.values()) for entries in submission.values())
     return f"{plan.submission}: {len(submission)} tasks, {len(submission) - blanks} of them answered"
 
 
-# -- which run this is -------------------------------------------------------------------------------------------
+# -- is this run scored? -----------------------------------------------------------------------------------------
 
 
 def is_scored(tasks: Path, environ: Mapping[str, str]) -> tuple[bool, str]:
-    """Whether all tasks count, and why. In doubt they do: hours are cheaper than a submission of four tasks."""
+    """Whether this run is scored, and why. In doubt it is: hours cost less than a submission of four tasks."""
     if environ.get("KAGGLE_IS_COMPETITION_RERUN"):
         return True, "this is the scored rerun: all tasks, all hours"
     canary = f"{CANARY_TASKS} tasks and {CANARY_SECONDS / 60:.0f} minutes at most"
     if is_placeholder(tasks):
-        return False, f"the tasks are the public stand-ins, nothing is scored: {canary}"
+        return False, f"the test file is the public placeholder, nothing is scored: {canary}"
     if environ.get("KAGGLE_KERNEL_RUN_TYPE") == "Interactive":
         return False, f"this is an interactive session, nothing is scored: {canary}"
-    return True, "the tasks are not the public stand-ins: all of them, all hours"
+    return True, "the test file is not the public placeholder: all tasks, all hours"
 
 
 def is_placeholder(tasks: Path) -> bool:
-    """Whether a test file is the public stand-in: by its digest, or because every task is one of the training set."""
+    """Whether a test file is the public placeholder: by its digest, or because the training set has all its tasks."""
     content = tasks.read_bytes()
     if {hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest()} & PLACEHOLDERS:
         return True
@@ -196,123 +187,73 @@ def is_placeholder(tasks: Path) -> bool:
     return training.exists() and set(json.loads(content)) <= set(json.loads(training.read_bytes()))
 
 
-def few(tasks: Path) -> tuple[str, ...]:
-    """The tasks of a run that is not scored: from the shortest to the longest, so that memory is tried as well."""
+def canary_tasks(tasks: Path) -> tuple[str, ...]:
+    """The tasks of a run that is not scored: evenly from the shortest to the longest, so that memory is tested too."""
     lengths = {name: len(json.dumps(body)) for name, body in json.loads(tasks.read_bytes()).items()}
     order = sorted(lengths, key=lambda name: (lengths[name], name))
-    places = [k * (len(order) - 1) // (CANARY_TASKS - 1) for k in range(CANARY_TASKS)]
-    return tuple(dict.fromkeys(order[place] for place in places))
+    ranks = [k * (len(order) - 1) // (CANARY_TASKS - 1) for k in range(CANARY_TASKS)]
+    return tuple(dict.fromkeys(order[rank] for rank in ranks))
 
 
-# -- what the machine has ----------------------------------------------------------------------------------------
+# -- GPUs and models ---------------------------------------------------------------------------------------------
 
 
-def gpus(environ: Mapping[str, str]) -> list[Gpu]:
-    """The cards of this machine; none where there is no nvidia-smi."""
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
+def gpus_for(attached: Sequence[Path], scored: bool, environ: Mapping[str, str]) -> tuple[list[Gpu], str]:
+    """The GPUs, and how nvidia-smi failed ("" if it did not).
+
+    Outside the scored rerun an attached model without a GPU is a BadInput: this run is there to find such mistakes.
+    The scored rerun asks torch before it goes on without a GPU.
+    """
+    if scored or not attached:
+        return listed(environ, expected=bool(attached))
     try:
-        told = subprocess.run(query, capture_output=True, text=True, timeout=120, env=dict(environ))
-    except FileNotFoundError:
-        return []
-    except subprocess.TimeoutExpired:
-        raise BadInput("nvidia-smi does not answer: the machine's GPUs cannot be used") from None
-    lines = [line.split(", ") for line in told.stdout.splitlines()] if told.returncode == 0 else []
-    return [Gpu(name, float(size), _version(capability)) for name, size, capability in lines]
+        gpus = listed_by_nvidia_smi(environ)
+    except BadInput as error:
+        raise BadInput(f"{attached[0]}: needs a GPU, but {error}") from error
+    if not gpus:
+        raise BadInput(f"{attached[0]}: needs a GPU, and there is none: choose T4 x2 or L4 x4, or detach the model")
+    return gpus, ""
 
 
-def _version(text: str) -> tuple[int, int]:
-    major, minor = text.split(".")
-    return int(major), int(minor)
-
-
-def fit(cards: Sequence[Gpu]) -> str:
-    """What is said of these cards; BadInput for those that the image's torch cannot use."""
-    if old := [card.name for card in cards if card.capability < OLDEST_GPU]:
+def require_supported(gpus: Sequence[Gpu]) -> None:
+    """BadInput for a GPU that the image's torch has no kernels for."""
+    if old := [gpu.name for gpu in gpus if gpu.capability < OLDEST_GPU]:
         raise BadInput(
             f"the GPU is a {old[0]}, for which torch has no kernels: choose T4 x2 or L4 x4 and push again "
             "(an accelerator that Kaggle does not grant silently becomes a P100)"
         )
-    names = [f"{card.name} ({card.megabytes / 1024:.1f} GiB)" for card in cards]
+
+
+def gpu_line(gpus: Sequence[Gpu]) -> str:
+    """A line that names the GPUs."""
+    names = [f"{gpu.name} ({gpu.megabytes / 1024:.1f} GiB)" for gpu in gpus]
     return f"GPUs: {', '.join(names)}" if names else "there is no GPU"
 
 
-def models(inputs: Path, code: Path) -> list[Path]:
-    """The model folders that are attached: each has a config.json and safetensors. Those of the code do not count."""
+def attached_models(inputs: Path, code: Path) -> list[Path]:
+    """The attached model folders: those with a config.json and safetensors, except the ones that come with the code."""
     return [
         each
-        for each in found(inputs, "config.json")
+        for each in folders_with(inputs, "config.json")
         if code not in each.resolve().parents and any(each.glob("*.safetensors"))
     ]
 
 
-def chosen(cards: Sequence[Gpu], attached: Sequence[Path], embedded: Path) -> tuple[Path, str, str]:
-    """The model to run, the preset for it, and why."""
+def model_and_preset(gpus: Sequence[Gpu], attached: Sequence[Path], embedded: Path) -> tuple[Path, str, str]:
+    """The model to run, its preset, and a line that says why."""
     if not attached:
         return embedded, "laptop", "no model is attached: the embedded one runs"
-    if not cards:
-        return embedded, "laptop", f"{attached[0]} needs a GPU: the embedded model runs instead"
-    preset = "l4x4" if min(card.megabytes for card in cards) > 20_000 else "t4x2"
-    among = f", the first of {len(attached)} that are attached" if len(attached) > 1 else ""
-    return attached[0], preset, f"model: {attached[0]}{among}; preset {preset}"
+    if not gpus:
+        return embedded, "laptop", f"{attached[0]}: needs a GPU, and there is none: the embedded model runs instead"
+    preset = "l4x4" if min(gpu.megabytes for gpu in gpus) > L4_MEGABYTES else "t4x2"
+    first = f", the first of {len(attached)} that are attached" if len(attached) > 1 else ""
+    return attached[0], preset, f"model: {attached[0]}{first}; preset {preset}"
 
 
-def found(inputs: Path, name: str) -> list[Path]:
-    """The folders below `inputs` that hold a file of this name, under whatever layout Kaggle mounts them."""
-    return sorted(Path(at) for at, _, names in os.walk(inputs, followlinks=True) if name in names)
-
-
-def surroundings(scratch: Path) -> dict[str, str]:
-    """The variables of a run without a network, with its caches in a scratch folder, which is made."""
+def offline_environment(scratch: Path) -> dict[str, str]:
+    """The environment variables of a run without a network; makes the cache folders, all of them below `scratch`."""
     caches = {name: scratch / folder for name, folder in CACHES.items()}
     for folder in caches.values():
         folder.mkdir(parents=True, exist_ok=True)
     tools = {"TRITON_PTXAS_PATH": str(PTXAS)} if PTXAS.exists() else {}
     return OFFLINE | {name: str(folder) for name, folder in caches.items()} | tools
-
-
-# -- what came along ---------------------------------------------------------------------------------------------
-
-
-def installed(inputs: Path) -> list[str]:
-    """Install the wheels that came along, and remove a torchao that peft refuses; returns what is worth saying."""
-    folders = found(inputs, WHEELS_MANIFEST)
-    if not folders:
-        if importlib.util.find_spec("bitsandbytes") is None:
-            raise BadInput(
-                f"bitsandbytes is not installed and no {WHEELS_MANIFEST} is under {inputs}: attach the wheels"
-            )
-        return ["no wheels are attached; bitsandbytes is there already", *without_torchao()]
-    wheels = folders[0]
-    if wrong := wrong_files(wheels, WHEELS_MANIFEST):
-        raise BadInput(f"{wrong[0]}; upload the wheels again")
-    pip("install", "--no-index", "--no-deps", "--require-hashes", f"--find-links={wheels / 'wheelhouse'}",
-        "--requirement", str(wheels / REQUIREMENTS))  # fmt: skip
-    brought = [line for line in (wheels / REQUIREMENTS).read_text().splitlines() if "==" in line]
-    names = [line.split()[0] for line in brought]
-    ours = any(name.startswith("torchao==") for name in names)
-    return [f"installed from {wheels}: {', '.join(names)}", *([] if ours else without_torchao())]
-
-
-def without_torchao() -> list[str]:
-    """Remove torchao before 0.16, beside which peft 0.19 and later refuse to be imported; nothing here needs it."""
-    importlib.invalidate_caches()
-    try:
-        version = importlib.metadata.version("torchao")
-    except importlib.metadata.PackageNotFoundError:
-        return []
-    if tuple(int(part) for part in version.split(".")[:2]) >= (0, 16):
-        return []
-    pip("uninstall", "--yes", "torchao")
-    importlib.invalidate_caches()
-    if importlib.util.find_spec("torchao") is not None:
-        return [f"torchao {version} could not be removed: peft may refuse to be imported beside it"]
-    return [f"removed torchao {version}, beside which peft cannot be imported"]
-
-
-def pip(command: str, *words: str) -> None:
-    """Run pip of this interpreter; BadInput with its first error line if it fails."""
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore"]
-    done = subprocess.run([sys.executable, "-m", "pip", command, *quiet, *words], capture_output=True, text=True)
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        raise BadInput(f"pip {command}: {' '.join(lines[:1]) or f'exit status {done.returncode}'}")

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 from transformers.utils.logging import disable_progress_bar
 
 from submission.arc.layouts import CHAT16, NAMED, Layout, architects, numpy_layout, read_layout, vocabulary
-from submission.config import Model
+from submission.config import Model, require_model_folder
 from submission.errors import BadInput
 from submission.model import attention
 from submission.model.grid_lm import GridLM
@@ -31,8 +31,7 @@ def load_base(path: Path, settings: Model, device: str) -> Any:
     complete model, or one in another quantization.
     """
     disable_progress_bar()
-    if not (path / "config.json").is_file():
-        raise BadInput(f"{path}: there is no config.json, so this is not a model folder")
+    require_model_folder(path)
     try:
         config = AutoConfig.from_pretrained(path, local_files_only=True)
         require_nf4(path, config)

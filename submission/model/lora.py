@@ -17,7 +17,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from submission.config import Adapt
-from submission.versions import OLDEST_TORCHAO
+from submission.versions import is_old_torchao
 
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 """The linear layers of a block, by the names that Llama, Mistral and Qwen3 share in transformers."""
@@ -71,16 +71,16 @@ def set_checkpointing(base: Any, on: bool) -> None:
 
 
 def hide_old_torchao() -> None:
-    """Make a torchao before `OLDEST_TORCHAO` impossible to import, since peft refuses to adapt beside it.
+    """Make a torchao before `versions.OLDEST_TORCHAO` impossible to import, since peft refuses to adapt beside it.
 
     Nothing here needs torchao. Kaggle's image has 0.10 beside peft 0.19; to be dropped when it has none, or a newer
     one. None in `sys.modules` makes Python's import fail.
     """
     try:
-        installed = tuple(map(int, version("torchao").split(".")[:2]))
+        installed = version("torchao")
     except PackageNotFoundError:
         return
-    if installed < OLDEST_TORCHAO:
+    if is_old_torchao(installed):
         sys.modules["torchao"] = None  # type: ignore[assignment]
 
 

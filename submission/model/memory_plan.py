@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from submission.config import Settings
+from submission.config import Settings, require_model_folder
 from submission.errors import BadInput
 
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
@@ -132,8 +132,7 @@ class MemoryPlan:
 
 def shape_of(model: Path) -> Shape:
     """The sizes of the checkpoint in this folder; BadInput where it has no config.json, or one without them."""
-    if not (model / "config.json").is_file():
-        raise BadInput(f"{model}: there is no config.json, so this is not a model folder")
+    require_model_folder(model)
     try:
         config: Mapping[str, Any] = json.loads((model / "config.json").read_text())
         return read_shape(config)

@@ -7,7 +7,6 @@ short texts in `data-g`, and the script paints them as they come into sight. Not
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from submission.arc.tasks import Solutions, Tasks
+from submission.atomic import write_bytes
 from submission.results.report_tasks import FILTERS, VERDICTS, TaskResult, css_class, duration, section, verdict
 from submission.results.report_tasks import tags as tags_of
 from submission.solver.records import TaskRecord
@@ -36,16 +36,8 @@ def write_report(
     """Write out/report.html, so that at any moment the old page or the new one is there whole."""
     text = page(tasks, records, summary, solutions)
     path = out / "report.html"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            # A lone surrogate, which JSON can hold, has no UTF-8; it becomes a character reference.
-            file.write(text.encode("utf-8", "xmlcharrefreplace"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # A lone surrogate, which JSON can hold, has no UTF-8; it becomes a character reference.
+    write_bytes(path, text.encode("utf-8", "xmlcharrefreplace"))
     return path
 
 

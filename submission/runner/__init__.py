@@ -1,1 +1,1 @@
-"""A run over all tasks: schedule, worker processes, dispatcher, summary."""
+"""A run over all tasks: schedule, dispatcher, worker processes, summary."""

@@ -1,34 +1,39 @@
-"""Where workers can go on this machine: its GPUs, or its cores and memory."""
+"""The devices of the workers: the GPUs of this machine, or its CPU cores and memory."""
 
 from __future__ import annotations
 
+import logging
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import psutil
 
+from submission.gpus import listed
+
+logger = logging.getLogger(__name__)
+
 WORKER_BYTES = 2e9
-"""Memory that a worker with the embedded model may take, at most."""
+"""The most memory that a worker with the embedded model takes."""
 
 
-def places(wanted: int, device: str) -> list[str | None]:
-    """Where workers go: on each GPU there is, else on the CPU as many as have a core and memory; `wanted`: that many.
+def worker_devices(wanted: int, device: str) -> list[str | None]:
+    """The GPU of each worker, as a value of CUDA_VISIBLE_DEVICES, or None for the CPU.
 
-    The GPUs are asked for without CUDA, which must not be started in the parent.
+    One worker per GPU; without a GPU, or with device "cpu", as many as there are cores and memory for. `wanted` is
+    another number of workers, which share the GPUs; 0 for no wish. CUDA is not loaded in this process.
     """
-    found = gpus() if device != "cpu" else []
-    if found:
-        return [found[k % len(found)] for k in range(wanted or len(found))]
+    gpus = visible_gpus() if device != "cpu" else []
+    if gpus:
+        return [gpus[k % len(gpus)] for k in range(wanted or len(gpus))]
     fitting = int(psutil.virtual_memory().total // WORKER_BYTES)
     return [None] * (wanted or max(1, min(cores(), fitting)))
 
 
 @contextmanager
-def starting(threads: int) -> Iterator[None]:
-    """Processes that are started here compute with so many threads, in numpy too, which counts them when imported."""
+def omp_threads(threads: int) -> Iterator[None]:
+    """Processes started in this block use this many threads, also in numpy, which reads the variable on import."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(threads)
     try:
@@ -44,13 +49,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def gpus() -> list[str]:
-    """The GPUs that a process may use, as CUDA_VISIBLE_DEVICES names them."""
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, each as a value of CUDA_VISIBLE_DEVICES; a failing nvidia-smi is logged."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [each for each in visible.split(",") if each.strip() and not each.strip().startswith("-")]
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    listed = subprocess.run([program, "--list-gpus"], capture_output=True, text=True, check=False)
-    return [str(k) for k, _ in enumerate(line for line in listed.stdout.splitlines() if line.startswith("GPU "))]
+    gpus, failure = listed(os.environ)
+    if failure:
+        _warn_once(failure)
+    return [str(gpu.index) for gpu in gpus]
+
+
+@cache
+def _warn_once(sentence: str) -> None:
+    logger.warning(sentence)

@@ -9,10 +9,10 @@ from submission.arc.prompts import task_cost
 from submission.arc.tasks import Tasks
 from submission.deadline import Deadline
 from submission.results.store import RunStore
-from submission.runner.devices import cores, places
+from submission.runner.devices import cores, worker_devices
 from submission.runner.schedule import Outcome, Schedule
 from submission.runner.spec import Kind, RunSpec, WorkerSpec
-from submission.runner.workers import Broken, WorkerPool
+from submission.runner.workers import NoWorkerLeft, WorkerPool
 from submission.solver.records import TaskRecord
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ class Dispatcher:
         """Queues for every kind of solver that the run asks for; no worker is started yet."""
         self.spec = spec
         self.lanes: list[SolverLane] = []
-        self.broken: Broken | None = None
+        self.broken: NoWorkerLeft | None = None
         """Why the main lane lost all its workers; other lanes go on while they have tasks."""
-        gpus = places(1, spec.settings.model.device) != [None]
+        gpus = worker_devices(1, spec.settings.model.device) != [None]
         self.parallel = spec.ray is not None or (gpus and not spec.settings.programs.writer)
         """Whether all lanes work at the same time."""
         self._waiting = [kind for kind in ("programs", "network") if kind in spec.solvers]
@@ -63,7 +63,7 @@ class Dispatcher:
         """The outcomes of a lane's orders, see `WorkerPool.wait`; a lane without workers is closed."""
         try:
             return lane.pool.wait(seconds)
-        except Broken as error:
+        except NoWorkerLeft as error:
             if lane.kind == self.spec.main:
                 self.broken = error
             logger.error("%s: %s", lane.kind, error)
@@ -91,15 +91,14 @@ class Dispatcher:
         worker = WorkerSpec(spec.model, self._schedules[kind].settings, spec.seed, spec.load, kind)
         if not self._schedules[kind].pending():
             return WorkerPool(worker, [])
-        if kind == "programs" and spec.settings.programs.writer:
-            return WorkerPool(worker, places(spec.workers, spec.settings.model.device))
-        if kind == "programs":
-            others = len(places(spec.workers, spec.settings.model.device)) if self.parallel and spec.ray is None else 0
+        devices = worker_devices(spec.workers, spec.settings.model.device)
+        if kind == "programs" and not spec.settings.programs.writer:
+            others = len(devices) if self.parallel and spec.ray is None else 0
             return WorkerPool(worker, [None] * max(1, (spec.workers or cores()) - others))
-        if spec.ray is not None:
+        if kind == "network" and spec.ray is not None:
             from submission.runner.ray_workers import RayPool
 
             return RayPool(worker, spec.ray, spec.workers)
-        gpus = places(spec.workers, spec.settings.model.device)
-        logger.info("%d workers", len(gpus))
-        return WorkerPool(worker, gpus)
+        if kind == "network":
+            logger.info("%d workers", len(devices))
+        return WorkerPool(worker, devices)

@@ -1,4 +1,4 @@
-"""What keeps a run safe: a folder of its own, a log, signals that end it tidily, and an end that comes in any case."""
+"""Around a run: the lock on its output folder, its log file, signals that end it, and a hard end if it hangs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,25 @@ from submission.results import journal
 logger = logging.getLogger(__name__)
 
 
+TRACEBACKS = logging.getLogger("submission.tracebacks")
+"""Writes to log.txt alone, at level DEBUG: the tracebacks of errors of which the user is shown one sentence."""
+
+
 @contextmanager
-def owned(out: Path, resume: bool, fresh: bool) -> Iterator[None]:
-    """The output folder, ours alone; BadInput where runs would mix. With `fresh` the old journal is put aside."""
+def owned(out: Path, resume: bool, fresh: bool) -> Iterator[bool]:
+    """Lock the output folder for this run; yields whether it holds a run that is resumed.
+
+    With `resume` a folder without a run begins one, so that an unattended restart is always the same command. With
+    `fresh` the old journal is renamed. BadInput for a folder that holds a run, without either; for one that another
+    process has locked; and for one that cannot be written to.
+    """
     begun = (out / "journal").is_dir()
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is not a folder")
     if begun and not (resume or fresh):
-        raise BadInput(f"{out}: holds a run already; --resume goes on with it, --fresh begins anew")
+        raise BadInput(f"{out}: holds a run already; --resume continues it, --fresh begins again")
     if resume and not begun:
-        raise BadInput(f"{out}: there is no run to resume")
+        logger.warning("%s: holds no run to resume: a new one begins", out)
     with ExitStack() as lock:
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -40,37 +49,37 @@ def owned(out: Path, resume: bool, fresh: bool) -> Iterator[None]:
             journal.remove_temporaries(out)
         except OSError as error:
             raise BadInput(f"{out}: cannot be written to ({error.strerror})") from None
-        yield
+        yield resume and begun
 
 
 class Stop:
-    """Whether a signal has asked for the end, and when."""
+    """Whether a signal has asked the run to stop, and when."""
 
-    asked_at: float | None = None
+    signalled_at: float | None = None
 
     def __bool__(self) -> bool:
-        return self.asked_at is not None
+        return self.signalled_at is not None
 
 
 @contextmanager
 def signals() -> Iterator[Stop]:
-    """SIGTERM and SIGINT ask for a tidy end; the second one ends the process at once, and with it its workers.
+    """The first SIGTERM or SIGINT asks the run to stop and write what it has; a second one ends the process at once.
 
-    The second one is one that comes a second later or more: who signals a whole group of processes, in which one passes
-    on what it gets, means a single signal.
+    A repeat within a second is the same signal delivered twice, to the process group and by a parent that passes it on:
+    it is ignored.
     """
     stop = Stop()
 
-    def asked(number: int, frame: Any) -> None:
-        if stop.asked_at is None:
-            stop.asked_at = time.monotonic()
-        elif time.monotonic() - stop.asked_at > 1.0:
+    def received(number: int, frame: Any) -> None:
+        if stop.signalled_at is None:
+            stop.signalled_at = time.monotonic()
+        elif time.monotonic() - stop.signalled_at > 1.0:
             os._exit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # Signals come to the main thread alone.
+        yield stop  # Only the main thread receives signals.
         return
-    before = {each: signal.signal(each, asked) for each in (signal.SIGTERM, signal.SIGINT)}
+    before = {each: signal.signal(each, received) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:
@@ -80,17 +89,20 @@ def signals() -> Iterator[Stop]:
 
 @contextmanager
 def hard_end(until: Deadline, grace: float) -> Iterator[None]:
-    """End the process, its last valid submission on disk, if it hangs so long beyond its time: in a write, say."""
+    """End the process `grace` seconds after the deadline if it hangs, in a write for example.
+
+    The last valid submission stays on disk.
+    """
     if until is NEVER:
         yield
         return
 
     def end() -> None:
-        words = "the run hung %.0f s beyond its time and was ended", grace
-        # It may hang in the log itself, and would not get past it here either.
-        told = threading.Thread(target=logger.critical, args=words, daemon=True)
-        told.start()
-        told.join(1.0)
+        words = "the run hung for %.0f s after its deadline and was ended", grace
+        # The run may hang in the log, where this thread would hang too.
+        logging_thread = threading.Thread(target=logger.critical, args=words, daemon=True)
+        logging_thread.start()
+        logging_thread.join(1.0)
         os._exit(1)
 
     timer = threading.Timer(until.left() + grace, end)
@@ -103,7 +115,7 @@ def hard_end(until: Deadline, grace: float) -> Iterator[None]:
 
 
 class _LogFile(logging.FileHandler):
-    """A log on a disk that may be full: said once on stderr, then it goes on without."""
+    """A log file that stops after the first failed write, which a full disk causes; stderr says so once."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         sys.stderr.write(f"{self.baseFilename} cannot be written to ({sys.exc_info()[1]})\n")
@@ -112,15 +124,24 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
-    """Everything logged goes to this file as well."""
+    """Write everything that is logged to this file as well, and to it alone the tracebacks behind one-line errors."""
     handler = _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    package = logging.getLogger("submission")
+    root, package = logging.getLogger(), logging.getLogger("submission")
     package.setLevel(logging.INFO)
-    logging.getLogger().addHandler(handler)
+    TRACEBACKS.setLevel(logging.DEBUG)
+    TRACEBACKS.propagate = False
+    for each in (root, TRACEBACKS):
+        each.addHandler(handler)
     try:
         yield
+    except Exception:
+        TRACEBACKS.debug("the run ended with an error", exc_info=True)
+        raise
     finally:
-        package.setLevel(logging.NOTSET)
-        logging.getLogger().removeHandler(handler)
+        for each in (root, TRACEBACKS):
+            each.removeHandler(handler)
+        for each in (package, TRACEBACKS):
+            each.setLevel(logging.NOTSET)
+        TRACEBACKS.propagate = True
         handler.close()

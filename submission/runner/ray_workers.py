@@ -1,7 +1,7 @@
-"""The same workers as actors of a Ray cluster, for hundreds of tasks, seeds and settings over several machines.
+"""The workers as actors of a Ray cluster, for hundreds of tasks, seeds and settings on several machines.
 
-The queue, the journal and the results are those of a run on one machine; a node that is lost costs its running tasks
-one retry. On a single machine plain processes do the same with less: there Ray gains nothing.
+Schedule, journal and answers are those of a run on one machine; a node that is lost costs its running tasks one retry.
+On a single machine Ray gains nothing over plain processes.
 """
 
 from __future__ import annotations
@@ -10,103 +10,108 @@ import signal
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import OutOfMemoryError, RayError
 
 from submission.deadline import within
 from submission.errors import BadInput
+from submission.runner.failures import Failure, FailureKind
+from submission.runner.messages import Failed, LoadFailed, Message, Ready, Solved, Unfit, attempt_failure, load_failure
 from submission.runner.schedule import Order, Outcome
 from submission.runner.solvers import solver_of
 from submission.runner.spec import WorkerSpec
-from submission.runner.workers import Broken, Worker, WorkerPool, is_beyond_repair, peaks
+from submission.runner.worker_process import peaks
+from submission.runner.workers import NoWorkerLeft, Worker, WorkerPool
 from submission.solver.records import TaskRecord
 
 
 class Actor:
-    """A worker on some node of the cluster; the model's folder must be there under the same path."""
+    """The worker on some node of the cluster; the model folder must be there under the same path."""
 
-    def __init__(self, crew: WorkerSpec) -> None:
-        self.crew = crew
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.spec = spec
 
-    def load(self) -> tuple[str, Any]:
-        """Load the model; what a worker process would say to it."""
+    def load(self) -> Ready | Unfit | LoadFailed:
+        """Load the model; returns the message that a worker process would send."""
         try:
-            self.solver = solver_of(self.crew)
-        except BadInput as error:
-            return "unfit", str(error)
-        except Exception:
-            return "broken", traceback.format_exc()
-        return "ready", None
-
-    def solve(self, order: Order) -> tuple[str, Any]:
-        """Solve a task; what a worker process would say to it."""
-        try:
-            record = self.solver.solve(order, within(order.seconds), _unheard)
+            self.solver = solver_of(self.spec)
         except Exception as error:
-            return "failed", (traceback.format_exc(), peaks(), is_beyond_repair(error))
-        return "solved", (record, peaks())
+            return load_failure(error)
+        return Ready()
+
+    def solve(self, order: Order) -> Failed | Solved:
+        """Solve a task; returns the message that a worker process would send, without any Progress before it."""
+        try:
+            record = self.solver.solve(order, within(order.seconds), _no_progress)
+        except Exception as error:
+            return attempt_failure(error, peaks())
+        return Solved(record, peaks())
 
 
-class Remote(Worker):
-    """One place to work at: an actor, started anew, on whatever node has room, when it was lost."""
+class RemoteWorker(Worker):
+    """The supervisor of one actor, which is started again, on any node with free resources, whenever it is lost."""
 
-    def __init__(self, crew: WorkerSpec, needs: Mapping[str, float]) -> None:
-        self.needs = needs
+    def __init__(self, spec: WorkerSpec, resources: Mapping[str, float]) -> None:
+        """`resources` are Ray's options num_cpus and num_gpus."""
+        self.resources = resources
         self.answer: Any = None
-        super().__init__(crew, None)
+        """Ray's reference to the next message; None if none is expected."""
+        super().__init__(spec, None)
 
     def start(self) -> None:
-        """A fresh actor, which loads its model as soon as a node takes it."""
-        self.actor = ray.remote(Actor).options(**self.needs).remote(self.crew)
+        """Start an actor, which loads its model as soon as a node takes it."""
+        self.actor = ray.remote(Actor).options(**self.resources).remote(self.spec)
         self.answer = self.actor.load.remote()
         self.ready, self.began = False, time.monotonic()
 
     def give(self, order: Order) -> None:
-        """Hand over an order."""
+        """Send an order to the actor."""
         self.order, self.so_far, self.began = order, None, time.monotonic()
         self.answer = self.actor.solve.remote(order)
 
-    def silent(self) -> float:
-        """An actor has no heartbeat: Ray itself watches the nodes, and the deadline the rest."""
+    def since_heartbeat(self) -> float:
+        """0: an actor sends no heartbeat. Ray watches the nodes, and the deadline ends what hangs."""
         return 0.0
 
     def end(self) -> int | None:
-        """Kill the actor."""
+        """Kill the actor; its exit code is unknown."""
         ray.kill(self.actor)
         self.answer = None
         return None
 
 
 class RayPool(WorkerPool):
-    """Actors all over a cluster, with the calls of a `workers.Pool`."""
+    """A worker pool of actors on all nodes of a cluster."""
 
-    def __init__(self, crew: WorkerSpec, address: str, wanted: int) -> None:
-        """Connect ("auto": to the cluster that this machine belongs to, or to a new one of this machine alone)."""
-        super().__init__(crew, [])
+    def __init__(self, spec: WorkerSpec, address: str, wanted: int) -> None:
+        """Connect to the cluster at `address` ("auto": the one of this machine, or a new one of this machine alone).
+
+        `wanted` is the number of workers; 0 for one per GPU of the cluster, or one per CPU where it has no GPU.
+        """
+        super().__init__(spec, [])
         handler = signal.getsignal(signal.SIGTERM)
         _connect(address)
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)  # Ray has put its own in its place, which ends the process.
-        there = ray.cluster_resources()
-        kind = "GPU" if there.get("GPU") and crew.settings.model.device != "cpu" else "CPU"
-        needs = {"num_cpus": 1.0, "num_gpus": float(kind == "GPU")}
-        self._actors = [Remote(crew, needs) for _ in range(wanted or int(there[kind]))]
+            signal.signal(signal.SIGTERM, handler)  # Ray has installed its own, which ends the process.
+        cluster = ray.cluster_resources()
+        kind = "GPU" if cluster.get("GPU") and spec.settings.model.device != "cpu" else "CPU"
+        resources = {"num_cpus": 1.0, "num_gpus": float(kind == "GPU")}
+        self._actors = [RemoteWorker(spec, resources) for _ in range(wanted or int(cluster[kind]))]
         self._workers = list(self._actors)
         self.size = len(self._workers)
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """What has come of orders within these seconds, see `workers.Pool.wait`."""
+        """The outcomes of orders within these seconds; see `WorkerPool.wait`."""
         if not self._workers:
-            raise Broken("no worker could load the model; the log says why")
+            raise NoWorkerLeft("no worker could load the model; the log says why")
         self._actors = [each for each in self._actors if each in self._workers]
         answers = {each.answer: each for each in self._actors if each.answer is not None}
-        heard, _ = ray.wait(list(answers), timeout=seconds) if answers else ([], [])
-        outcomes = [self._answered(answers[each], each) for each in heard]
-        outcomes += [self._lose(each, why) for each in self._workers if (why := each.is_hung())]
+        arrived, _ = ray.wait(list(answers), timeout=seconds) if answers else ([], [])
+        outcomes = [self._answered(answers[each], each) for each in arrived]
+        outcomes += [self._lose(each, failure) for each in [*self._workers] if (failure := each.hang()) is not None]
         return [each for each in outcomes if each is not None]
 
     def close(self) -> None:
@@ -114,18 +119,19 @@ class RayPool(WorkerPool):
         self._workers = []
         ray.shutdown()
 
-    def _answered(self, worker: Remote, answer: Any) -> Outcome | None:
+    def _answered(self, worker: RemoteWorker, answer: Any) -> Outcome | None:
         worker.answer = None
         try:
-            kind, content = ray.get(answer)
+            message: Message = ray.get(answer)
         except RayError as error:
-            return self._lose(worker, f"the worker or its node was lost ({type(error).__name__})")
-        outcome = self._take(worker, kind, content)
-        return self._lose(worker, "") if kind in ("unfit", "broken") else outcome
+            kind: FailureKind = "out_of_memory" if isinstance(error, OutOfMemoryError) else "died"
+            return self._lose(worker, Failure(kind, f"the worker or its node was lost ({type(error).__name__})"))
+        outcome = self._take(worker, message)
+        return self._lose(worker, None) if isinstance(message, Unfit | LoadFailed) else outcome
 
 
 def _connect(address: str) -> None:
-    """To the cluster at an address; BadInput if nobody answers there, which Ray itself takes minutes to notice."""
+    """Connect to a cluster; BadInput if none answers at the address, which Ray itself takes minutes to notice."""
     if address != "auto":
         host, _, port = address.removeprefix("ray://").rpartition(":")
         try:
@@ -138,5 +144,5 @@ def _connect(address: str) -> None:
         ray.init(log_to_driver=False)
 
 
-def _unheard(so_far: TaskRecord) -> None:
-    """An actor tells of whole tasks only."""
+def _no_progress(so_far: TaskRecord) -> None:
+    """An actor sends no message before the task is done."""

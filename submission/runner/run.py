@@ -39,17 +39,17 @@ POLL = 0.5
 def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
     """Solve the tasks; returns the summary, which is in out/summary.json as well.
 
-    KeyboardInterrupt after a tidy end where a signal asked for one; Broken where no worker could be started;
+    KeyboardInterrupt after a tidy end where a signal asked for one; NoWorkerLeft where no worker could be started;
     OSError where the submission could not be written to the last.
     """
     until = within(spec.seconds) if spec.seconds is not None else NEVER
     late = replace(until, at=until.at + overrun(spec)) if spec.seconds is not None else NEVER
     began = time.monotonic()
     with (
-        owned(spec.out, spec.resume, spec.fresh), logged_to(spec.out / "log.txt"), signals() as stop,
+        owned(spec.out, spec.resume, spec.fresh) as resumed, logged_to(spec.out / "log.txt"), signals() as stop,
         hard_end(late, spec.settings.time.grace),
     ):  # fmt: skip
-        if not spec.resume or not (spec.out / "submission.json").exists():
+        if not (resumed and (spec.out / "submission.json").exists()):
             write_blank(spec.out, tasks)
         weights = journal.model_sha256(spec.model)
         store = opened(spec, tasks, weights)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from submission.arc.tasks import Task, Tasks
 from submission.config import Settings
 from submission.deadline import Deadline
+from submission.runner.failures import Failure
 from submission.solver.records import TaskRecord
 
 QUICK = 0.05
@@ -31,9 +32,6 @@ MOST_PASSES = 8
 
 SURE = -0.5
 """Mean log p a view (nats) above which an answer is taken for right: no further pass."""
-
-SHORT_OF_MEMORY = ("OutOfMemoryError", "MemoryError", "exit code -9")
-"""What the reason of a failure says where memory was short; the last is how the system ends a process then."""
 
 SEED_STEP = 1_000_003
 """Between the seeds of two passes over one task."""
@@ -64,6 +62,8 @@ class Outcome:
     """Why there is none."""
     so_far: TaskRecord | None = None
     """The record of the test inputs that were done by then."""
+    failure: Failure | None = None
+    """What went wrong in the worker, if anything did; its message is the reason."""
 
 
 class Schedule:
@@ -146,7 +146,7 @@ class Schedule:
                 self._pace.append((self.costs[name], outcome.record.seconds))
             record = replace(outcome.record, notes=reasons + outcome.record.notes)
         elif not order.again and not self.until.passed():
-            short = any(each in outcome.reason for each in SHORT_OF_MEMORY)
+            short = outcome.failure is not None and outcome.failure.kind == "out_of_memory"
             self._retries.append((replace(order, settings=halved(order.settings, short), again=True), outcome))
             return None
         else:

@@ -14,7 +14,7 @@ from submission.results.scores import by_rule, by_solver
 from submission.results.store import RunStore
 from submission.runner.dispatcher import Dispatcher
 from submission.runner.spec import RunSpec
-from submission.runner.workers import peaks
+from submission.runner.worker_process import peaks
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "numpy")
 

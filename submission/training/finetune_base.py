@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -30,7 +29,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from submission.arc.layouts import CHAT16
-from submission.config import Adapt, Model
+from submission.atomic import replacing
+from submission.config import Adapt, Model, require_model_folder
 from submission.errors import BadInput
 from submission.model.loading import load_base
 from submission.model.lora import lora_deltas, with_adapter
@@ -50,8 +50,7 @@ def finetune_base(
     BadInput, before the corpus is read, where there is no base, no such device, or no room in `out`.
     """
     require_device(settings.device)
-    if not (base / "config.json").is_file():
-        raise BadInput(f"{base}: there is no config.json, so this is not a model folder")
+    require_model_folder(base)
     kept, small = out / "adapter.safetensors", out / "base16"
     if resume and not kept.exists():
         raise BadInput(f"{kept}: nothing to resume from")
@@ -103,9 +102,8 @@ def _trained(model: nn.Module) -> dict[str, Tensor]:
 
 def _keep(model: nn.Module, into: Path, progress: Progress) -> None:
     """Save what is trained; the file is replaced whole, never left half written."""
-    writing = into.with_name(f".{into.name}.writing")
-    save_file(_trained(model), writing, {"step": str(progress.step), "seen": str(progress.seen)})
-    os.replace(writing, into)
+    with replacing(into) as temporary:
+        save_file(_trained(model), temporary, {"step": str(progress.step), "seen": str(progress.seen)})
 
 
 def _restore(model: nn.Module, kept: Path) -> Progress:

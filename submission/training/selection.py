@@ -19,7 +19,7 @@ from torch import nn
 
 from submission.arc.layouts import NAMED, Layout
 from submission.arc.tasks import grid_key
-from submission.errors import BadInput
+from submission.config import require_model_folder
 from submission.model.grid_lm import GridLM
 from submission.rng import generator
 from submission.training.corpus import Corpus, Family, rows
@@ -37,8 +37,7 @@ HARDEST = 1.0
 
 def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
     """The corpus with the families that are worth training on, by what the GridLM in the folder `first` finds hard."""
-    if not (first / "config.json").is_file():
-        raise BadInput(f"{first}: there is no config.json, so this is not a model folder")
+    require_model_folder(first)
     model = GridLM.from_pretrained(first, dtype=torch.float32)
     layout = NAMED[model.config.arc_layout]
     return replace(data, train=selected(data.train, losses(model, layout, data.train, limit)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from submission.arc.tasks import grid, public_set
 from submission.arc.views import View
-from submission.cli.commands import main
+from submission.cli.commands import COMMANDS, main
 from submission.results import journal
 from submission.solver.records import TaskRecord, TestRecord, ViewRecord
 from submission.solver.voting import Candidate
@@ -49,7 +51,6 @@ def test_bad_input_is_refused_in_one_sentence(
         assert "pip install '.[ray]'" in refused(capsys, *RUN, *model, "--ray", "auto")
     assert "--set" in refused(capsys, "run", *model, "--set", "search.nothing=1")
     assert "--solutions needs" in refused(capsys, *RUN, *model, "--solutions", "x.json")
-    assert "no run to resume" in refused(capsys, *RUN, *model, "--resume")
     assert "--data is not for bench ttt" in refused(capsys, "bench", "ttt", "--data", "arc2-eval")
     assert "--try is not for bench plan, but for ttt" in refused(capsys, "bench", "plan", "--try", "adapt.rank=8")
     pretrain = ["pretrain", "--minutes", "1", "--out", str(tmp_path / "out"), "--rearc"]
@@ -60,6 +61,24 @@ def test_bad_input_is_refused_in_one_sentence(
     assert "--hidden is not for --base" in refused(capsys, *pretrain[:5], "--base", "x", "--hidden", "64")
     assert "no-such.json" in refused(capsys, *pretrain[:5], "--train-on", "no-such.json")
     assert not (tmp_path / "out").exists(), "nothing was written"
+
+
+def test_a_path_that_fails_is_bad_input_where_the_user_named_it_and_a_bug_elsewhere(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(path: Path) -> Callable[[argparse.Namespace], int]:
+        def command(options: argparse.Namespace) -> int:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        return command
+
+    shrink = ["shrink", "--model", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
+    for path in (tmp_path / "out", tmp_path / "out" / "config.json", tmp_path):
+        monkeypatch.setitem(COMMANDS, "shrink", failing(path))
+        assert str(path) in refused(capsys, *shrink)
+    monkeypatch.setitem(COMMANDS, "shrink", failing(tmp_path / "elsewhere"))
+    with pytest.raises(PermissionError):
+        main(shrink)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +140,7 @@ def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixt
     assert main([*again, "poe"]) == 0
     assert "search.exhaustive=True" in refused(capsys, *again, "flat")
     (tmp_path / "journal" / "t.json").write_text('{"task": ')
-    assert "holds a record that is not readable" in refused(capsys, *again, "poe")
+    assert "has a record that is not readable" in refused(capsys, *again, "poe")
     (tmp_path / "submission.json").write_text(json.dumps({"t": [5]}))
     assert main(again[:-1]) == 0
     assert "solved 0 of 1" in capsys.readouterr().out

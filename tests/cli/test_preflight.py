@@ -13,17 +13,19 @@ from submission.arc.layouts import CHAT16, GRID16
 from submission.benchmarks.forecast import EIGHT
 from submission.cli import preflight
 from submission.cli.commands import main
-from submission.cli.preflight import IMAGE, Finding, Gpu
+from submission.cli.preflight import Finding
 from submission.config import EMBEDDED, Settings, preset, with_changes
+from submission.gpus import Gpu
 from submission.model.memory_plan import CARDS
+from submission.versions import KAGGLE_IMAGE
 from tests.support.families import miniature
 
-IMAGE_WITH_WHEEL = {**IMAGE, "bitsandbytes": "0.50.1"}
+IMAGE_WITH_WHEEL = {**KAGGLE_IMAGE, "bitsandbytes": "0.50.1"}
 """What a notebook has once the wheel is installed."""
 
-T4 = Gpu("Tesla T4", (7, 5), 15.6e9)
-L4 = Gpu("NVIDIA L4", (8, 9), 23.6e9)
-P100 = Gpu("Tesla P100-PCIE-16GB", (6, 0), 17.0e9)
+T4 = Gpu("Tesla T4", 15.6e9 / 2**20, (7, 5), 0)
+L4 = Gpu("NVIDIA L4", 23.6e9 / 2**20, (8, 9), 0)
+P100 = Gpu("Tesla P100-PCIE-16GB", 17.0e9 / 2**20, (6, 0), 0)
 
 
 def levels(findings: list[Finding]) -> dict[str, str]:
@@ -55,7 +57,7 @@ def test_a_version_is_fit_untried_or_too_old(name: str, there: str | None, level
 
 
 def test_this_environment_is_fit() -> None:
-    assert preflight.passed(preflight.judged_versions(preflight.installed()))
+    assert preflight.passed(preflight.judged_versions(preflight.installed_versions()))
 
 
 def test_gpus_are_judged_by_what_they_can_compute() -> None:
@@ -85,11 +87,11 @@ def test_what_does_not_fit_is_told_with_what_would() -> None:
     assert (short.level, "longer ones are shortened" in short.sentence) == ("warn", True)
     tiny = with_changes(t4, ["search.megabytes=100", "model.gigabytes=9", "model.context=9000"])
     *_, long = preflight.judged_memory(EIGHT, tiny, "t4x2", [])
-    assert "made for 8192 tokens" in long.sentence
+    assert "trained for 8192 tokens" in long.sentence
     no_room = with_changes(t4, ["search.megabytes=100", "model.gigabytes=7"])
     assert "fail" in levels(preflight.judged_memory(EIGHT, no_room, "t4x2", [])).values()
     windowed = preflight.judged_memory(replace(EIGHT, window=4096), t4, "t4x2", [])
-    assert windowed[-1].level == "fail" and "4096 tokens only" in windowed[-1].sentence
+    assert windowed[-1].level == "fail" and "last 4096 tokens only" in windowed[-1].sentence
     assert CARDS["t4"] < CARDS["l4"]
 
 
@@ -106,7 +108,7 @@ def test_safetensors_that_are_cut_short_are_found_by_their_own_header(tmp_path: 
         assert finding.level == "fail"
         assert told in finding.sentence
     file.unlink()
-    assert "no safetensors" in preflight.judged_weights(tmp_path)[0].sentence
+    assert "no safetensors files" in preflight.judged_weights(tmp_path)[0].sentence
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "part-1.safetensors"}}))
     assert "part-1.safetensors is missing" in preflight.judged_weights(tmp_path)[0].sentence
 
@@ -154,7 +156,7 @@ def test_the_command_fails_for_a_broken_model_and_refuses_what_is_none(
     assert main(["check", "--model", str(folder)]) == 1
     told = capsys.readouterr().out
     assert "is not the file that manifest.json names" in told
-    assert "not tried: what it rests on has failed" in told
+    assert "not tried: a check above has failed" in told
     assert main(["check", "--model", str(tmp_path)]) == 2
     assert "config.json" in capsys.readouterr().err
     assert main(["check", "--preset", "h100"]) == 2
@@ -173,8 +175,8 @@ def test_a_checkpoint_of_another_kind_is_a_finding_not_a_crash(
 
 def test_a_training_that_breaks_is_a_finding_not_a_crash() -> None:
     settings = Settings()
-    nothing = preflight.solved(Path("nowhere"), settings)
+    nothing = preflight.tiny_task_solved(Path("nowhere"), settings)
     assert nothing.level == "fail" and "nowhere" in nothing.sentence
     hot = with_changes(preset("laptop"), ["adapt.rate=1e30", "adapt.clip=1e30", "adapt.warmup=0"])
-    broken = preflight.solved(EMBEDDED, hot)
+    broken = preflight.tiny_task_solved(EMBEDDED, hot)
     assert broken.level == "fail" and "not finite" in broken.sentence

@@ -15,7 +15,7 @@ import pytest
 
 import build
 from submission.errors import BadInput
-from submission.kaggle.manifests import MODEL_MANIFEST, sha256, wrong_files
+from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches, sha256
 from submission.kaggle.packaging import wheels
 from submission.kaggle.packaging.bundle import bundle, digests
 from submission.kaggle.packaging.image import OFFLINE_WHEELS, PROFILES, Image, Profile, misfit, platforms, read_image
@@ -141,11 +141,11 @@ def test_the_metadata_has_internet_off_the_gpu_by_name_and_all_sources(made: Pat
     assert kernel_metadata(Names("someone", accelerator="t4x2"))["machine_shape"] == "NvidiaTeslaT4"
 
 
-def test_the_notebook_is_readable_python_that_checks_runs_and_looks() -> None:
+def test_the_notebook_is_readable_python_that_checks_runs_and_shows_the_result() -> None:
     content = json.loads(notebook(NAMES))
     cells = {cell["id"]: "".join(cell["source"]) for cell in content["cells"]}
-    assert list(cells) == ["title", "check", "run", "look"]
-    for name in ("check", "run", "look"):
+    assert list(cells) == ["title", "check", "run", "result"]
+    for name in ("check", "run", "result"):
         ast.parse(cells[name])
     assert "base64" not in str(cells)
     assert "someone/arc-submission-code" in cells["title"]
@@ -192,7 +192,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no wheel": (lambda f: shutil.rmtree(f / "wheels" / "wheelhouse"), "small-thing==1.0: no wheel has its sha256"),
     "torch": (add_torch, "torch-2.10.0-cp312-cp312-manylinux_2_28_x86_64.whl: must not be shipped"),
     "weights cut off": (cut, "upload the model again"),
-    "too many files": (many, "of which Kaggle takes 50"),
+    "too many files": (many, "and Kaggle takes 50"),
 }
 
 
@@ -299,7 +299,7 @@ def test_what_the_image_has_in_this_version_is_not_shipped() -> None:
         each("triton", "9"),
     ]
     report = {"install": [*found, each("nvidia-nccl-cu12", "2.27.5")]}
-    pins = wheels.needed(report, {"numpy": "2.0.2", "trl": "1", "torch": "2.10.0"})
+    pins = wheels.missing_from_image(report, {"numpy": "2.0.2", "trl": "1", "torch": "2.10.0"})
     assert [pin.name for pin in pins] == ["new-thing", "trl"]
 
 
@@ -323,7 +323,7 @@ def test_without_wheels_and_without_an_index_there_is_one_sentence(
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     for name in ("native.lock", "image.txt"):
         shutil.copyfile(home / name, tmp_path / name)
-    with pytest.raises(BadInput, match="could not be had from the package index") as told:
+    with pytest.raises(BadInput, match="could not be downloaded from the package index") as told:
         bundle(NAMES, tmp_path / "out", Profile("native", tmp_path), None, None)
     assert len(str(told.value).splitlines()) == 1
 
@@ -335,7 +335,7 @@ def test_a_model_that_is_ready_has_safetensors_only_and_a_manifest(ready: Path) 
     assert sorted(path.name for path in ready.iterdir()) == [
         "config.json", "manifest.json", "model.safetensors", "tokenizer.json",
     ]  # fmt: skip
-    assert wrong_files(ready, MODEL_MANIFEST) == []
+    assert manifest_mismatches(ready, MODEL_MANIFEST) == []
 
 
 def test_a_model_that_was_not_made_ready_or_was_changed_since_is_not_bundled(
@@ -382,4 +382,4 @@ def test_a_model_is_quantized_on_request(tiny_grid_model: Path, tmp_path: Path) 
     out = prepared_model(str(tiny_grid_model), tmp_path / "out", quantize=True)
     config = json.loads((out / "config.json").read_text())
     assert config["quantization_config"]["bnb_4bit_quant_type"] == "nf4"
-    assert wrong_files(out, MODEL_MANIFEST) == []
+    assert manifest_mismatches(out, MODEL_MANIFEST) == []

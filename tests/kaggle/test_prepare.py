@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +14,18 @@ from pathlib import Path
 import pytest
 
 from submission.errors import BadInput
-from submission.kaggle import prepare
-from submission.kaggle.manifests import sha256, whole, wrong_files
-from submission.kaggle.prepare import Gpu, KagglePlan
+from submission.gpus import Gpu
+from submission.kaggle import install, prepare
+from submission.kaggle.install import REQUIREMENTS, WHEELS_MANIFEST
+from submission.kaggle.manifests import manifest_mismatches, require_complete_weights, sha256
+from submission.kaggle.prepare import KagglePlan
 from tests import drill
+from tests.test_gpus import BROKEN, fake_torch, program
 
-ROOT = Path(prepare.__file__).parent.parent
-L4 = Gpu("NVIDIA L4", 23034, (8, 9))
-T4 = Gpu("Tesla T4", 15360, (7, 5))
-P100 = Gpu("Tesla P100-PCIE-16GB", 16384, (6, 0))
+ROOT = Path(prepare.__file__).parents[2]
+L4 = Gpu("NVIDIA L4", 23034, (8, 9), 0)
+T4 = Gpu("Tesla T4", 15360, (7, 5), 0)
+P100 = Gpu("Tesla P100-PCIE-16GB", 16384, (6, 0), 0)
 TASK = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]}
 
 
@@ -52,7 +56,7 @@ def wheelhouse(folder: Path, content: str = "value = 7\n") -> Path:
         )
         file.writestr(f"{info}/RECORD", f"small_thing.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     digest = sha256(wheel)
-    (folder / prepare.REQUIREMENTS).write_text(f"# a lock\nsmall-thing==1.0 --hash=sha256:{digest}\n")
+    (folder / REQUIREMENTS).write_text(f"# a lock\nsmall-thing==1.0 --hash=sha256:{digest}\n")
     sealed(folder)
     return wheel
 
@@ -60,7 +64,7 @@ def wheelhouse(folder: Path, content: str = "value = 7\n") -> Path:
 def sealed(folder: Path) -> None:
     """Write the manifest of a data set of wheels anew."""
     files = {str(p.relative_to(folder)): sha256(p) for p in folder.rglob("*") if p.suffix in (".whl", ".txt")}
-    (folder / prepare.WHEELS_MANIFEST).write_text(json.dumps({"files": files}))
+    (folder / WHEELS_MANIFEST).write_text(json.dumps({"files": files}))
 
 
 # -- which run this is -------------------------------------------------------------------------------------------
@@ -93,31 +97,23 @@ def test_the_public_stand_in_is_known_by_its_digest_too(tmp_path: Path, monkeypa
 
 def test_the_few_tasks_of_a_run_that_is_not_scored_go_from_the_shortest_to_the_longest(tmp_path: Path) -> None:
     tasks = {f"t{k}": {**TASK, "train": TASK["train"] * (9 - k)} for k in range(9)}
-    assert prepare.few(asked(tmp_path, tasks)) == ("t8", "t6", "t3", "t0")
-    assert prepare.few(asked(tmp_path, {"only": TASK})) == ("only",)
+    assert prepare.canary_tasks(asked(tmp_path, tasks)) == ("t8", "t6", "t3", "t0")
+    assert prepare.canary_tasks(asked(tmp_path, {"only": TASK})) == ("only",)
 
 
 # -- what the machine has ----------------------------------------------------------------------------------------
 
 
-def test_the_gpus_are_those_that_nvidia_smi_tells_of(
-    tmp_path: Path,
-) -> None:
-    assert prepare.gpus(drill.nvidia_smi(tmp_path, "Tesla T4, 15360, 7.5\nTesla T4, 15360, 7.5\n")) == [T4, T4]
-    [newer] = prepare.gpus(drill.nvidia_smi(tmp_path, "NVIDIA RTX PRO 6000, 97887, 12.0\n"))
-    assert newer.capability == (12, 0)
-    assert prepare.gpus({"PATH": str(tmp_path / "nowhere")}) == []
-
-
-def test_a_p100_is_refused_and_what_has_kernels_is_taken() -> None:
+def test_a_p100_is_refused_and_supported_gpus_are_named() -> None:
     with pytest.raises(BadInput, match="P100.*choose T4 x2 or L4 x4"):
-        prepare.fit([P100])
-    assert "NVIDIA L4 (22.5 GiB)" in prepare.fit([L4] * 4)
-    assert prepare.fit([]) == "there is no GPU"
+        prepare.require_supported([P100])
+    prepare.require_supported([L4] * 4)
+    assert "NVIDIA L4 (22.5 GiB)" in prepare.gpu_line([L4] * 4)
+    assert prepare.gpu_line([]) == "there is no GPU"
 
 
 @pytest.mark.parametrize(
-    ("cards", "attached", "model", "preset"),
+    ("gpus", "attached", "model", "preset"),
     [
         ([L4] * 4, ["m"], "m", "l4x4"),
         ([T4] * 2, ["m"], "m", "t4x2"),
@@ -126,12 +122,83 @@ def test_a_p100_is_refused_and_what_has_kernels_is_taken() -> None:
         ([L4] * 4, [], "embedded", "laptop"),
     ],
 )
-def test_the_preset_follows_from_the_gpus_and_the_model_that_are_there(
-    cards: list[Gpu], attached: list[str], model: str, preset: str
+def test_the_preset_follows_from_the_gpus_and_the_attached_model(
+    gpus: list[Gpu], attached: list[str], model: str, preset: str
 ) -> None:
-    chosen = prepare.chosen(cards, [Path(each) for each in attached], Path("embedded"))
-    assert chosen[:2] == (Path(model), preset)
-    assert model in chosen[2]
+    choice = prepare.model_and_preset(gpus, [Path(each) for each in attached], Path("embedded"))
+    assert choice[:2] == (Path(model), preset)
+    assert model in choice[2]
+
+
+ATTACHED = [Path("m")]
+
+
+def test_outside_the_scored_rerun_a_failing_nvidia_smi_is_an_error_for_an_attached_model(tmp_path: Path) -> None:
+    environ = {**os.environ, **program(tmp_path, f'echo "{BROKEN}"; exit 9'), **fake_torch(tmp_path, 4)}
+    with pytest.raises(
+        BadInput, match="m: needs a GPU, but nvidia-smi failed with exit status 9: NVIDIA-SMI has failed"
+    ):
+        prepare.gpus_for(ATTACHED, False, environ)
+    gpus, failure = prepare.gpus_for([], False, environ)
+    assert "NVIDIA-SMI has failed" in failure, "the embedded model needs none, but the failure is reported"
+    assert len(gpus) == 4
+
+
+def test_outside_the_scored_rerun_an_attached_model_without_a_gpu_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="m: needs a GPU, and there is none: .* or detach the model"):
+        prepare.gpus_for(ATTACHED, False, {"PATH": str(tmp_path)})
+    assert prepare.gpus_for([], False, {"PATH": str(tmp_path)}) == ([], "")
+    assert prepare.gpus_for(ATTACHED, False, drill.nvidia_smi(tmp_path, "Tesla T4, 15360, 7.5\n")) == ([T4], "")
+
+
+def test_the_scored_rerun_asks_torch_where_nvidia_smi_fails(tmp_path: Path) -> None:
+    failing = {**os.environ, **program(tmp_path, f'echo "{BROKEN}"; exit 9'), **fake_torch(tmp_path, 4)}
+    gpus, failure = prepare.gpus_for(ATTACHED, True, failing)
+    assert [gpu.index for gpu in gpus] == [0, 1, 2, 3]
+    assert prepare.model_and_preset(gpus, ATTACHED, Path("embedded"))[:2] == (Path("m"), "l4x4")
+    assert failure.endswith("torch lists 4 GPUs")
+    none = prepare.gpus_for(ATTACHED, True, {**failing, "PATH": str(tmp_path / "nowhere")})
+    assert len(none[0]) == 4, "a GPU that nvidia-smi lacks as well"
+
+
+def test_the_scored_rerun_without_any_gpu_runs_the_embedded_model_and_says_so(tmp_path: Path) -> None:
+    failing = {**os.environ, **program(tmp_path, f'echo "{BROKEN}"; exit 9'), **fake_torch(tmp_path, 0)}
+    gpus, failure = prepare.gpus_for(ATTACHED, True, failing)
+    assert gpus == []
+    assert failure.endswith("torch lists 0 GPUs")
+    model, preset, line = prepare.model_and_preset(gpus, ATTACHED, Path("embedded"))
+    assert (model, preset) == (Path("embedded"), "laptop")
+    assert "the embedded model runs instead" in line
+
+
+def attach(inputs: Path) -> Path:
+    """A model among the inputs of a machine."""
+    (folder := inputs / "model").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    weights(folder / "model.safetensors")
+    return folder
+
+
+def test_a_run_whose_gpus_nvidia_smi_cannot_count_gets_them_by_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "pip", lambda *words: None)  # It would remove a torchao of this very interpreter.
+    tasks = asked(tmp_path / "input" / "arc-prize-2026", {"t": TASK})
+    model = attach(tmp_path / "input")
+    environ = {**os.environ, **fake_torch(tmp_path, 4), **program(tmp_path, f'echo "{BROKEN}"; exit 9')}
+    environ.pop("CUDA_VISIBLE_DEVICES", None)
+    made = prepare.prepare(tmp_path, tasks, ROOT, environ, 0.0)
+    assert (made.model, made.preset) == (model, "l4x4")
+    assert made.environment["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
+    assert any("NVIDIA-SMI has failed" in note for note in made.notes)
+    working = {**environ, **drill.nvidia_smi(tmp_path, "NVIDIA L4, 23034, 8.9\n" * 4)}
+    made = prepare.prepare(tmp_path, tasks, ROOT, working, 0.0)
+    assert "CUDA_VISIBLE_DEVICES" not in made.environment
+
+
+def test_the_preparation_needs_nothing_but_the_standard_library() -> None:
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import submission.kaggle.prepare"
+    subprocess.run([sys.executable, "-S", "-I", "-c", program, ROOT], check=True)
 
 
 @pytest.mark.parametrize("layout", drill.LAYOUTS)
@@ -143,10 +210,10 @@ def test_a_model_is_found_however_it_is_mounted_and_that_of_the_code_is_none(lay
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
         weights(folder / "model.safetensors")
-    assert prepare.models(tmp_path, code) == [attached]
+    assert prepare.attached_models(tmp_path, code) == [attached]
     (inputs := tmp_path / "input").mkdir(exist_ok=True)
     (linked := inputs / "linked").symlink_to(code, target_is_directory=True)
-    assert prepare.models(linked, code) == [], "not by another path either"
+    assert prepare.attached_models(linked, code) == [], "not by another path either"
 
 
 # -- what came along ---------------------------------------------------------------------------------------------
@@ -155,42 +222,43 @@ def test_a_model_is_found_however_it_is_mounted_and_that_of_the_code_is_none(lay
 def test_weights_that_are_cut_off_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     weights(path)
-    whole(tmp_path)
+    require_complete_weights(tmp_path)
     content = path.read_bytes()
     for cut in (content[:-1], content[:20], content[:4], b""):
         path.write_bytes(cut)
         with pytest.raises(BadInput, match=r"model\.safetensors: is cut short.* upload the model again"):
-            whole(tmp_path)
-    whole(ROOT / "submission" / "models" / "embedded")
+            require_complete_weights(tmp_path)
+    require_complete_weights(ROOT / "submission" / "models" / "embedded")
 
 
 def test_files_are_held_against_their_manifest(tmp_path: Path) -> None:
     wheel = wheelhouse(tmp_path)
-    assert wrong_files(tmp_path, prepare.WHEELS_MANIFEST) == []
-    assert wrong_files(tmp_path, "no_manifest.json") == []
+    assert manifest_mismatches(tmp_path, WHEELS_MANIFEST) == []
+    assert manifest_mismatches(tmp_path, "no_manifest.json") == []
     wheel.write_bytes(wheel.read_bytes() + b"x")
-    assert "is not the file" in wrong_files(tmp_path, prepare.WHEELS_MANIFEST)[0]
+    assert "is not the file" in manifest_mismatches(tmp_path, WHEELS_MANIFEST)[0]
     wheel.unlink()
-    assert "is missing" in wrong_files(tmp_path, prepare.WHEELS_MANIFEST)[0]
+    assert "is missing" in manifest_mismatches(tmp_path, WHEELS_MANIFEST)[0]
 
 
-def install(python: Path, inputs: Path) -> subprocess.CompletedProcess[str]:
-    program = (
-        "import pathlib, sys; from submission.kaggle import prepare as p; print(p.installed(pathlib.Path(sys.argv[1])))"
+def installed(python: Path, inputs: Path) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import pathlib, sys; from submission.kaggle.install import install_wheels; "
+        "print(install_wheels(pathlib.Path(sys.argv[1])))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([python, "-c", program, inputs], capture_output=True, text=True, env=environment)
+    return subprocess.run([python, "-c", code, inputs], capture_output=True, text=True, env=environment)
 
 
 def test_wheels_are_installed_without_an_index_and_the_old_torchao_goes(tmp_path: Path) -> None:
     python = drill.image(tmp_path)
     wheelhouse(tmp_path / "input" / "wheels")
-    told = install(python, tmp_path / "input")
+    told = installed(python, tmp_path / "input")
     assert "small-thing==1.0" in told.stdout, told.stderr
     assert "removed torchao 0.10.0" in told.stdout
     look = "import small_thing, importlib.util as u; print(small_thing.value, u.find_spec('torchao'))"
     assert subprocess.run([python, "-c", look], capture_output=True, text=True).stdout == "7 None\n"
-    again = install(python, tmp_path / "input")
+    again = installed(python, tmp_path / "input")
     assert again.returncode == 0, "a second time there is nothing to do"
     assert "torchao" not in again.stdout
 
@@ -198,15 +266,15 @@ def test_wheels_are_installed_without_an_index_and_the_old_torchao_goes(tmp_path
 def test_a_wheel_that_is_not_the_locked_one_is_refused_by_pip_too(tmp_path: Path) -> None:
     python = drill.image(tmp_path)
     wheelhouse(tmp_path / "input" / "wheels")
-    lock = tmp_path / "input" / "wheels" / prepare.REQUIREMENTS
+    lock = tmp_path / "input" / "wheels" / REQUIREMENTS
     lock.write_text(f"small-thing==1.0 --hash=sha256:{'0' * 64}\n")
     sealed(tmp_path / "input" / "wheels")
-    told = install(python, tmp_path / "input")
+    told = installed(python, tmp_path / "input")
     assert "BadInput: pip install: ERROR: THESE PACKAGES DO NOT MATCH THE HASHES" in told.stderr
 
 
 def test_without_wheels_and_without_bitsandbytes_there_is_no_run(tmp_path: Path) -> None:
-    told = install(drill.image(tmp_path), tmp_path / "input")
+    told = installed(drill.image(tmp_path), tmp_path / "input")
     assert "BadInput: bitsandbytes is not installed" in told.stderr
 
 
@@ -232,7 +300,7 @@ def test_a_run_that_ends_badly_is_gone_on_with_in_the_time_that_is_left(tmp_path
         said.append((words[words.index("--minutes") + 1], words[-1], left))
         return -9 if len(said) < 3 else 0
 
-    assert prepare.until_done(begun, child, lambda: next(times)) == 0
+    assert prepare.run_with_restarts(begun, child, lambda: next(times)) == 0
     assert said == [("1.500", "--fresh", 190.0), ("1.000", "--resume", 160.0), ("0.500", "--resume", 130.0)]
 
 
@@ -244,7 +312,7 @@ def test_what_is_done_or_interrupted_is_not_tried_again(status: int, tries: int,
         said.append(left)
         return status
 
-    assert prepare.until_done(plan(tmp_path), child, lambda: 0.0) == status
+    assert prepare.run_with_restarts(plan(tmp_path), child, lambda: 0.0) == status
     assert len(said) == tries
 
 
@@ -256,7 +324,7 @@ def test_a_run_beyond_its_time_is_not_begun_again(tmp_path: Path) -> None:
         said.append(left)
         return 1
 
-    assert prepare.until_done(plan(tmp_path), child, lambda: next(times)) == 1
+    assert prepare.run_with_restarts(plan(tmp_path), child, lambda: next(times)) == 1
     assert said == [110.0]
 
 
@@ -264,14 +332,14 @@ def test_the_answers_of_a_few_tasks_are_put_into_the_complete_submission(tmp_pat
     blank, answer = {"attempt_1": [[0]], "attempt_2": [[0]]}, {"attempt_1": [[5]], "attempt_2": [[0]]}
     begun = plan(tmp_path, only=("a",))
     begun.submission.write_text(json.dumps({"a": [blank], "b": [blank, blank]}))
-    assert "2 tasks, 0 of them answered" in prepare.handed_in(begun)
+    assert "2 tasks, 0 of them answered" in prepare.merge_canary_answers(begun)
     (begun.out / "submission.json").write_text(json.dumps({"a": [answer]}))
-    assert "2 tasks, 1 of them answered" in prepare.handed_in(begun)
+    assert "2 tasks, 1 of them answered" in prepare.merge_canary_answers(begun)
     assert json.loads(begun.submission.read_text()) == {"a": [answer], "b": [blank, blank]}
 
 
 def test_the_hours_are_counted_from_the_start_of_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "pip", lambda *words: None)  # It would remove a torchao of this very interpreter.
+    monkeypatch.setattr(install, "pip", lambda *words: None)  # It would remove a torchao of this very interpreter.
     tasks = asked(tmp_path / "input" / "arc-prize-2026", {"t": TASK})
     environ = {**drill.nvidia_smi(tmp_path, "NVIDIA L4, 23034, 8.9\n" * 4), "ARC_STARTED": "1000"}
     made = prepare.prepare(tmp_path, tasks, ROOT, environ, 4000.0)

@@ -1,18 +1,25 @@
-"""What keeps a run safe: a second signal ends at once, a hung run is ended, a full disk silences only the log."""
+"""Around a run: the lock on its folder, a second signal, a hang after the deadline, the log and its tracebacks."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from submission.errors import BadInput
+from submission.results import journal, submission_file
 from submission.runner import lifecycle
+from submission.runner.run import run
+from submission.runner.spec import RunSpec
+from tests.faults.cell import SCRIPTED, copies
+from tests.faults.scripted import Loader
 
 
 def test_a_second_signal_ends_the_run_at_once() -> None:
@@ -64,3 +71,70 @@ def test_a_folder_that_cannot_be_made_is_bad_input(out: str, tmp_path: Path) -> 
 def test_what_fails_within_a_folder_is_not_the_folders_fault(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), lifecycle.owned(tmp_path / "run", False, False):
         raise PermissionError
+
+
+@pytest.mark.parametrize("before", ["absent", "empty", "log"])
+def test_resuming_a_folder_without_a_run_begins_one_and_says_so(
+    before: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "run"
+    if before != "absent":
+        out.mkdir()
+    if before == "log":
+        (out / "log.txt").write_text("an older line\n")
+    with lifecycle.owned(out, True, False) as resumed:
+        assert not resumed
+        assert (out / "journal").is_dir()
+    assert caplog.messages == [f"{out}: holds no run to resume: a new one begins"]
+    caplog.clear()
+    with lifecycle.owned(out, True, False) as resumed:
+        assert resumed, "the same command, a second time"
+    assert caplog.messages == []
+
+
+def test_a_folder_with_a_run_is_taken_only_to_resume_it_or_to_begin_again(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "task.json").touch()
+    with pytest.raises(BadInput, match="holds a run already"), lifecycle.owned(tmp_path, False, False):
+        pass
+    with lifecycle.owned(tmp_path, True, False) as resumed:
+        assert resumed
+        assert (tmp_path / "journal" / "task.json").exists()
+    with lifecycle.owned(tmp_path, False, True) as resumed:
+        assert not resumed
+        assert list((tmp_path / "journal").iterdir()) == []
+    assert len(list(tmp_path.glob("journal-*/task.json"))) == 1
+
+
+def test_an_error_that_ends_a_run_leaves_its_traceback_in_the_log_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(OSError, match="No space left"), lifecycle.logged_to(tmp_path / "log.txt"):
+        raise OSError(28, "No space left on device")
+    log = (tmp_path / "log.txt").read_text()
+    assert "Traceback (most recent call last)" in log and log.rstrip().endswith("No space left on device")
+    assert caplog.text == ""
+    lifecycle.TRACEBACKS.debug("after the run")
+    assert "after the run" not in (tmp_path / "log.txt").read_text()
+
+
+def test_a_run_that_is_always_started_with_resume_gives_the_answers_of_one_that_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, solutions = copies(2)
+    spec = RunSpec(tmp_path / "fresh", tmp_path, SCRIPTED, workers=1, load=Loader())
+    run(spec, tasks, solutions)
+    hashed = journal.model_sha256
+
+    def after_the_blank(model: Path) -> str:
+        assert json.loads((tmp_path / "out" / "submission.json").read_text()) == submission_file.blank(tasks)
+        return hashed(model)
+
+    resuming = replace(spec, out=tmp_path / "out", resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "model_sha256", after_the_blank)
+        assert run(resuming, tasks, solutions)["solved_tasks"] == 2
+    finished = [path.stat().st_mtime_ns for path in sorted((tmp_path / "out" / "journal").glob("*.json"))]
+    assert run(resuming, tasks, solutions)["solved_tasks"] == 2
+    assert finished == [path.stat().st_mtime_ns for path in sorted((tmp_path / "out" / "journal").glob("*.json"))]
+    assert (tmp_path / "out" / "submission.json").read_bytes() == (tmp_path / "fresh" / "submission.json").read_bytes()

@@ -24,7 +24,7 @@ from submission.runner import dispatcher
 from submission.runner.run import run
 from submission.runner.schedule import Outcome
 from submission.runner.spec import RunSpec
-from submission.runner.workers import Broken, WorkerPool
+from submission.runner.workers import NoWorkerLeft, WorkerPool
 from tests.faults.cell import copies
 from tests.faults.scripted import Loader
 
@@ -139,11 +139,11 @@ def test_where_the_network_is_lost_the_programs_beside_it_go_on(
     tasks = read_challenges(files[0])
     solutions = read_solutions(files[1], tasks)
     monkeypatch.setattr(WorkerPool, "wait", broken_for("network", WorkerPool.wait))
-    monkeypatch.setattr(dispatcher, "places", lambda wanted, device: ["0"])  # As if there were a GPU.
+    monkeypatch.setattr(dispatcher, "worker_devices", lambda wanted, device: ["0"])  # As if there were a GPU.
     job = RunSpec(
         tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader(), solvers=("network", "programs")
     )
-    with pytest.raises(Broken):
+    with pytest.raises(NoWorkerLeft):
         run(job, tasks, solutions)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["solved_tasks"], summary["finished"]) == (4, False)
@@ -201,8 +201,8 @@ def broken_for(
     kind: str, wait: Callable[[WorkerPool, float], list[Outcome]]
 ) -> Callable[[WorkerPool, float], list[Outcome]]:
     def broken(pool: WorkerPool, seconds: float) -> list[Outcome]:
-        if pool._workers[0].crew.kind == kind:
-            raise Broken("no worker could be started")
+        if pool._workers[0].spec.kind == kind:
+            raise NoWorkerLeft("no worker could be started")
         return wait(pool, seconds)
 
     return broken

@@ -13,6 +13,7 @@ from submission.arc.tasks import Pair, Task, Tasks, grid
 from submission.arc.views import identity
 from submission.config import PRESETS, with_changes
 from submission.deadline import NEVER, within
+from submission.runner.failures import Failure
 from submission.runner.schedule import MOST_PASSES, Order, Outcome, Schedule, halved
 from submission.solver.records import FitRecord, TaskRecord, TestRecord, ViewRecord
 from submission.solver.voting import Candidate
@@ -157,15 +158,23 @@ def test_a_failure_is_tried_once_more_with_half_of_everything_and_then_left_with
     assert [each.task.id for each in drained(schedule)] == ["b"]
 
 
-@pytest.mark.parametrize("reason", ["failed: torch.OutOfMemoryError: CUDA", "the worker died (exit code -9) and was"])
-def test_where_memory_was_short_the_second_try_has_half_the_context(reason: str) -> None:
+@pytest.mark.parametrize(
+    ("failure", "halves"),
+    [
+        (Failure("out_of_memory", "failed: torch.OutOfMemoryError: CUDA"), True),
+        (Failure("out_of_memory", "the worker died (exit code -9) and was replaced"), True),
+        (Failure("error", "failed: ValueError: not a MemoryError, exit code -9"), False),
+        (None, False),
+    ],
+)
+def test_where_memory_was_short_the_second_try_has_half_the_context(failure: Failure | None, halves: bool) -> None:
     schedule = made(tasks(1))
     order = schedule.next(1)
     assert order is not None
-    schedule.update(Outcome(order, None, reason))
+    schedule.update(Outcome(order, None, failure.message if failure else "failed: MemoryError", failure=failure))
     again = schedule.next(1)
     assert again is not None
-    assert again.settings.model.context == SETTINGS.model.context // 2
+    assert again.settings.model.context == SETTINGS.model.context // (2 if halves else 1)
 
 
 def test_a_retry_that_succeeds_says_what_went_before() -> None:

@@ -17,18 +17,20 @@ import pytest
 from submission.arc.tasks import Task
 from submission.config import PRESETS, with_changes
 from submission.errors import BadInput
-from submission.runner import devices, workers
-from submission.runner.devices import places
+from submission.runner import devices, lifecycle, workers
+from submission.runner.devices import worker_devices
 from submission.runner.schedule import Order, Outcome
 from submission.runner.spec import WorkerSpec
-from submission.runner.workers import Broken, WorkerPool, is_beyond_repair
+from submission.runner.workers import NoWorkerLeft, WorkerPool
+from tests import drill
 from tests.faults.cell import SCRIPTED, copies
 from tests.faults.scripted import Fault, Loader, Scripted
+from tests.test_gpus import BROKEN, fake_torch, program
 
 
-def ready(crew: WorkerSpec, number: int = 1) -> WorkerPool:
+def ready(spec: WorkerSpec, number: int = 1) -> WorkerPool:
     """A pool whose workers have loaded."""
-    pool = WorkerPool(crew, [None] * number)
+    pool = WorkerPool(spec, [None] * number)
     while sum(each.ready for each in pool._workers) < number:
         pool.wait(0.1)
     return pool
@@ -46,14 +48,14 @@ def an_order() -> Order:
 
 
 @pytest.fixture
-def crew(tmp_path: Path) -> WorkerSpec:
+def spec(tmp_path: Path) -> WorkerSpec:
     return WorkerSpec(tmp_path, SCRIPTED, 0, Loader())
 
 
-def test_a_worker_that_has_finished_is_not_hung_however_long_nobody_listened(crew: WorkerSpec) -> None:
-    pool = ready(crew)
+def test_a_worker_that_has_finished_is_not_hung_however_long_nobody_listened(spec: WorkerSpec) -> None:
+    pool = ready(spec)
     pool.give(an_order())
-    time.sleep(crew.settings.time.heartbeat_timeout + 0.5)
+    time.sleep(spec.settings.time.heartbeat_timeout + 0.5)
     assert awaited(pool).record is not None
     pool.close()
 
@@ -66,6 +68,7 @@ def test_a_worker_that_is_killed_at_work_is_replaced_and_the_order_fails(tmp_pat
     outcome = awaited(pool)
     assert outcome.record is None
     assert outcome.reason == "the worker died (exit code -9) and was replaced"
+    assert outcome.failure is not None and outcome.failure.kind == "out_of_memory", "Linux frees memory by SIGKILL"
     while not pool.free():
         pool.wait(0.1)
     pool.close()
@@ -100,27 +103,75 @@ def test_what_was_done_of_an_order_is_told_when_the_rest_is_abandoned(tmp_path: 
     assert [len(each) for each in left.so_far.attempts] == [2, 0], "the first of two tests"
 
 
-def test_a_failure_costs_no_process_unless_that_may_be_spoilt(tmp_path: Path) -> None:
+def test_a_failure_costs_no_process_unless_that_may_be_damaged(tmp_path: Path) -> None:
     for kind, replaced in (("raise", False), ("oom", True)):
         pool = ready(WorkerSpec(tmp_path, SCRIPTED, 0, Loader((Fault(kind, "adapt", tmp_path, after=0),))))
         before = pool._workers[0].process.pid
         pool.give(an_order())
-        assert awaited(pool).reason.startswith("failed: ")
+        outcome = awaited(pool)
+        assert outcome.reason.startswith("failed: ")
+        assert outcome.failure is not None
+        assert outcome.failure.kind == ("out_of_memory" if kind == "oom" else "error")
+        assert outcome.failure.message == outcome.reason
         assert (pool._workers[0].process.pid != before) == replaced
         pool.close()
-    assert is_beyond_repair(RuntimeError("CUDA error: an illegal memory access was encountered"))
-    assert not is_beyond_repair(ValueError("no"))
 
 
 def test_a_model_that_can_never_be_loaded_ends_the_run_after_a_few_tries(tmp_path: Path) -> None:
     pool = WorkerPool(
         WorkerSpec(tmp_path, SCRIPTED, 0, Loader((Fault("raise", "load", tmp_path, most=99, after=0),))), [None]
     )
-    with pytest.raises(Broken, match="no worker could load the model"):
+    with pytest.raises(NoWorkerLeft, match="no worker could load the model"):
         for _ in range(200):
             pool.wait(0.1)
-    assert len(list(tmp_path.glob("raise-load-*"))) == workers.MOST_LOADS
+    assert len(list(tmp_path.glob("raise-load-*"))) == workers.MAX_FAILED_LOADS
     pool.close()
+
+
+def test_a_worker_that_dies_between_two_tasks_is_replaced_and_the_log_says_so(
+    spec: WorkerSpec, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = ready(spec)
+    os.kill(pool._workers[0].process.pid or 0, signal.SIGSEGV)
+    while pool.free():
+        assert pool.wait(0.1) == []
+    while not pool.free():
+        assert pool.wait(0.1) == []
+    pool.close()
+    assert "a worker was lost between two tasks: the worker died (exit code -11) and was replaced" in caplog.text
+
+
+@dataclass(frozen=True)
+class Raising:
+    """Cannot be loaded, for this reason."""
+
+    error: Exception
+
+    def __call__(self, spec: WorkerSpec) -> Any:
+        raise self.error
+
+
+def test_why_a_model_cannot_be_loaded_is_logged_with_its_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = WorkerPool(WorkerSpec(tmp_path, SCRIPTED, 0, Raising(RuntimeError("no space on the GPU"))), [None])
+    with pytest.raises(NoWorkerLeft):
+        for _ in range(600):
+            pool.wait(0.1)
+    assert caplog.text.count("Traceback (most recent call last)") == workers.MAX_FAILED_LOADS
+    assert "RuntimeError: no space on the GPU" in caplog.text
+    assert "(3 of 3): the worker died (exit code 0)" in caplog.text
+
+    with lifecycle.logged_to(tmp_path / "log.txt"):
+        pool = WorkerPool(WorkerSpec(tmp_path, SCRIPTED, 0, Raising(BadInput("no weights"))), [None])
+        caplog.clear()
+        with pytest.raises(BadInput, match="^no weights$"):
+            for _ in range(600):
+                pool.wait(0.1)
+        pool.close()
+    assert "Traceback" not in caplog.text, "the user is shown one sentence"
+    log = (tmp_path / "log.txt").read_text()
+    assert "Traceback (most recent call last)" in log and "in __call__" in log
 
 
 @dataclass(frozen=True)
@@ -129,7 +180,7 @@ class Fading:
 
     marks: Path
 
-    def __call__(self, crew: WorkerSpec) -> Any:
+    def __call__(self, spec: WorkerSpec) -> Any:
         if (self.marks / "loaded").exists():
             raise BadInput("cannot be read")
         (self.marks / "loaded").touch()
@@ -139,7 +190,7 @@ class Fading:
 def test_a_model_that_was_loaded_before_is_not_unfit_but_lost(tmp_path: Path) -> None:
     pool = ready(WorkerSpec(tmp_path, SCRIPTED, 0, Fading(tmp_path)))
     os.kill(pool._workers[0].process.pid or 0, signal.SIGKILL)
-    with pytest.raises(Broken, match="no worker could load the model"):
+    with pytest.raises(NoWorkerLeft, match="no worker could load the model"):
         for _ in range(600):
             pool.wait(0.1)
     pool.close()
@@ -158,7 +209,7 @@ class Telling:
 
     marks: Path
 
-    def __call__(self, crew: WorkerSpec) -> Any:
+    def __call__(self, spec: WorkerSpec) -> Any:
         (self.marks / "told").write_text(f"{os.environ['OMP_NUM_THREADS']} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
         return Scripted()
 
@@ -202,8 +253,8 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     assert len(gone) == 2 and not alive
 
 
-def test_the_busy_share_of_the_workers_time_is_counted(crew: WorkerSpec) -> None:
-    pool = ready(crew)
+def test_the_busy_share_of_the_workers_time_is_counted(spec: WorkerSpec) -> None:
+    pool = ready(spec)
     assert pool.utilization() == 0
     for _ in range(2):
         pool.give(an_order())
@@ -216,27 +267,38 @@ def test_the_busy_share_of_the_workers_time_is_counted(crew: WorkerSpec) -> None
 
 def test_there_is_a_worker_for_each_gpu_or_for_each_core_that_has_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    assert places(0, "auto") == ["2", "5"]
-    assert places(3, "cuda") == ["2", "5", "2"]
-    assert places(0, "cpu") == [None] * len(places(0, "cpu"))
+    assert worker_devices(0, "auto") == ["2", "5"]
+    assert worker_devices(3, "cuda") == ["2", "5", "2"]
+    assert worker_devices(0, "cpu") == [None] * len(worker_devices(0, "cpu"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert set(places(0, "auto")) == {None}
-    assert places(3, "auto") == [None] * 3
+    assert set(worker_devices(0, "auto")) == {None}
+    assert worker_devices(3, "auto") == [None] * 3
     monkeypatch.setattr(devices, "WORKER_BYTES", psutil.virtual_memory().total * 0.9)
-    assert places(0, "auto") == [None], "memory for one only"
+    assert worker_devices(0, "auto") == [None], "memory for one only"
 
 
 def test_gpus_are_listed_without_cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'GPU 0: Tesla T4 (UUID: x)'\necho 'GPU 1: Tesla T4 (UUID: y)'\n")
-    program.chmod(0o755)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert devices.gpus() == ["0", "1"]
+    monkeypatch.setenv("PATH", drill.nvidia_smi(tmp_path, "Tesla T4, 15360, 7.5\n" * 2)["PATH"])
+    assert devices.visible_gpus() == ["0", "1"]
 
 
-def test_a_task_travels_whole(small_task: Task, crew: WorkerSpec) -> None:
-    pool = ready(crew)
+def test_a_failing_nvidia_smi_is_logged_once_and_torch_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", program(tmp_path, f'echo "{BROKEN}"; exit 9')["PATH"])
+    monkeypatch.setenv("PYTHONPATH", fake_torch(tmp_path, 2)["PYTHONPATH"])
+    devices._warn_once.cache_clear()
+    assert [worker_devices(0, "auto") for _ in range(2)] == [["0", "1"]] * 2
+    assert [each.getMessage() for each in caplog.records] == [
+        f"nvidia-smi failed with exit status 9: {BROKEN}; torch lists 2 GPUs"
+    ]
+    assert worker_devices(1, "cpu") == [None], "nobody is asked"
+
+
+def test_a_task_travels_whole(small_task: Task, spec: WorkerSpec) -> None:
+    pool = ready(spec)
     pool.give(Order(small_task, SCRIPTED, 0, 20.0))
     record = awaited(pool).record
     assert record is not None

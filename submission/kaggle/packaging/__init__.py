@@ -1,1 +1,1 @@
-"""The bundle for Kaggle: what `build.py` calls. None of it is uploaded."""
+"""The bundle for Kaggle, made and checked on the user's machine by build.py; none of this package is uploaded."""

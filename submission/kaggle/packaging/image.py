@@ -1,4 +1,4 @@
-"""Kaggle's image, as far as wheels and metadata depend on it."""
+"""Kaggle's image: its Python, glibc and versions, and which wheels fit it."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from submission.errors import BadInput
 OFFLINE_WHEELS = Path(__file__).parents[3] / "offline_wheels"
 
 PROFILES = ("native", "unsloth")
-"""native: what the image lacks. unsloth: its stack beside the image's torch."""
+"""native: bitsandbytes, which the image lacks. unsloth: unsloth and what it needs beside the image's torch."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One set of wheels: what is asked for, and the lock that says which files that comes to."""
+    """One set of wheels: its requirements, and the lock with the files that they resolve to."""
 
     name: str
     home: Path = OFFLINE_WHEELS
-    """The folder of all profiles, with the image's constraints."""
+    """The folder of all profiles and of image.txt."""
 
     @property
-    def asked(self) -> Path:
-        """The requirements, as pip reads them."""
+    def requirements(self) -> Path:
+        """The requirements, in pip's format."""
         return self.home / f"{self.name}.in"
 
     @property
     def lock(self) -> Path:
-        """One line a wheel, NAME==VERSION --hash=sha256:HEX; committed."""
+        """One line per wheel, NAME==VERSION --hash=sha256:HEX; in git."""
         return self.home / f"{self.name}.lock"
 
     @property
     def folder(self) -> Path:
-        """Where its wheels are downloaded to; not committed."""
+        """Where its wheels are downloaded to; not in git."""
         return self.home / self.name
 
     @property
     def image(self) -> Path:
-        """What the image has, as constraints."""
+        """The versions that the image has, as pip constraints."""
         return self.home / "image.txt"
 
 
-NEVER = re.compile(r"(torch|torchvision|torchaudio|triton|pytorch_triton|nvidia_.+|cuda_(bindings|pathfinder))")
-"""Names of packages that are never shipped: the image's own fit its driver, and another torch beside it breaks both."""
+NEVER_SHIPPED = re.compile(r"(torch|torchvision|torchaudio|triton|pytorch_triton|nvidia_.+|cuda_(bindings|pathfinder))")
+"""Packages that are never shipped: the image's own torch fits its driver, and a second one beside it breaks both."""
 
 ACCELERATORS = {"l4x4": "NvidiaL4", "t4x2": "NvidiaTeslaT4"}
-"""Our name -> machine_shape in kernel-metadata.json (Kaggle CLI, docs/kernels.md, 2026-02)."""
+"""--accelerator -> machine_shape in kernel-metadata.json (Kaggle CLI, docs/kernels.md, 2026-02)."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """The Python that wheels must fit, and the versions it comes with."""
+    """What wheels must fit."""
 
     python: tuple[int, int]
     glibc: tuple[int, int]
@@ -66,15 +66,15 @@ def read_image(path: Path) -> Image:
     facts = dict(re.findall(r"^# (python|glibc) (\d+\.\d+)$", text, re.M))
     if set(facts) != {"python", "glibc"}:
         raise BadInput(f"{path}: needs the comment lines '# python X.Y' and '# glibc X.Y'")
-    versions = {normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.M)}
-    return Image(_two(facts["python"]), _two(facts["glibc"]), versions)
+    versions = {normalized(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.M)}
+    return Image(_major_minor(facts["python"]), _major_minor(facts["glibc"]), versions)
 
 
 def platforms(image: Image) -> list[str]:
     """Every platform tag that the image's pip accepts, newest first.
 
-    With manylinux2014 alone pip finds old versions and says nothing (bitsandbytes 0.42 for 0.50); one tag left out of
-    the row does the same.
+    All of them are needed: with manylinux2014 alone, or without a single tag, pip silently takes an old version
+    (bitsandbytes 0.42 for 0.50).
     """
     major, minor = image.glibc
     tags = [f"manylinux_{major}_{k}_x86_64" for k in range(minor, 4, -1)]
@@ -82,12 +82,12 @@ def platforms(image: Image) -> list[str]:
 
 
 def misfit(wheel: str, image: Image) -> str:
-    """Why a wheel of this file name does not fit the image; nothing if it does (tags: PEP 425, 600)."""
+    """Why a wheel of this file name does not fit the image; "" if it does (tags: PEP 425, PEP 600)."""
     parts = wheel.removesuffix(".whl").split("-")
     if not wheel.endswith(".whl") or len(parts) not in (5, 6):
         return f"{wheel}: is not the name of a wheel"
     python, abi, platform = (part.split(".") for part in parts[-3:])
-    if NEVER.fullmatch(normal(parts[0]).replace("-", "_")):
+    if NEVER_SHIPPED.fullmatch(normalized(parts[0]).replace("-", "_")):
         return f"{wheel}: must not be shipped: the image has its own, which fits its driver"
     if not any(_fits_python(tag, abi, image.python) for tag in python):
         return f"{wheel}: is not for Python {image.python[0]}.{image.python[1]}"
@@ -102,17 +102,17 @@ def _fits_python(tag: str, abis: list[str], python: tuple[int, int]) -> bool:
     match = re.fullmatch(r"(cp|py)3(\d+)", tag)
     if match is None:
         return False
-    minor, own = int(match[2]), f"cp3{python[1]}"
+    minor, image_tag = int(match[2]), f"cp3{python[1]}"
     if minor == python[1]:
-        return bool({own, "abi3", "none"} & set(abis))
+        return bool({image_tag, "abi3", "none"} & set(abis))
     return minor < python[1] and ("abi3" in abis or (match[1] == "py" and "none" in abis))
 
 
-def normal(name: str) -> str:
-    """A package name in its normal form (PEP 503)."""
+def normalized(name: str) -> str:
+    """A package name in its normalized form (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _two(text: str) -> tuple[int, int]:
+def _major_minor(text: str) -> tuple[int, int]:
     major, minor = text.split(".")
     return int(major), int(minor)

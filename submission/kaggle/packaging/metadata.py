@@ -1,4 +1,4 @@
-"""What things are called on Kaggle, and the metadata files that say so."""
+"""The names of the uploads on Kaggle, and their metadata files."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ VARIATION = "default"
 
 @dataclass(frozen=True)
 class Names:
-    """Whose bundle it is, for which competition and machine."""
+    """Owner, names, competition and machine of a bundle."""
 
     owner: str
-    """Kaggle user name, as in the address of the profile."""
+    """The Kaggle user name, as in the URL of the profile."""
     name: str = "arc-submission"
-    """The notebook's slug; those of data sets and model begin with it."""
+    """The notebook's slug; the slugs of data sets and model begin with it."""
     competition: str = COMPETITION
     accelerator: str = "l4x4"
     model_version: int | None = None
-    """The version of the attached model; None where the embedded one runs."""
+    """The version of the attached model; None for the embedded one."""
     licence: str = "Apache 2.0"
-    """Of the model, as Kaggle calls it."""
+    """The model's licence, by Kaggle's name."""
 
     def __post_init__(self) -> None:
         for what, value in (("--owner", self.owner), ("--name", self.name), ("--competition", self.competition)):
             if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", value):
-                raise BadInput(f"{what} {value!r}: expected small letters, digits and '-', as in an address on Kaggle")
+                raise BadInput(f"{what} {value!r}: expected lower-case letters, digits and '-', as in a URL of Kaggle")
         if not 5 <= len(self.name) <= 43:
-            raise BadInput(f"--name {self.name!r}: Kaggle wants 5 to 50 characters, and '-wheels' is added to it")
+            raise BadInput(f"--name {self.name!r}: expected 5 to 43 characters (Kaggle takes 50, '-wheels' is added)")
         if self.accelerator not in ACCELERATORS:
-            raise BadInput(f"--accelerator {self.accelerator!r}: there are {', '.join(ACCELERATORS)}")
+            raise BadInput(f"--accelerator {self.accelerator!r}: expected one of {', '.join(ACCELERATORS)}")
         if self.model_version is not None and self.model_version < 1:
             raise BadInput("--model-version: the first version is 1")
 
@@ -62,7 +62,7 @@ class Names:
 
 
 def dataset_metadata(identity: str) -> dict[str, Any]:
-    """dataset-metadata.json; its title makes the same slug as its id."""
+    """dataset-metadata.json; Kaggle makes a slug from the title, which must be the one in the id."""
     return {"title": identity.split("/")[1], "id": identity, "licenses": [{"name": "apache-2.0"}]}
 
 
@@ -87,9 +87,9 @@ def variation_metadata(names: Names) -> dict[str, Any]:
 
 
 def kernel_metadata(names: Names) -> dict[str, Any]:
-    """kernel-metadata.json: internet off, and the GPU by name: `enable_gpu` alone means a P100.
+    """kernel-metadata.json: internet off, and the GPU by name, as `enable_gpu` alone means a P100.
 
-    The image is pinned to the one that the notebook is first pushed on, so that commit and rerun have the same.
+    The image is pinned to the one of the first push, so that commit run and scored rerun have the same.
     """
     model = [] if names.model_version is None else [f"{names.model}/{names.model_version}"]
     return {

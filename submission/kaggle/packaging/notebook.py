@@ -1,4 +1,4 @@
-"""The notebook that Kaggle runs, as bytes: the same ones for the same names."""
+"""The notebook that Kaggle runs, as bytes; the same names give the same bytes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ TITLE = """\
 # ARC Prize: test-time training, exact search, and a vote
 
 The code is in the attached data set [{code}](https://www.kaggle.com/datasets/{code}); start reading at
-`submission/solver/solve.py`. For each task a 4-bit language model learns from the task's own demonstrations, looks for
-all likely answers in many views of the task, and votes.
+`submission/solver/solve.py`. For each task a 4-bit language model is trained on the task's own demonstrations, searches
+for all likely answers from many views of the task, and the candidates are voted on.
 
-`submission.json` is complete from the first seconds on: a blank one first, in which each task that is finished replaces
-its blank. On the public stand-in tasks only four tasks run, for ten minutes at most; in the scored rerun, all of them.
+`submission.json` is complete from the first seconds on: it starts blank, and each finished task replaces its blank
+answers. On the public placeholder tasks only four tasks run, for ten minutes at most; in the scored rerun, all of them.
 """
 
 CHECK = f'''\
@@ -27,9 +27,9 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("ARC_STARTED", str(time.monotonic()))  # The twelve hours count from here.
+os.environ.setdefault("ARC_STARTED", str(time.monotonic()))  # The twelve hours start here.
 KAGGLE = Path(os.environ.get("ARC_KAGGLE_ROOT", "/kaggle"))
-SCORED = bool(os.environ.get("KAGGLE_IS_COMPETITION_RERUN"))  # Then nothing may stop the notebook.
+SCORED = bool(os.environ.get("KAGGLE_IS_COMPETITION_RERUN"))  # Then no error may stop the notebook.
 
 folders = [Path(at) for at, _, names in os.walk(KAGGLE / "input", followlinks=True) if "{CODE_MANIFEST}" in names]
 if not folders:
@@ -37,7 +37,7 @@ if not folders:
 
 
 def call(*words: str) -> int:
-    """Run kernel_main.py in a process of its own, which shows here what it says; returns its exit status."""
+    """Run kernel_main.py in a child process and show its output here; returns its exit status."""
     command = [sys.executable, "-u", str(folders[0] / "kernel_main.py"), *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout:
@@ -46,14 +46,14 @@ def call(*words: str) -> int:
 
 
 if call("check") != 0 and not SCORED:
-    raise RuntimeError("This machine, or what is attached to it, is not fit: see above.")
+    raise RuntimeError("This machine or an attached input cannot be used: see above.")
 '''
 
 RUN = """\
 status = call()
 """
 
-LOOK = """\
+RESULT = """\
 submission = json.loads((KAGGLE / "working" / "submission.json").read_text())
 answered = [
     task for task, entries in submission.items() if any(grid != [[0]] for entry in entries for grid in entry.values())
@@ -70,7 +70,7 @@ def notebook(names: Names) -> bytes:
         _cell("title", "markdown", TITLE.format(code=names.code)),
         _cell("check", "code", CHECK),
         _cell("run", "code", RUN),
-        _cell("look", "code", LOOK),
+        _cell("result", "code", RESULT),
     ]
     python = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": python, "language_info": {"name": "python"}}

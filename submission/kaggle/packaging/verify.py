@@ -1,4 +1,4 @@
-"""All of a bundle that can be checked without a network, a sentence for each thing that is wrong."""
+"""Check a bundle without a network; one sentence for each thing that is wrong."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from submission.errors import BadInput
-from submission.kaggle.manifests import MODEL_MANIFEST, sha256, whole, wrong_files
-from submission.kaggle.packaging import metadata as named
-from submission.kaggle.packaging import wheels
+from submission.kaggle.install import REQUIREMENTS, WHEELS_MANIFEST
+from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches, require_complete_weights, sha256
+from submission.kaggle.packaging import metadata, wheels
 from submission.kaggle.packaging.bundle import BUNDLE, ROOT, WHEELHOUSE, code_files, digests
 from submission.kaggle.packaging.image import OFFLINE_WHEELS, PROFILES, Profile, read_image
 from submission.kaggle.packaging.metadata import Names
 from submission.kaggle.packaging.notebook import notebook
-from submission.kaggle.prepare import CODE_MANIFEST, REQUIREMENTS, WHEELS_MANIFEST
+from submission.kaggle.prepare import CODE_MANIFEST
 
-MOST_FILES = 50
-"""Files of one upload: Kaggle's own limit where more are not packed (kagglehub, MAX_FILES_TO_UPLOAD)."""
+MAX_FILES = 50
+"""Files at the top of one upload that Kaggle takes unpacked (kagglehub, MAX_FILES_TO_UPLOAD)."""
 
-MOST_BYTES = 100e9
-"""Private data of one Kaggle account."""
+MAX_BYTES = 100e9
+"""Private data that one Kaggle account may hold."""
 
 
 def read_bundle(folder: Path) -> tuple[Names, str, dict[str, str]]:
@@ -34,9 +34,9 @@ def read_bundle(folder: Path) -> tuple[Names, str, dict[str, str]]:
 
 
 def verify(folder: Path, home: Path = OFFLINE_WHEELS) -> tuple[list[str], list[str]]:
-    """What is wrong with a bundle, and what is only worth knowing; a sentence each. BadInput if it is no bundle.
+    """What is wrong with a bundle, and notes that are no errors; one sentence each. BadInput where it is no bundle.
 
-    `home` holds the locks that the wheels must be of.
+    `home` is the folder of the wheels' locks.
     """
     names, profile, files = read_bundle(folder)
     if profile not in PROFILES:
@@ -44,7 +44,7 @@ def verify(folder: Path, home: Path = OFFLINE_WHEELS) -> tuple[list[str], list[s
     wrong = changed_files(folder, files)
     wrong += wrong_metadata(folder, names)
     wrong += wrong_notebook(folder, names)
-    wrong += wrong_files(folder / "code", CODE_MANIFEST) or missing_code(folder / "code")
+    wrong += manifest_mismatches(folder / "code", CODE_MANIFEST) or missing_code(folder / "code")
     wrong += wrong_wheels(folder / "wheels", Profile(profile, home))
     if names.model_version is not None:
         wrong += wrong_model(folder / "model" / "weights")
@@ -53,23 +53,23 @@ def verify(folder: Path, home: Path = OFFLINE_WHEELS) -> tuple[list[str], list[s
 
 
 def changed_files(folder: Path, files: dict[str, str]) -> list[str]:
-    """Files that are missing, changed, or not from the bundle."""
-    there = {path: digest for path, digest in digests(folder).items() if path != BUNDLE}
-    found = [f"{path}: is missing" for path in files if path not in there]
-    found += [f"{path}: does not belong to the bundle" for path in there if path not in files]
-    return found + [f"{path}: was changed" for path, digest in there.items() if files.get(path, digest) != digest]
+    """Files that are missing, changed or added since the bundle was made."""
+    present = {path: digest for path, digest in digests(folder).items() if path != BUNDLE}
+    found = [f"{path}: is missing" for path in files if path not in present]
+    found += [f"{path}: does not belong to the bundle" for path in present if path not in files]
+    return found + [f"{path}: was changed" for path, digest in present.items() if files.get(path, digest) != digest]
 
 
 def wrong_metadata(folder: Path, names: Names) -> list[str]:
-    """Metadata files that are not what these names make: internet off, the right GPU, all sources."""
+    """Metadata files that differ from those for these names: internet off, the right GPU, all sources."""
     expected = {
-        "notebook/kernel-metadata.json": named.kernel_metadata(names),
-        "code/dataset-metadata.json": named.dataset_metadata(names.code),
-        "wheels/dataset-metadata.json": named.dataset_metadata(names.wheels),
+        "notebook/kernel-metadata.json": metadata.kernel_metadata(names),
+        "code/dataset-metadata.json": metadata.dataset_metadata(names.code),
+        "wheels/dataset-metadata.json": metadata.dataset_metadata(names.wheels),
     }
     if names.model_version is not None:
-        expected["model/model-metadata.json"] = named.model_metadata(names)
-        expected["model/weights/model-instance-metadata.json"] = named.variation_metadata(names)
+        expected["model/model-metadata.json"] = metadata.model_metadata(names)
+        expected["model/weights/model-instance-metadata.json"] = metadata.variation_metadata(names)
     found = []
     for path, content in expected.items():
         try:
@@ -81,59 +81,59 @@ def wrong_metadata(folder: Path, names: Names) -> list[str]:
 
 
 def wrong_notebook(folder: Path, names: Names) -> list[str]:
-    """Whether the notebook is the one that is generated, and its cells are Python."""
+    """A notebook that differs from the generated one, whose cells must be valid Python."""
     path = folder / "notebook" / f"{names.name}.ipynb"
     fresh = notebook(names)
     for cell in json.loads(fresh)["cells"]:
         if cell["cell_type"] == "code":
             ast.parse("".join(cell["source"]))
     same = path.is_file() and path.read_bytes() == fresh
-    return [] if same else [f"{path.name}: is not the notebook that is generated: bundle again"]
+    return [] if same else [f"{path.name}: is not the generated notebook: bundle again"]
 
 
 def missing_code(code: Path) -> list[str]:
-    """What a run needs and the manifest does not name."""
+    """Files that no run can do without and that are missing."""
     needed = ("kernel_main.py", "submission/__main__.py", "submission/models/embedded/model.safetensors")
     return [f"code/{path}: is missing" for path in needed if not (code / path).is_file()]
 
 
 def wrong_wheels(folder: Path, profile: Profile) -> list[str]:
-    """Wheels that are not the locked ones or do not fit the image, among them torch, triton and nvidia's."""
-    found = wrong_files(folder, WHEELS_MANIFEST)
+    """Wheels that are not the locked ones or do not fit the image; torch, triton and nvidia's are never allowed."""
+    found = manifest_mismatches(folder, WHEELS_MANIFEST)
     lock = folder / REQUIREMENTS
     if not lock.is_file() or sha256(lock) != sha256(profile.lock):
         found.append(f"{REQUIREMENTS}: is not offline_wheels/{profile.lock.name}: bundle again")
-    there = sorted((folder / WHEELHOUSE).glob("*"))
-    return found + wheels.problems(there, wheels.read_lock(profile), read_image(profile.image))
+    present = sorted((folder / WHEELHOUSE).glob("*"))
+    return found + wheels.problems(present, wheels.read_lock(profile), read_image(profile.image))
 
 
 def wrong_model(folder: Path) -> list[str]:
-    """Weights that are missing, changed or cut off."""
+    """Weights that are missing, changed or cut short."""
     if not (folder / MODEL_MANIFEST).is_file():
         return [f"model/weights/{MODEL_MANIFEST}: is missing"]
     try:
-        whole(folder)
+        require_complete_weights(folder)
     except BadInput as error:
         return [str(error)]
-    return wrong_files(folder, MODEL_MANIFEST)
+    return manifest_mismatches(folder, MODEL_MANIFEST)
 
 
 def oversized(folder: Path) -> list[str]:
-    """Uploads with too many files or bytes. A folder inside an upload travels as one archive."""
+    """Uploads with too many files or bytes. A folder inside an upload is one file: it is uploaded as an archive."""
     found = []
     for upload in (folder / "code", folder / "wheels", folder / "model" / "weights"):
         count = len(list(upload.iterdir())) if upload.is_dir() else 0
         size = sum(path.stat().st_size for path in upload.rglob("*") if path.is_file())
-        if count > MOST_FILES:
-            found.append(f"{upload.name}: {count} files at its top, of which Kaggle takes {MOST_FILES}")
-        if size > MOST_BYTES:
-            found.append(f"{upload.name}: {size / 1e9:.0f} GB, and an account holds {MOST_BYTES / 1e9:.0f}")
+        if count > MAX_FILES:
+            found.append(f"{upload.name}: {count} files at its top, and Kaggle takes {MAX_FILES}")
+        if size > MAX_BYTES:
+            found.append(f"{upload.name}: {size / 1e9:.0f} GB, and an account holds {MAX_BYTES / 1e9:.0f}")
     return found
 
 
 def newer_code(code: Path) -> list[str]:
-    """Whether this clone has gone on since the bundle was made."""
+    """A note where the code of this clone has changed since the bundle was made."""
     differ = [
         path for path in code_files(ROOT) if not (code / path).is_file() or sha256(code / path) != sha256(ROOT / path)
     ]
-    return [f"the clone has changed since ({differ[0]}, ...): bundle again to take that along"] if differ else []
+    return [f"the code has changed since the bundle was made ({differ[0]}, ...): bundle again"] if differ else []

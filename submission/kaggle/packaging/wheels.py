@@ -1,4 +1,4 @@
-"""Wheels for a machine without a network: resolved against its image, locked with hashes, downloaded, checked."""
+"""The wheels for Kaggle: resolve them against its image, lock them with hashes, download and check them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 
 from submission.errors import BadInput
 from submission.kaggle.manifests import sha256
-from submission.kaggle.packaging.image import NEVER, Image, Profile, misfit, normal, platforms, read_image
+from submission.kaggle.packaging.image import NEVER_SHIPPED, Image, Profile, misfit, normalized, platforms, read_image
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One wheel that is needed."""
+    """One locked wheel."""
 
     name: str
     version: str
@@ -27,7 +27,7 @@ class Pin:
 
 
 def read_lock(profile: Profile) -> list[Pin]:
-    """The pins of a profile's committed lock; BadInput for a line without a hash."""
+    """The pins in a profile's lock; BadInput for a line without a hash."""
     pins = []
     for line in profile.lock.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
@@ -39,49 +39,52 @@ def read_lock(profile: Profile) -> list[Pin]:
 
 
 def lock_text(profile: Profile, pins: Iterable[Pin]) -> str:
-    """The lock as pip reads it, in order of name."""
-    made = f"python build.py wheels --profile {profile.name} --relock"
-    head = f"# Made by `{made}` from {profile.asked.name} and image.txt.\n"
+    """The lock in pip's format, sorted by name."""
+    command = f"python build.py wheels --profile {profile.name} --relock"
+    head = f"# Made by `{command}` from {profile.requirements.name} and image.txt.\n"
     lines = sorted(f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n" for pin in pins)
     return head + "".join(lines)
 
 
 def resolve(profile: Profile) -> list[Pin]:
-    """What has to be shipped so that a profile's requirements hold beside what the image has; needs an index.
+    """The wheels that the image lacks for a profile's requirements; needs a package index.
 
-    pip evaluates markers for the Python it runs on, so that this is best run on the image's own version.
+    pip evaluates environment markers for the Python that it runs on: best run this on the image's Python version.
     """
     image = read_image(profile.image)
-    free = {normal(name) for name in re.findall(r"^[\w.-]+", profile.asked.read_text(encoding="utf-8"), re.M)}
-    held = {name: version for name, version in image.versions.items() if name not in free}
+    requirements = profile.requirements.read_text(encoding="utf-8")
+    unconstrained = {normalized(name) for name in re.findall(r"^[\w.-]+", requirements, re.M)}
+    constrained = {name: version for name, version in image.versions.items() if name not in unconstrained}
     with tempfile.TemporaryDirectory() as scratch:
         constraints, report = Path(scratch, "constraints.txt"), Path(scratch, "report.json")
-        constraints.write_text("".join(f"{name}=={version}\n" for name, version in held.items()))
-        _pip(["install", "--dry-run", "--ignore-installed", "--target", scratch, "--report", str(report),
-              "--constraint", str(constraints), "--requirement", str(profile.asked), *_target(image)])  # fmt: skip
-        found: dict[str, Any] = json.loads(report.read_text())
-    return needed(found, image.versions)
+        constraints.write_text("".join(f"{name}=={version}\n" for name, version in constrained.items()))
+        _pip([
+            "install", "--dry-run", "--ignore-installed", "--target", scratch, "--report", str(report),
+            "--constraint", str(constraints), "--requirement", str(profile.requirements), *_target(image),
+        ])  # fmt: skip
+        would_install: dict[str, Any] = json.loads(report.read_text())
+    return missing_from_image(would_install, image.versions)
 
 
-def needed(report: Mapping[str, Any], has: Mapping[str, str]) -> list[Pin]:
-    """Of what pip would install, what the image has not got in this version; never torch, triton or CUDA."""
+def missing_from_image(report: Mapping[str, Any], versions: Mapping[str, str]) -> list[Pin]:
+    """Of what pip would install, what the image does not have in this version; never torch, triton or CUDA."""
     pins = []
     for each in report["install"]:
-        name, version = normal(each["metadata"]["name"]), each["metadata"]["version"]
-        if has.get(name) != version and not NEVER.fullmatch(name.replace("-", "_")):
+        name, version = normalized(each["metadata"]["name"]), each["metadata"]["version"]
+        if versions.get(name) != version and not NEVER_SHIPPED.fullmatch(name.replace("-", "_")):
             pins.append(Pin(name, version, each["download_info"]["archive_info"]["hashes"]["sha256"]))
     return sorted(pins, key=lambda pin: pin.name)
 
 
 def download(profile: Profile, into: Path) -> None:
-    """Fetch the locked wheels of a profile; BadInput where the index or its files are not as locked."""
+    """Download the locked wheels of a profile; BadInput without an index, or where it has other files."""
     into.mkdir(parents=True, exist_ok=True)
     _pip(["download", "--no-deps", "--require-hashes", "--dest", str(into),
           "--requirement", str(profile.lock), *_target(read_image(profile.image))])  # fmt: skip
 
 
 def problems(wheels: Sequence[Path], pins: Sequence[Pin], image: Image) -> list[str]:
-    """A sentence for each wheel that is missing, changed, not locked or not fit for the image."""
+    """One sentence for each wheel that is missing, changed, not locked or not fit for the image."""
     by_hash = {sha256(path): path for path in wheels}
     wanted = {pin.sha256: pin for pin in pins}
     found = [f"{pin.name}=={pin.version}: no wheel has its sha256" for pin in pins if pin.sha256 not in by_hash]
@@ -90,7 +93,7 @@ def problems(wheels: Sequence[Path], pins: Sequence[Pin], image: Image) -> list[
 
 
 def _target(image: Image) -> list[str]:
-    """pip's words for: wheels only, for the image's Python and platform."""
+    """pip's options for: wheels only, for the image's Python and platform."""
     major, minor = image.python
     words = ["--only-binary=:all:", "--implementation", "cp", "--python-version", f"{major}.{minor}"]
     return words + [word for tag in platforms(image) for word in ("--platform", tag)]
@@ -101,4 +104,4 @@ def _pip(words: Sequence[str]) -> None:
     done = subprocess.run([sys.executable, "-m", "pip", *words[:1], *quiet, *words[1:]], capture_output=True, text=True)
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
-        raise BadInput(f"the wheels could not be had from the package index (pip {words[0]}: {lines[-1]})")
+        raise BadInput(f"the wheels could not be downloaded from the package index (pip {words[0]}: {lines[-1]})")

@@ -1,0 +1,98 @@
+"""The command `bench`: measure settings, and the search against other methods."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from submission.atomic import write_json
+from submission.cli.arguments import require_own_options
+from submission.cli.inputs import preset_named, settings_named, tasks_named
+from submission.config import Settings
+from submission.errors import BadInput
+
+BENCH_TASKS = 10
+"""How many tasks a benchmark takes by default: those with the shortest prompts."""
+
+Figures = list[dict[str, Any]] | dict[str, Any]
+"""What a benchmark measured, as JSON."""
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Run one benchmark: print its table, and write its figures to --json. Returns the exit status, 0."""
+    require_own_options(options)
+    settings = settings_named(options)
+    number = BENCH_TASKS if options.tasks is None and options.name != "plan" else options.tasks
+    figures = BENCHMARKS["shape" if options.shape else options.name](options, settings, number)
+    if options.json is not None:
+        write_json(options.json, figures, indent=1)
+    return 0
+
+
+def _scaling(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    from submission.benchmarks import time_scaling
+    from submission.runner.spec import RunSpec
+
+    tasks, solutions = tasks_named(options, number)
+    if solutions is None:
+        raise BadInput("bench scaling counts solved tasks: name a task set with solutions")
+    out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling"
+    spec = RunSpec(out, options.model, settings, options.seed, workers=options.workers)
+    points = time_scaling.measured(spec, tasks, solutions, [60 * each for each in options.minutes], print)
+    print(*time_scaling.table(points), sep="\n")
+    return [asdict(each) for each in points]
+
+
+def _ttt(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    from submission.benchmarks import ttt
+
+    outcomes = ttt.ttt(
+        options.model, settings, ["", *options.attempt], BENCH_TASKS if number is None else number, options.seed
+    )
+    print(ttt.table(outcomes))
+    return [asdict(each) for each in outcomes]
+
+
+def _shape(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    from submission.benchmarks import synthetic_model
+    from submission.model.loading import resolve_device
+
+    measured, text = synthetic_model.report(
+        options.shape, resolve_device(settings.model.device), synthetic_model.VIEWS, settings.search.threshold,
+        settings.search.megabytes,
+    )  # fmt: skip
+    print(text)
+    return [asdict(each) for each in measured]
+
+
+def _search(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    from submission.benchmarks import search
+
+    tasks, _ = tasks_named(options, number)
+    scoring = options.name == "scoring"
+    print(search.HEAD)
+    measured = search.races(
+        options.model, settings, tasks, options.seed, lambda each: print(search.line(each, scoring), flush=True)
+    )
+    print(search.totals(measured, scoring))
+    return [asdict(each) for each in measured]
+
+
+def _plan(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    from submission.benchmarks import forecast
+
+    tasks, _ = tasks_named(options, number)
+    preset = preset_named(options)
+    planned = forecast.planned_run(tasks, options.model, settings, preset, options.workers, options.hours)
+    print(*forecast.table(planned, options.hours), sep="\n")
+    return forecast.as_json(planned)
+
+
+BENCHMARKS: dict[str, Callable[[argparse.Namespace, Settings, int | None], Figures]] = {
+    "ttt": _ttt, "search": _search, "scoring": _search, "scaling": _scaling, "shape": _shape, "plan": _plan,
+}  # fmt: skip
+"""The benchmarks; each takes the options, the settings and the number of tasks (None: as many as a run would take)."""
