@@ -157,11 +157,12 @@ def _pretrain(options: argparse.Namespace) -> int:
         from submission.training.finetune_base import finetune_base
 
         tuning = _chosen(FineTuning, options)
-        read = partial(_corpus, sources, tuning.limit, options.select)
+        read = partial(_corpus, sources, tuning.limit, options.select, options.out)
         finetune_base(tuning, read, options.base, options.out, options.resume)
     else:
         settings = _chosen(Pretraining, options)
-        pretrain(settings, partial(_corpus, sources, settings.limit, options.select), options.out, options.resume)
+        read = partial(_corpus, sources, settings.limit, options.select, options.out)
+        pretrain(settings, read, options.out, options.resume)
     return 0
 
 
@@ -173,11 +174,11 @@ def _chosen(kind: type[T], options: argparse.Namespace) -> T:
     return kind(**given)
 
 
-def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.Corpus:
+def _corpus(sources: corpus.Sources, limit: int, select: Path | None, out: Path) -> corpus.Corpus:
     """What to train on, and what was refused, in the log."""
-    from submission.training import corpus
+    from submission.training import corpus_cache
 
-    data = corpus.load(sources, longest_pair=limit * 2 // 5)
+    data = corpus_cache.load(sources, limit * 2 // 5, out / "corpus.npz")
     logging.info("%d families to train on, %d held out", len(data.train), len(data.held_out))
     against = " and ".join(sources.against)
     logging.info("%d of %d tasks refused: they share a pair with %s", data.leaks, data.looked_at, against)

@@ -55,7 +55,7 @@ def finetune_base(
     kept, small = out / "adapter.safetensors", out / "base16"
     if resume and not kept.exists():
         raise BadInput(f"{kept}: nothing to resume from")
-    if not resume and out.exists() and any(out.iterdir()):
+    if not resume and out.exists() and any(each.name != "corpus.npz" for each in out.iterdir()):
         raise BadInput(f"{out}: is not empty; nothing is overwritten, --resume goes on with a training")
     data = read()
     cut_vocabulary(base, small)
@@ -80,7 +80,8 @@ def finetune_base(
         tell(examine(model, exam, CHAT16))
 
     source = loader(data.train, settings, began.step)
-    done = train(model, [optimizer], source, settings, began, keep)
+    dtype = torch.bfloat16 if settings.device == "cuda" else torch.float32
+    done = train(model, [optimizer], source, settings, began, keep, dtype)
     result = examine(model, exam, CHAT16)
     tell(result)
     if settings.device == "cuda":

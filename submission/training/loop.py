@@ -25,7 +25,8 @@ from submission.arc.prompts import Row, padded, row
 from submission.errors import BadInput
 from submission.model.forward import predictions
 from submission.rng import generator
-from submission.training import corpus
+from submission.training.batches import batches, rows
+from submission.training.corpus import Family
 from submission.training.settings import Training
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def train(
     settings: Training,
     progress: Progress,
     keep: Callable[[Progress], None],
+    dtype: torch.dtype = torch.float32,
 ) -> Progress:
     """Train until the time or the steps are over, annealed; `keep` is called now and then, last before the anneal.
 
@@ -87,7 +89,7 @@ def train(
         asked = time.monotonic()
         ids, learn, where, tokens = next(source)
         waited += time.monotonic() - asked
-        with computing(settings.device):
+        with computing(settings.device, dtype):
             logits, targets = predictions(model, ids, learn, where)
         loss = F.cross_entropy(logits, targets)
         loss.backward()
@@ -109,9 +111,9 @@ def train(
     return progress
 
 
-def computing(device: str) -> torch.autocast:
-    """What a model is trained and examined in: bfloat16 on a GPU, whatever its weights are kept in."""
-    return torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
+def computing(device: str, dtype: torch.dtype) -> torch.autocast:
+    """A context in which products are computed in `dtype`, float32 or bfloat16, whatever the weights are kept in."""
+    return torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
 def _share_left(settings: Training, step: int, seconds: float) -> float:
@@ -126,7 +128,7 @@ def require_device(device: str) -> None:
         raise BadInput("--device cuda, but torch sees no GPU here")
 
 
-def loader(families: Sequence[corpus.Family], settings: Training, step: int) -> Iterator[Batch]:
+def loader(families: Sequence[Family], settings: Training, step: int) -> Iterator[Batch]:
     """Endless batches, made by `settings.workers` processes ahead of their use.
 
     They come as arrays through pipes: tensors would come through shared memory, of which containers have little.
@@ -148,7 +150,7 @@ def _as_it_is(batch: Any) -> Any:
 class _Stream(IterableDataset[Arrays]):
     """The batches of one worker; each worker, and each call that goes on from another step, draws its own rows."""
 
-    def __init__(self, families: Sequence[corpus.Family], settings: Training, step: int) -> None:
+    def __init__(self, families: Sequence[Family], settings: Training, step: int) -> None:
         self.families, self.settings, self.step = families, settings, step
         self.layout = NAMED[settings.layout]
 
@@ -156,8 +158,8 @@ class _Stream(IterableDataset[Arrays]):
         worker = get_worker_info()
         s = self.settings
         rng = generator(s.seed, "training", str(self.step), str(worker.id if worker else 0))
-        rows = corpus.rows(self.families, s.limit, rng, self.layout, s.first_learned, s.new_rules)
-        for group in corpus.batches(rows, s.tokens, rng):
+        drawn = rows(self.families, s.limit, rng, self.layout, s.first_learned, s.new_rules)
+        for group in batches(drawn, s.tokens, rng):
             yield *padded(self.layout, group), sum(len(each.ids) for each in group)
 
 
@@ -202,7 +204,7 @@ class Examined:
     """... of so many rows."""
 
 
-def examination(held_out: Sequence[corpus.Family], limit: int, layout: Layout) -> list[Row]:
+def examination(held_out: Sequence[Family], limit: int, layout: Layout) -> list[Row]:
     """One fixed row for each held-out family: up to 5 pairs as they are, only the last one's answer counts."""
     rows = []
     for family in held_out:
@@ -214,18 +216,28 @@ def examination(held_out: Sequence[corpus.Family], limit: int, layout: Layout) -
 
 @torch.no_grad()
 def examine(model: nn.Module, rows: Sequence[Row], layout: Layout) -> Examined:
-    """Predict what the rows ask; without rows all figures are 0."""
+    """Predict what the rows ask; without rows all figures are 0.
+
+    A model in float32 computes in float32, however it is trained, so that figures are comparable.
+    """
     was_training = model.training
+    device = next(model.parameters()).device.type
+    dtype = torch.float32 if device == "cpu" or in_float32(model) else torch.bfloat16
     model.eval()
     nats, right, tokens, whole = 0.0, 0, 0, 0
     for each in rows:
-        with computing(next(model.parameters()).device.type):
+        with computing(device, dtype):
             logits, targets = predictions(model, *(torch.from_numpy(part) for part in padded(layout, [each])))
         nats += F.cross_entropy(logits, targets, reduction="sum").item()
         hits = int((logits.argmax(-1) == targets).sum())
         right, tokens, whole = right + hits, tokens + len(targets), whole + (hits == len(targets))
     model.train(was_training)
     return Examined(nats / max(tokens, 1), 100 * right / max(tokens, 1), whole, len(rows))
+
+
+def in_float32(model: nn.Module) -> bool:
+    """Whether all weights of a model are in float32: those of a large base are in 16 or 4 bits."""
+    return all(weight.dtype == torch.float32 for weight in model.parameters())
 
 
 def tell(result: Examined) -> None:

@@ -25,6 +25,8 @@ from submission.errors import BadInput
 from submission.model.grid_lm import GridLM, fresh
 from submission.training import corpus
 from submission.training.loop import Progress, examination, examine, loader, require_device, tell, train
+from submission.training.muon import Muon
+from submission.training.precision import chosen
 from submission.training.settings import Pretraining
 
 
@@ -44,6 +46,7 @@ def pretrain(settings: Pretraining, read: Callable[[], corpus.Corpus], out: Path
     if settings.compiled:
         for block in model.model.layers:
             block.compile(dynamic=True)
+    precision = chosen(settings)
     exam = examination(data.held_out, settings.limit, layout)
 
     def keep(progress: Progress) -> None:
@@ -51,11 +54,12 @@ def pretrain(settings: Pretraining, read: Callable[[], corpus.Corpus], out: Path
         tell(examine(model, exam, layout))
 
     source = loader(data.train, settings, began.step)
-    done = train(model, _optimizers(model, settings), source, settings, began, keep)
+    optimizers = _optimizers(model, settings, precision.newton_schulz)
+    done = train(model, optimizers, source, settings, began, keep, precision.products)
     result = examine(model, exam, layout)
     tell(result)
     save(model, out / "model")
-    record = asdict(settings) | {
+    record = asdict(settings) | precision.names() | {
         "total_steps": done.step, "million_tokens": round(done.seen / 1e6, 2), "train_loss": round(done.loss, 4),
         "held_out_loss": round(result.nats, 4), "held_out_grids": f"{result.whole} of {result.asked}",
         "parameters": sum(p.numel() for p in model.parameters()), "torch": torch.__version__,
@@ -64,12 +68,12 @@ def pretrain(settings: Pretraining, read: Callable[[], corpus.Corpus], out: Path
     return result.nats
 
 
-def _optimizers(model: GridLM, settings: Pretraining) -> list[torch.optim.Optimizer]:
+def _optimizers(model: GridLM, settings: Pretraining, newton_schulz: torch.dtype) -> list[torch.optim.Optimizer]:
     """Muon for the blocks' matrices (1.6 to 2 times fewer tokens than AdamW to the same loss), AdamW for the rest."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and ".layers." in name]
     others = [p for name, p in model.named_parameters() if not (p.ndim == 2 and ".layers." in name)]
     return [
-        torch.optim.Muon(matrices, lr=settings.rate, weight_decay=settings.decay),
+        Muon(matrices, settings.rate, settings.decay, newton_schulz),
         torch.optim.AdamW(others, lr=settings.other_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
     ]
 

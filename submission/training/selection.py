@@ -22,7 +22,8 @@ from submission.arc.tasks import grid_key
 from submission.errors import BadInput
 from submission.model.grid_lm import GridLM
 from submission.rng import generator
-from submission.training.corpus import Corpus, Family, rows
+from submission.training.batches import rows
+from submission.training.corpus import Corpus, Family
 from submission.training.loop import examine
 
 ROWS_EACH = 2

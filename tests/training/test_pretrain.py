@@ -20,7 +20,9 @@ from submission.training.loop import Progress, examination, examine
 from submission.training.pretrain import _keep, _restore, pretrain
 from submission.training.settings import Pretraining
 
-SMALL = Pretraining(minutes=5, steps=60, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0)
+SMALL = Pretraining(
+    minutes=5, steps=60, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0, dtype="float32"
+)
 
 
 @pytest.mark.parametrize("positions", ["grid", "line"])
