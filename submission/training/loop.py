@@ -37,6 +37,9 @@ Batch = tuple[Tensor, Tensor, Tensor, int]
 Arrays = tuple[Ids, NDArray[np.bool_], Ids, int]
 """The same as numpy has it."""
 
+Forward = Callable[[Any, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Logits and targets of the learned tokens of a batch, as `predictions` gives them."""
+
 TOLD_EVERY, KEPT_EVERY = 60, 600
 """Seconds between progress lines, and between what is kept on disk."""
 
@@ -60,7 +63,8 @@ def train(
     settings: Training,
     progress: Progress,
     keep: Callable[[Progress], None],
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype,
+    forward: Forward = predictions,
 ) -> Progress:
     """Train until the time or the steps are over, annealed; `keep` is called now and then, last before the anneal.
 
@@ -90,7 +94,7 @@ def train(
         ids, learn, where, tokens = next(source)
         waited += time.monotonic() - asked
         with computing(settings.device, dtype):
-            logits, targets = predictions(model, ids, learn, where)
+            logits, targets = forward(model, ids, learn, where)
         loss = F.cross_entropy(logits, targets)
         loss.backward()
         nn.utils.clip_grad_norm_(weights, 1.0)

@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ import torch
 
 from submission.arc.layouts import NAMED
 from submission.errors import BadInput
+from submission.model import learned_positions
 from submission.model.grid_lm import GridLM, fresh
 from submission.training import corpus
-from submission.training.loop import Progress, examination, examine, loader, require_device, tell, train
+from submission.training.loop import Forward, Progress, examination, examine, loader, require_device, tell, train
 from submission.training.muon import Muon
 from submission.training.precision import chosen
 from submission.training.settings import Pretraining
@@ -43,9 +45,7 @@ def pretrain(settings: Pretraining, read: Callable[[], corpus.Corpus], out: Path
     began = _restore(model, out / "trunk") if resume else Progress()
     data = read()
     model.to(settings.device)
-    if settings.compiled:
-        for block in model.model.layers:
-            block.compile(dynamic=True)
+    forward = _forward(model, settings.compiled)
     precision = chosen(settings)
     exam = examination(data.held_out, settings.limit, layout)
 
@@ -55,7 +55,7 @@ def pretrain(settings: Pretraining, read: Callable[[], corpus.Corpus], out: Path
 
     source = loader(data.train, settings, began.step)
     optimizers = _optimizers(model, settings, precision.newton_schulz)
-    done = train(model, optimizers, source, settings, began, keep, precision.products)
+    done = train(model, optimizers, source, settings, began, keep, precision.products, forward)
     result = examine(model, exam, layout)
     tell(result)
     save(model, out / "model")
@@ -66,6 +66,16 @@ def pretrain(settings: Pretraining, read: Callable[[], corpus.Corpus], out: Path
     }  # fmt: skip
     (out / "model" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
     return result.nats
+
+
+def _forward(model: GridLM, compiled: bool) -> Forward:
+    """The forward pass of a training, through torch.compile or not."""
+    last = learned_positions.block_at
+    if compiled:
+        last = torch.compile(last, dynamic=True)
+        for block in model.model.layers[:-1]:
+            block.compile(dynamic=True)
+    return partial(learned_positions.predictions, last=last)
 
 
 def _optimizers(model: GridLM, settings: Pretraining, newton_schulz: torch.dtype) -> list[torch.optim.Optimizer]:

@@ -72,7 +72,7 @@ class Pretraining(Training):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """What products are computed in, with the weights in float32; auto: on a CPU what a measurement finds faster."""
     compiled: bool = False
-    """Whether the blocks go through torch.compile; hardly a gain on a CPU."""
+    """Whether the blocks go through torch.compile, which needs a C++ compiler and a minute at the start."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -56,7 +56,7 @@ def test_the_rate_warms_up_stays_and_falls_to_zero_and_the_trunk_is_kept_before_
     model = fresh(64, 1, 0, CHAT16)
     rates, kept = Rates(model), []
     source = loader(families(), SETTINGS, 0)
-    done = train(model, [rates], source, SETTINGS, Progress(100, 1000), kept.append)
+    done = train(model, [rates], source, SETTINGS, Progress(100, 1000), kept.append, torch.float32)
     assert rates.seen[:4] == pytest.approx([0.125, 0.25, 0.375, 0.5])
     assert rates.seen[4:11] == pytest.approx([0.5] * 7)
     assert rates.seen[11:] == pytest.approx([0.5 * (20 - k) / 10 for k in range(11, 20)])
