@@ -178,10 +178,10 @@ def _corpus(sources: corpus.Sources, limit: int, select: Path | None, out: Path)
     """What to train on, and what was refused, in the log."""
     from submission.training import corpus_cache
 
-    data = corpus_cache.load(sources, limit * 2 // 5, out / "corpus.npz")
+    data = corpus_cache.load(sources, limit * 2 // 5, out)
     logging.info("%d families to train on, %d held out", len(data.train), len(data.held_out))
     against = " and ".join(sources.against)
-    logging.info("%d of %d tasks refused: they share a pair with %s", data.leaks, data.looked_at, against)
+    logging.info("%d of %d tasks refused: they share a pair with %s", data.leaks, data.checked, against)
     if select is not None:
         from submission.training import selection
 

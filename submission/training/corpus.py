@@ -1,7 +1,7 @@
-"""What the embedded model is trained on: families of pairs that share a rule, and the rows made from them.
+"""The corpus of a training: families of pairs that share one rule.
 
 Sources: RE-ARC (1000 generated pairs for each ARC-AGI-1 training task), the public training tasks, and the rules of
-`generators`. A family that shares a pair with an evaluation set, up to symmetry and recolouring, is refused.
+`generators`. A family that shares a pair with an evaluation set, up to symmetry and recolouring, is left out.
 """
 
 from __future__ import annotations
@@ -33,15 +33,18 @@ from submission.training.rearc import WRONG_GENERATORS, pair_length, read_rearc
 TRAINING_SETS = ("arc1-train", "arc2-train")
 EVALUATION_SETS = ("arc1-eval", "arc2-eval")
 HELD_OUT_SHARE = 12
-"""One task id in so many is held out of training, with its RE-ARC family, to choose settings by."""
+"""One task id in HELD_OUT_SHARE is held out of training, with its RE-ARC family, to choose settings by."""
 
 INSTANCES = 6
-"""Choices of hidden parameters for each rule of `generators`: each is a family of its own."""
+"""Draws of the hidden parameters of each rule of `generators`: each draw is a family of its own."""
+
+MIN_PAIRS = 3
+"""Pairs that a family needs: two demonstrations and a query."""
 
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """Pairs that follow one rule. `weight` is how often it is drawn, against the others."""
+    """Pairs that share one rule; it is drawn with probability `weight` over the sum of all weights."""
 
     name: str
     pairs: Sequence[Pair]
@@ -50,99 +53,110 @@ class Family:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where families come from, and what they are guarded against."""
+    """Where the families come from, and the evaluation sets that they must not share a pair with."""
 
     sets: tuple[str, ...] = TRAINING_SETS
-    """Training tasks: public sets or CHALLENGES[:SOLUTIONS] files; what repeats an earlier set is left out."""
+    """Training tasks: public sets, or CHALLENGES[:SOLUTIONS] files. Tasks that repeat an earlier set are left out."""
     rearc: Path | None = None
-    """RE-ARC: its re_arc.zip, or the same packed as .npz (names, task, shapes, cells)."""
+    """RE-ARC: re_arc.zip as it is published, or an .npz, see `rearc`."""
     generated: int = 0
     """Pairs of each family made by the rules of `generators`; 0 for none."""
     against: tuple[str, ...] = EVALUATION_SETS
-    """Evaluation sets, named as `sets` are, of which no pair may be trained on."""
+    """Evaluation sets, named as `sets` are: no pair of them may be trained on."""
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Families to train on, families held out, and how many tasks were looked at and refused as leaks."""
+    """The families to train on, and those held out."""
 
     train: tuple[Family, ...]
     held_out: tuple[Family, ...]
     leaks: int
-    looked_at: int
+    """Families left out because they share a pair with an evaluation set."""
+    checked: int
+    """Families that were compared with the evaluation sets."""
 
 
 def load(sources: Sources, longest_pair: int) -> Corpus:
-    """All families of the sources that no evaluation set knows, named by their task's id.
+    """All families of the sources that share no pair with an evaluation set, named by their task's id.
 
-    Pairs of more than `longest_pair` tokens are left out, then families of fewer than 3 pairs (2 to show, 1 to ask).
+    Pairs of more than `longest_pair` tokens are left out, then families of fewer than MIN_PAIRS pairs. BadInput for a
+    source that cannot be read.
     """
     clean = clean_sets(sources.sets, sources.against)
-    guard = guard_against(sources.against)
+    leakage = leakage_filter(sources.against)
     rearc = read_rearc(sources.rearc, longest_pair) if sources.rearc else {}
-    ours = _generated(sources.generated)
-    leaking = set(clean.leaking)
-    leaking |= {name for name, pairs in chain(rearc.items(), ours.items()) if guard.refuses(pairs)}
-    # With RE-ARC an ARC-AGI-1 task is there twice, and its few own pairs are the lesser part of it.
+    generated = _generated(sources.generated)
+    leaking = clean.leaking | {
+        name for name, pairs in chain(rearc.items(), generated.items()) if leakage.shares_pair(pairs)
+    }
+    # With RE-ARC an ARC-AGI-1 task is there twice; its own pairs are few, so they are drawn less often.
     tasks = [
-        Family(name, tuple(pairs), 0.35 if which == "arc1-train" and rearc else 1.0)
-        for which, each in zip(sources.sets, clean.sets, strict=True)
-        for name, pairs in solved(*each).items()
+        Family(name, tuple(pairs), 0.35 if set_name == "arc1-train" and rearc else 1.0)
+        for set_name, tasks_and_solutions in zip(sources.sets, clean.sets, strict=True)
+        for name, pairs in known_pairs(*tasks_and_solutions).items()
     ]
-    tasks += [Family(n, pairs, 1.0) for n, pairs in rearc.items() if n not in leaking | WRONG_GENERATORS]
-    made_up = [Family(n, pairs, 0.5) for n, pairs in ours.items() if n not in leaking]
-    tasks, made_up = _usable(tasks, longest_pair), _usable(made_up, longest_pair)
+    tasks += [Family(name, pairs, 1.0) for name, pairs in rearc.items() if name not in leaking | WRONG_GENERATORS]
+    rules = [Family(name, pairs, 0.5) for name, pairs in generated.items() if name not in leaking]
+    tasks, rules = _usable(tasks, longest_pair), _usable(rules, longest_pair)
     return Corpus(
-        train=(*(each for each in tasks if not held_out(each.name)), *made_up),
-        held_out=tuple(each for each in tasks if held_out(each.name)),
+        train=(*(family for family in tasks if not held_out(family.name)), *rules),
+        held_out=tuple(family for family in tasks if held_out(family.name)),
         leaks=len(leaking),
-        looked_at=clean.looked_at + len(rearc) + len(ours),
+        checked=clean.checked + len(rearc) + len(generated),
     )
 
 
 def _usable(families: Sequence[Family], longest_pair: int) -> list[Family]:
-    """The families of which 3 pairs are short enough, with these pairs."""
-    short = [replace(each, pairs=tuple(p for p in each.pairs if pair_length(p) <= longest_pair)) for each in families]
-    return [each for each in short if len(each.pairs) >= 3]
+    """The families with their pairs of at most `longest_pair` tokens, where these are at least MIN_PAIRS."""
+    short = [
+        replace(family, pairs=tuple(pair for pair in family.pairs if pair_length(pair) <= longest_pair))
+        for family in families
+    ]
+    return [family for family in short if len(family.pairs) >= MIN_PAIRS]
 
 
 @dataclass(frozen=True)
-class Clean:
-    """Training tasks that may be learned from: one (tasks, solutions) for each set that was named."""
+class CleanSets:
+    """Training tasks that share no pair with an evaluation set: (tasks, solutions) of each set that was named."""
 
     sets: tuple[tuple[Tasks, Solutions], ...]
     leaking: frozenset[str]
-    """The ids that were refused."""
-    looked_at: int
-    """Tasks in all sets together."""
+    """The ids of the tasks that were left out as leaks."""
+    checked: int
+    """Tasks of all sets together."""
 
 
 @cache
-def clean_sets(sets: tuple[str, ...] = TRAINING_SETS, against: tuple[str, ...] = EVALUATION_SETS) -> Clean:
+def clean_sets(sets: tuple[str, ...] = TRAINING_SETS, against: tuple[str, ...] = EVALUATION_SETS) -> CleanSets:
     """The sets without the tasks that share a pair with an evaluation set, or an id or a pair with an earlier set."""
-    guard = guard_against(against)
-    ids: set[str] = set()
-    known: set[bytes] = set()
+    leakage = leakage_filter(against)
+    earlier_ids: set[str] = set()
+    earlier_pairs: set[bytes] = set()
     leaking: set[str] = set()
-    kept: list[tuple[Tasks, Solutions]] = []
-    looked_at = 0
-    for name in sets:
-        tasks, solutions = read_set(name)
-        pairs = solved(tasks, solutions)
-        prints = {each: {fingerprint(pair) for pair in of_task} for each, of_task in pairs.items()}
-        leaking |= {each for each, of_task in pairs.items() if guard.refuses(of_task)}
-        fresh = {n: t for n, t in tasks.items() if n not in leaking and n not in ids and not prints[n] & known}
-        kept.append((fresh, {each: solutions[each] for each in fresh if each in solutions}))
-        ids.update(tasks)
-        known.update(*prints.values())
-        looked_at += len(tasks)
-    return Clean(tuple(kept), frozenset(leaking), looked_at)
+    clean: list[tuple[Tasks, Solutions]] = []
+    checked = 0
+    for set_name in sets:
+        tasks, solutions = read_set(set_name)
+        pairs = known_pairs(tasks, solutions)
+        prints = {name: {fingerprint(pair) for pair in of_task} for name, of_task in pairs.items()}
+        leaking |= {name for name, of_task in pairs.items() if leakage.shares_pair(of_task)}
+        new = {
+            name: task
+            for name, task in tasks.items()
+            if name not in leaking and name not in earlier_ids and not prints[name] & earlier_pairs
+        }
+        clean.append((new, {name: solutions[name] for name in new if name in solutions}))
+        earlier_ids.update(tasks)
+        earlier_pairs.update(*prints.values())
+        checked += len(tasks)
+    return CleanSets(tuple(clean), frozenset(leaking), checked)
 
 
 @cache
-def guard_against(sets: tuple[str, ...]) -> LeakageFilter:
-    """A guard that knows every pair of these sets."""
-    return LeakageFilter(pair for name in sets for pairs in solved(*read_set(name)).values() for pair in pairs)
+def leakage_filter(sets: tuple[str, ...]) -> LeakageFilter:
+    """A filter for every pair of these sets."""
+    return LeakageFilter(pair for name in sets for pairs in known_pairs(*read_set(name)).values() for pair in pairs)
 
 
 def read_set(name: str) -> tuple[Tasks, Solutions]:
@@ -155,19 +169,19 @@ def read_set(name: str) -> tuple[Tasks, Solutions]:
 
 
 def held_out_tasks() -> tuple[dict[str, Task], dict[str, tuple[Grid, ...]]]:
-    """The whole tasks behind the held-out families, with their solutions: for choosing settings."""
+    """The tasks of the public training sets that are held out, with their solutions: to choose settings by."""
     sets = clean_sets().sets
     tasks = {name: task for each, _ in sets for name, task in each.items() if held_out(name)}
     return tasks, {name: answers for _, each in sets for name, answers in each.items() if name in tasks}
 
 
 def held_out(name: str) -> bool:
-    """Whether the task of this id is kept out of training; by the id alone, so that all its sources agree."""
+    """Whether the task of this id is held out of training: by the id alone, so the same in all sources."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % HELD_OUT_SHARE == 0
 
 
-def solved(tasks: Tasks, solutions: Solutions) -> dict[str, list[Pair]]:
-    """Every known pair of each task, the tests' with their answers; for training tasks and leak checks only."""
+def known_pairs(tasks: Tasks, solutions: Solutions) -> dict[str, list[Pair]]:
+    """All known pairs of each task, test pairs included; only for training tasks and for the leakage filter."""
     return {
         name: [*task.demonstrations, *(Pair(i, o) for i, o in zip(task.tests, solutions.get(name, ()), strict=False))]
         for name, task in tasks.items()
@@ -175,11 +189,11 @@ def solved(tasks: Tasks, solutions: Solutions) -> dict[str, list[Pair]]:
 
 
 def _generated(number: int) -> dict[str, tuple[Pair, ...]]:
-    """Families of the rules of `generators`, named rule:instance."""
+    """Families of `number` pairs made by the rules of `generators`, named rule:instance."""
     if not number:
         return {}
     names = [(name, k) for name in generators.RULES for k in range(INSTANCES)]
     try:
         return {f"{n}:{k}": generators.family(n, number, generator(k, "generators", n)) for n, k in names}
     except generators.Unfit as error:
-        raise BadInput(f"so many pairs cannot be generated ({error})") from None
+        raise BadInput(f"--generated {number}: a rule has fewer pairs ({error})") from None

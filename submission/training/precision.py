@@ -19,14 +19,14 @@ from submission.training.settings import Pretraining
 
 logger = logging.getLogger(__name__)
 
-WORTH = 1.1
-"""bfloat16 is taken where it is this many times as fast: below, its rounding buys nothing."""
+MIN_SPEEDUP = 1.1
+"""How many times as fast as float32 bfloat16 must be to be chosen: for less, its rounding is not worth it."""
 
 TRIES = 3
 """Measurements of each, of which the fastest counts: other processes share the machine."""
 
-PRODUCT, TOKENS = 1024, 768
-"""Side of the matrices, and tokens of the row, that are measured."""
+SIDE, TOKENS = 1024, 768
+"""Side of the matrices and tokens of the row by which it is measured."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Precision:
     """Of Muon's iteration."""
 
     def names(self) -> dict[str, str]:
-        """Both by name, as training.json has them."""
+        """Both by name, for training.json and the log."""
         return {"products": str(self.products)[6:], "newton_schulz": str(self.newton_schulz)[6:]}
 
 
 def chosen(settings: Pretraining) -> Precision:
-    """The precision that the settings name; with "auto" bfloat16 on a GPU, and what is faster on a CPU."""
+    """The precision of the settings; for "auto" bfloat16 on a GPU, and what a measurement finds faster on a CPU."""
     if settings.dtype != "auto":
         named = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
         return Precision(named, named)
@@ -61,14 +61,14 @@ def chosen(settings: Pretraining) -> Precision:
 
 
 def _faster(times: float) -> torch.dtype:
-    return torch.bfloat16 if times >= WORTH else torch.float32
+    return torch.bfloat16 if times >= MIN_SPEEDUP else torch.float32
 
 
-Measured = Callable[[torch.dtype], object]
-"""Some work in a type of numbers."""
+Work = Callable[[torch.dtype], object]
+"""A computation in a type of numbers, to be timed."""
 
 
-def speedup(work: Measured) -> float:
+def speedup(work: Work) -> float:
     """How many times as fast the work is in bfloat16 as in float32."""
     best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}
     for dtype in (*best, *(list(best) * TRIES)):
@@ -79,11 +79,11 @@ def speedup(work: Measured) -> float:
 
 
 def _product(dtype: torch.dtype) -> object:
-    one = torch.ones(PRODUCT, PRODUCT, dtype=dtype)
+    one = torch.ones(SIDE, SIDE, dtype=dtype)
     return one @ one
 
 
-def _block_step(settings: Pretraining) -> Measured:
+def _block_step(settings: Pretraining) -> Work:
     """The forward and the backward pass of a model of one block over one row."""
     layout = NAMED[settings.layout]
     model = fresh(settings.hidden, 1, settings.seed, layout)
@@ -95,13 +95,13 @@ def _block_step(settings: Pretraining) -> Measured:
             logits = model(
                 input_ids=ids, position_ids=positions[0] if layout.axes == 1 else positions, use_cache=False
             ).logits
-        logits.float().logsumexp(-1).sum().backward()
+        logits.float().logsumexp(-1).sum().backward()  # a loss that needs no targets
         return model.zero_grad(set_to_none=True)
 
     return work
 
 
-def _iteration(settings: Pretraining) -> Measured:
+def _iteration(settings: Pretraining) -> Work:
     """Newton-Schulz over the attention matrices of one block."""
     matrices = torch.eye(settings.hidden).expand(4, -1, -1)
     return lambda dtype: orthogonalized(matrices, dtype)

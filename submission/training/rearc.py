@@ -17,6 +17,10 @@ WRONG_GENERATORS = frozenset({"6cf79266", "7e0986d6", "97a05b5b", "a64e4611", "a
 """RE-ARC's generators that are known to disagree with the original task (RE-ARC issue 13)."""
 
 
+DELIMITERS = 6
+"""Tokens of a pair but its cells and the ends of its grid rows."""
+
+
 def read_rearc(path: Path, longest_pair: int) -> Mapping[str, Sequence[Pair]]:
     """The pairs of at most `longest_pair` tokens by task id, from re_arc.zip or from a smaller packing of it (.npz).
 
@@ -42,25 +46,20 @@ def _published(path: Path, longest_pair: int) -> dict[str, Sequence[Pair]]:
 
 
 def _packed(path: Path, longest_pair: int) -> dict[str, Sequence[Pair]]:
-    """An .npz of names [tasks], task [pairs] (an index into names), shapes and cells as in `packing`."""
+    """An .npz of names [tasks], task [pairs] (indexes into names), and shapes and cells as in `packing`."""
     with np.load(path) as arrays:
         names, task, shapes, cells = (arrays[key] for key in ("names", "task", "shapes", "cells"))
     starts = starts_of(shapes, cells)
     sides = shapes.astype(np.int64)
-    tokens = sides[:, 0] * (sides[:, 1] + 1) + sides[:, 2] * (sides[:, 3] + 1) + PAIR_MARKS
+    tokens = sides[:, 0] * (sides[:, 1] + 1) + sides[:, 2] * (sides[:, 3] + 1) + DELIMITERS
     short = np.flatnonzero(tokens <= longest_pair)
-    in_order: dict[int, None] = dict.fromkeys(task[short].tolist())
     families: dict[str, Sequence[Pair]] = {}
-    for number in in_order:
+    for number in dict.fromkeys(task[short].tolist()):  # in the order of their first pair
         chosen = short[task[short] == number]
         families[str(names[number])] = PackedPairs(shapes[chosen], starts[chosen], cells)
     return families
 
 
-PAIR_MARKS = 6
-"""Tokens of a pair that are neither cells nor ends of grid rows."""
-
-
 def pair_length(pair: Pair) -> int:
     """Tokens of one pair in the embedded model's layout."""
-    return int(sum(g.shape[0] * (g.shape[1] + 1) for g in (pair.input, pair.output))) + PAIR_MARKS
+    return int(sum(g.shape[0] * (g.shape[1] + 1) for g in (pair.input, pair.output))) + DELIMITERS

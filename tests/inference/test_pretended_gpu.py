@@ -127,7 +127,7 @@ def trained_there(card: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         loop, "computing", lambda _, dtype: torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
     )
-    monkeypatch.setattr(loop, "peak_flops", lambda _: 1e9)
+    monkeypatch.setattr(loop, "peak_flops", lambda *_: 1e9)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 0)
 
 

@@ -17,7 +17,7 @@ from submission.errors import BadInput
 from submission.training import corpus, corpus_cache
 from submission.training.batches import rows
 from submission.training.corpus import Corpus, Family, Sources
-from submission.training.corpus_cache import key_of, load, read, source_files, write
+from submission.training.corpus_cache import CACHE_NAME, key_of, load, read, source_files, write
 
 LONGEST_PAIR = 200
 
@@ -62,7 +62,7 @@ def content(data: Corpus) -> list[object]:
         ]
         for part in (data.train, data.held_out)
     ]  # fmt: skip
-    return [*families, data.leaks, data.looked_at]
+    return [*families, data.leaks, data.checked]
 
 
 def drawn(data: Corpus) -> list[bytes]:
@@ -74,20 +74,22 @@ def test_the_cached_corpus_equals_a_fresh_one_and_gives_the_same_rows(sources: S
     fresh = corpus.load(sources, LONGEST_PAIR)
     assert {"aaaa", "bbbb"} <= {family.name for family in (*fresh.train, *fresh.held_out)}
     assert fresh.held_out
-    for data in (load(sources, LONGEST_PAIR, tmp_path / "c.npz"), load(sources, LONGEST_PAIR, tmp_path / "c.npz")):
+    for data in (load(sources, LONGEST_PAIR, tmp_path), load(sources, LONGEST_PAIR, tmp_path)):
         assert content(data) == content(fresh)
         assert drawn(data) == drawn(fresh)
-    assert not list(tmp_path.glob(".c.npz*")), "nothing half written is left"
+    assert not list(tmp_path.glob(".corpus.npz*")), "nothing half written is left"
 
 
-def test_the_second_time_nothing_is_made(
+def test_the_second_time_the_sources_are_not_read(
     sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    load(sources, LONGEST_PAIR, tmp_path / "deep" / "c.npz")
+    load(sources, LONGEST_PAIR, tmp_path / "deep")
     monkeypatch.setattr(corpus, "load", None)
-    load(sources, LONGEST_PAIR, tmp_path / "deep" / "c.npz")
-    assert [record.message.split("c.npz: ")[1] for record in caplog.records] == ["is made", "is read"]
+    load(sources, LONGEST_PAIR, tmp_path / "deep")
+    assert [record.message.split("corpus.npz: ")[1] for record in caplog.records] == [
+        "the corpus is loaded from its sources", "read",
+    ]  # fmt: skip
 
 
 def test_the_key_changes_with_all_that_the_corpus_depends_on(
@@ -111,12 +113,12 @@ def test_the_key_changes_with_all_that_the_corpus_depends_on(
     assert len(set(keys)) == len(keys)
 
 
-def test_another_source_or_a_damaged_file_is_made_anew_with_a_line_that_says_why(
+def test_another_or_a_damaged_corpus_is_replaced_and_the_log_says_why(
     sources: Sources, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    path = tmp_path / "c.npz"
-    fresh = content(load(sources, LONGEST_PAIR, path))
+    path = tmp_path / CACHE_NAME
+    fresh = content(load(sources, LONGEST_PAIR, tmp_path))
     whole = path.read_bytes()
     middle = len(whole) // 2
     damages = [
@@ -125,12 +127,12 @@ def test_another_source_or_a_damaged_file_is_made_anew_with_a_line_that_says_why
     for damage in damages:
         caplog.clear()
         path.write_bytes(damage)
-        assert content(load(sources, LONGEST_PAIR, path)) == fresh
-        assert "is made anew (" in caplog.text
+        assert content(load(sources, LONGEST_PAIR, tmp_path)) == fresh
+        assert "cannot be used, the corpus is loaded from its sources again (" in caplog.text
         assert path.read_bytes() == whole
     caplog.clear()
-    shorter = load(sources, 40, path)
-    assert "made from other sources or settings" in caplog.text
+    shorter = load(sources, 40, tmp_path)
+    assert "it was made from other sources or settings" in caplog.text
     assert content(shorter) == content(corpus.load(sources, 40)) != fresh
 
 
@@ -140,14 +142,14 @@ def test_pairs_that_are_too_few_are_found_damaged(tmp_path: Path) -> None:
     with np.load(tmp_path / "c.npz") as arrays:
         changed = dict(arrays) | {"pairs": np.array([4])}
     np.savez(tmp_path / "c.npz", **changed)
-    with pytest.raises(ValueError, match="3 pairs are there for families of 4"):
+    with pytest.raises(ValueError, match="3 pairs are there for families of 4 pairs"):
         read(tmp_path / "c.npz", "key")
 
 
 def test_a_source_that_is_missing_is_refused_and_leaves_no_file(sources: Sources, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is not RE-ARC's archive"):
-        load(replace(sources, rearc=tmp_path / "none.npz"), LONGEST_PAIR, tmp_path / "c.npz")
-    assert not (tmp_path / "c.npz").exists()
+        load(replace(sources, rearc=tmp_path / "none.npz"), LONGEST_PAIR, tmp_path)
+    assert not (tmp_path / CACHE_NAME).exists()
 
 
 def test_the_key_covers_every_module_that_makes_the_corpus() -> None:

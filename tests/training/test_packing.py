@@ -38,5 +38,5 @@ def test_packed_pairs_are_the_pairs(number: int) -> None:
 
 def test_cells_that_are_missing_are_noticed() -> None:
     shapes, data = packed(pairs(3))
-    with pytest.raises(ValueError, match="cells are packed for pairs of"):
+    with pytest.raises(ValueError, match="cells are there for pairs of"):
         starts_of(shapes, data[:-1])
