@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-from submission.errors import BadInput
+from submission.errors import require as _require
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
 """The model that is part of the package."""
@@ -232,11 +232,6 @@ def _value(text: str, kind: Any, change: str) -> Any:
         value = float(value)
     _require(type(value) is kind, f"--set {change}: expected a value of type {kind.__name__}")
     return value
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise BadInput(sentence)
 
 
 PRESETS = {

@@ -18,3 +18,9 @@ def concerns(error: OSError, paths: Iterable[Path]) -> bool:
     failed = [Path(name).absolute() for name in (error.filename, error.filename2) if isinstance(name, str | Path)]
     named = [path.absolute() for path in paths]
     return any(a == b or a in b.parents or b in a.parents for a in failed for b in named)
+
+
+def require(holds: bool, sentence: str) -> None:
+    """BadInput with this sentence unless the condition holds."""
+    if not holds:
+        raise BadInput(sentence)

@@ -79,6 +79,8 @@ def copying_model(tmp_path_factory: pytest.TempPathFactory, copying: Corpus) -> 
     from submission.training.settings import Pretraining
 
     folder = tmp_path_factory.mktemp("copying")
-    settings = Pretraining(steps=150, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0)
+    settings = Pretraining(
+        steps=150, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0, dtype="float32"
+    )
     pretrain(settings, lambda: copying, folder)
     return folder / "model"

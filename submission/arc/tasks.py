@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from submission.errors import BadInput
+from submission.errors import require as _require
 
 Grid = NDArray[np.uint8]
 """Colours 0..9 as uint8 [height, width], each side 1..30; read-only."""
@@ -205,8 +206,3 @@ def _grid(rows: Any, at: str) -> Grid:
             good = isinstance(cell, int) and not isinstance(cell, bool) and 0 <= cell <= 9
             _require(good, f"{at}: row {r}, column {c} holds {str(cell)[:40]!r}, not a colour 0..9")
     return grid(rows)
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise BadInput(sentence)

@@ -65,7 +65,7 @@ def _marc(pairs: Lesson, layout: Layout, most: int, limit: int, rng: np.random.G
     """
 
     def rows(left_out: int, room: int) -> Iterator[Row]:
-        known = _distinct(filter(_is_legal, related(pairs, left_out, rng)))
+        known = _distinct(filter(is_legal, related(pairs, left_out, rng)))
         for k in rng.permutation(len(known)):
             made = row(layout, known[k], room, first_learned=1)
             if len(made.ids) <= limit:
@@ -141,7 +141,8 @@ def _doubled(cells: Grid) -> Grid:
     return cells.repeat(2, axis=0).repeat(2, axis=1)
 
 
-def _is_legal(lesson: Lesson) -> bool:
+def is_legal(lesson: Lesson) -> bool:
+    """Whether no grid of these pairs is larger than 30x30."""
     return all(max(*pair.input.shape, *pair.output.shape) <= LARGEST_SIDE for pair in lesson)
 
 

@@ -169,11 +169,12 @@ def _pretrain(options: argparse.Namespace) -> int:
         from submission.training.finetune_base import finetune_base
 
         tuning = _training_settings(FineTuning, options)
-        read = partial(_corpus, sources, tuning.limit, options.select)
+        read = partial(_corpus, sources, tuning.limit, options.select, options.out)
         finetune_base(tuning, read, options.base, options.out, options.resume)
     else:
         settings = _training_settings(Pretraining, options)
-        pretrain(settings, partial(_corpus, sources, settings.limit, options.select), options.out, options.resume)
+        read = partial(_corpus, sources, settings.limit, options.select, options.out)
+        pretrain(settings, read, options.out, options.resume)
     return 0
 
 
@@ -185,14 +186,14 @@ def _training_settings(kind: type[T], options: argparse.Namespace) -> T:
     return kind(**given)
 
 
-def _corpus(sources: corpus.Sources, limit: int, select: Path | None) -> corpus.Corpus:
-    """The corpus to train on; the log says which tasks were left out."""
-    from submission.training import corpus
+def _corpus(sources: corpus.Sources, limit: int, select: Path | None, out: Path) -> corpus.Corpus:
+    """The corpus to train on, cached in `out`; the log says which tasks were left out."""
+    from submission.training import corpus_cache
 
-    data = corpus.load(sources, longest_pair=limit * 2 // 5)
+    data = corpus_cache.load(sources, limit * 2 // 5, out)
     logging.info("%d families to train on, %d held out", len(data.train), len(data.held_out))
     against = " and ".join(sources.against)
-    logging.info("%d of %d tasks left out: they share a pair with %s", data.leaks, data.looked_at, against)
+    logging.info("%d of %d tasks left out: they share a pair with %s", data.leaks, data.checked, against)
     if select is not None:
         from submission.training import selection
 

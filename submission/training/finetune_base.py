@@ -3,13 +3,13 @@
     python -m submission pretrain --base DIR --minutes 600 --rearc re_arc.zip --out OUT --device cuda
     python -m submission pretrain --base DIR --minutes 300 --rearc re_arc.zip --out OUT --device cuda --resume
 
-The vocabulary is cut to the 16 tokens of layout chat16; the blocks stay frozen, in NF4, and are adapted by a LoRA;
-embeddings and head, being small now, are trained whole (the Architects' recipe, ARC Prize 2024). What is learned is
+The vocabulary is cut to the 16 tokens of layout chat16. The blocks stay frozen, in NF4, and are adapted by a LoRA;
+embeddings and head, which are small now, are trained whole (the Architects' recipe, ARC Prize 2024). The result is
 merged into the base in its own precision, not into the 4-bit weights: OUT/merged in bfloat16, OUT/nf4 ready for
 `run --model OUT/nf4 --preset l4x4`.
 
-OUT/adapter.safetensors holds what is trained, as of the last ten minutes and before the anneal: what `--resume` goes on
-from. The optimizer's memory is not kept: each call warms up anew.
+OUT/adapter.safetensors is the checkpoint, written every ten minutes and before the learning rates fall: what `--resume`
+starts from. The optimizer's state is not saved: each call warms up anew.
 """
 
 from __future__ import annotations
@@ -35,99 +35,127 @@ from submission.errors import BadInput
 from submission.model.loading import load_base
 from submission.model.lora import lora_deltas, with_adapter
 from submission.model.vocabulary import trainable_base
-from submission.training import corpus
-from submission.training.loop import Progress, examination, examine, loader, require_device, tell, train
+from submission.training.batches import loader
+from submission.training.corpus import Corpus
+from submission.training.corpus_cache import CACHE_NAME
+from submission.training.evaluation import Evaluation, evaluate, evaluation_rows, log_evaluation
+from submission.training.loop import Learner, Progress, require_device, train
 from submission.training.settings import FineTuning
 
 logger = logging.getLogger(__name__)
 
 
 def finetune_base(
-    settings: FineTuning, read: Callable[[], corpus.Corpus], base: Path, out: Path, resume: bool = False
+    settings: FineTuning, load_corpus: Callable[[], Corpus], base: Path, out: Path, resume: bool = False
 ) -> float:
     """Fine-tune, save merged and in NF4, and return the held-out loss (nats a token of the last pair's answer).
 
-    BadInput, before the corpus is read, where there is no base, no such device, or no room in `out`.
+    BadInput, before the corpus is loaded, where there is no base, no such device, nothing to resume, or where `out` is
+    not empty.
     """
+    adapter, base16 = out / "adapter.safetensors", out / "base16"
     require_device(settings.device)
+    _require_folders(base, out, adapter if resume else None)
+    corpus = load_corpus()
+    trainable_base(base, base16)
+    model, ends = _adapted(base16, settings)
+    start = load_checkpoint(model, adapter) if resume else Progress()
+    held_out = evaluation_rows(corpus.held_out, settings.limit, CHAT16)
+
+    def evaluated() -> Evaluation:
+        result = evaluate(model, held_out, CHAT16)
+        log_evaluation(result)
+        return result
+
+    def checkpoint(progress: Progress) -> None:
+        save_checkpoint(model, adapter, progress)
+        evaluated()
+
+    evaluated()
+    dtype = torch.bfloat16 if settings.device == "cuda" else torch.float32
+    learner = Learner(model, [_optimizer(model, ends, settings)], dtype)
+    done = train(learner, loader(corpus.train, settings, start.step), settings, start, checkpoint)
+    result = evaluated()
+    if settings.device == "cuda":
+        logger.info("peak memory of the GPU: %.1f GB", torch.cuda.max_memory_allocated() / 1e9)
+    merge(base16, lora_deltas(model), [end.weight.detach().cpu() for end in ends], out / "merged")
+    shutil.rmtree(base16)
+    record = _record(settings, base, done, result)
+    (out / "merged" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
+    load_base(out / "merged", Model(dtype="bfloat16"), settings.device).save_pretrained(out / "nf4")
+    return result.loss
+
+
+def _require_folders(base: Path, out: Path, adapter: Path | None) -> None:
+    """BadInput unless `base` is a model folder, and `out` has the checkpoint `adapter`, or nothing if that is None."""
     require_model_folder(base)
-    kept, small = out / "adapter.safetensors", out / "base16"
-    if resume and not kept.exists():
-        raise BadInput(f"{kept}: nothing to resume from")
-    if not resume and out.exists() and any(out.iterdir()):
+    if adapter is not None:
+        if not adapter.exists():
+            raise BadInput(f"{adapter}: nothing to resume from")
+    elif out.exists() and any(path.name != CACHE_NAME for path in out.iterdir()):
         raise BadInput(f"{out}: is not empty; nothing is overwritten, --resume goes on with a training")
-    data = read()
-    trainable_base(base, small)
-    frozen = load_base(small, Model(four_bit=settings.four_bit), settings.device)
-    model = with_adapter(
-        frozen, Adapt(rank=settings.rank, alpha=settings.alpha, checkpointing=settings.checkpointing), settings.seed
-    )
-    ends = [frozen.get_input_embeddings(), frozen.get_output_embeddings()]
-    for each in ends:
-        each.to(torch.float32).requires_grad_(True)
-    began = _restore(model, kept) if resume else Progress()
+
+
+def _adapted(base16: Path, settings: FineTuning) -> tuple[nn.Module, list[Any]]:
+    """The frozen base with a new LoRA, and its embeddings and head, which are trained in float32."""
+    base = load_base(base16, Model(four_bit=settings.four_bit), settings.device)
+    adapt = Adapt(rank=settings.rank, alpha=settings.alpha, checkpointing=settings.checkpointing)
+    model = with_adapter(base, adapt, settings.seed)
+    ends = [base.get_input_embeddings(), base.get_output_embeddings()]
+    for end in ends:
+        end.to(torch.float32).requires_grad_(True)
+    return model, ends
+
+
+def _optimizer(model: nn.Module, ends: Sequence[Any], settings: FineTuning) -> torch.optim.Optimizer:
+    """AdamW for the LoRA, and at another rate for embeddings and head."""
     lora = [weight for name, weight in model.named_parameters() if ".lora_" in name]
-    optimizer = torch.optim.AdamW(
+    return torch.optim.AdamW(
         [{"params": lora, "lr": settings.rate}, {"params": [e.weight for e in ends], "lr": settings.other_rate}],
         weight_decay=0.0, fused=True,
     )  # fmt: skip
-    exam = examination(data.held_out, settings.limit, CHAT16)
-    tell(examine(model, exam, CHAT16))
 
-    def keep(progress: Progress) -> None:
-        _keep(model, kept, progress)
-        tell(examine(model, exam, CHAT16))
 
-    source = loader(data.train, settings, began.step)
-    done = train(model, [optimizer], source, settings, began, keep)
-    result = examine(model, exam, CHAT16)
-    tell(result)
-    if settings.device == "cuda":
-        logger.info("peak memory of the GPU: %.1f GB", torch.cuda.max_memory_allocated() / 1e9)
-
-    merge(small, lora_deltas(model), [end.weight.detach().cpu() for end in ends], out / "merged")
-    shutil.rmtree(small)
-    record = asdict(settings) | {
-        "base": base.name, "steps": done.step, "million_tokens": round(done.seen / 1e6, 2),
-        "train_loss": round(done.loss, 4), "held_out_loss": round(result.nats, 4),
+def _record(settings: FineTuning, base: Path, done: Progress, result: Evaluation) -> dict[str, Any]:
+    """What training.json says of a fine-tuning: settings and figures."""
+    return asdict(settings) | {
+        "base": base.name, "steps": done.step, "million_tokens": round(done.tokens / 1e6, 2),
+        "train_loss": round(done.loss, 4), "held_out_loss": round(result.loss, 4),
     }  # fmt: skip
-    (out / "merged" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
-    load_base(out / "merged", Model(dtype="bfloat16"), settings.device).save_pretrained(out / "nf4")
-    return result.nats
 
 
-def _trained(model: nn.Module) -> dict[str, Tensor]:
+def _trained_weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def _keep(model: nn.Module, into: Path, progress: Progress) -> None:
-    """Save what is trained; the file is replaced whole, never left half written."""
-    with replacing(into) as temporary:
-        save_file(_trained(model), temporary, {"step": str(progress.step), "seen": str(progress.seen)})
+def save_checkpoint(model: nn.Module, adapter: Path, progress: Progress) -> None:
+    """Write the trained weights; the file is replaced whole, never left half written."""
+    with replacing(adapter) as temporary:
+        save_file(_trained_weights(model), temporary, {"step": str(progress.step), "seen": str(progress.tokens)})
 
 
-def _restore(model: nn.Module, kept: Path) -> Progress:
-    """Load what `_keep` saved; BadInput where it belongs to another model or rank."""
-    weights = _trained(model)
-    with safe_open(kept, "pt") as file:
+def load_checkpoint(model: nn.Module, adapter: Path) -> Progress:
+    """Load the weights that `save_checkpoint` wrote; BadInput where they are of another model or rank."""
+    weights = _trained_weights(model)
+    with safe_open(adapter, "pt") as file:
         if {name: list(each.shape) for name, each in weights.items()} != {
             name: file.get_slice(name).get_shape()
             for name in file.keys()  # noqa: SIM118  It is no mapping.
         }:
-            raise BadInput(f"{kept}: was trained on another base, or with another --rank")
+            raise BadInput(f"{adapter}: was trained on another base, or with another --rank")
         for name, weight in weights.items():
             weight.copy_(file.get_tensor(name))
-        told = file.metadata()
-    return Progress(int(told["step"]), int(told["seen"]))
+        progress = file.metadata()
+    return Progress(int(progress["step"]), int(progress["seen"]))
 
 
-def merge(base16: Path, added: Iterable[tuple[str, Tensor]], ends: Sequence[Tensor], into: Path) -> None:
+def merge(base16: Path, deltas: Iterable[tuple[str, Tensor]], ends: Sequence[Tensor], into: Path) -> None:
     """Add the LoRA products to the base's own matrices, put in the trained embeddings and head, and save."""
     model: Any = AutoModelForCausalLM.from_pretrained(base16, dtype=torch.bfloat16, local_files_only=True)
     with torch.no_grad():
-        for name, product in added:
+        for name, delta in deltas:
             weight = model.get_parameter(f"{name}.weight")
-            weight.copy_(weight.float() + product.cpu())
+            weight.copy_(weight.float() + delta.cpu())
         for end, trained in zip((model.get_input_embeddings(), model.get_output_embeddings()), ends, strict=True):
             end.weight.copy_(trained)
     model.save_pretrained(into)

@@ -1,8 +1,7 @@
-"""New rules from known ones: one change is drawn and made to all pairs of a row, which makes a related task.
+"""New rules from known ones: one random change is made to all pairs of a row, which then share another rule.
 
 After the TTT paper's initial fine-tuning data (arXiv 2411.07279, appendix B.1: geometric changes of the inputs, the
-outputs or both), with recolourings, frames and concatenations besides. What no change of this kind alters is which
-pairs share a rule: each demonstration still tells the same about the others.
+outputs or both), with recolourings, frames and concatenations besides.
 """
 
 from __future__ import annotations
@@ -12,22 +11,22 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from submission.arc.tasks import LARGEST_SIDE, Pair, grid
-from submission.arc.training_rows import Augmenter, augmenters
+from submission.arc.tasks import Pair, grid
+from submission.arc.training_rows import Augmenter, augmenters, is_legal
 from submission.arc.views import COLOURS, SYMMETRIES, View, recolouring
 
 Change = Callable[[Pair], Pair | None]
-"""What is done to each pair of a row; None where it cannot be done."""
+"""Changes one pair of a row; None where it does not apply."""
 Sides = Literal["input", "output", "both"]
 SIDES: tuple[Sides, ...] = get_args(Sides)
 
 
 def varied(pairs: Sequence[Pair], rng: np.random.Generator) -> list[Pair]:
-    """All pairs under one random change of the rule, or as they are where a pair does not allow it."""
+    """All pairs under one random change; unchanged where it does not apply to one of them or makes it too large."""
     change = CHANGES[rng.integers(len(CHANGES))](rng)
     changed = [change(pair) for pair in pairs]
-    fitting = [each for each in changed if each is not None and _is_legal(each)]
-    return fitting if len(fitting) == len(pairs) else list(pairs)
+    legal = [pair for pair in changed if pair is not None and is_legal((pair,))]
+    return legal if len(legal) == len(pairs) else list(pairs)
 
 
 def turned_inputs(rng: np.random.Generator) -> Change:
@@ -67,7 +66,7 @@ def framed(rng: np.random.Generator) -> Change:
 
 
 def joined(rng: np.random.Generator) -> Change:
-    """The output is shown beside or below its input, where their sides agree."""
+    """The output is its input with the old output to the right or below, where their sides agree."""
     axis = int(rng.integers(2))
 
     def beside(pair: Pair) -> Pair | None:
@@ -84,7 +83,7 @@ CHANGES: tuple[Callable[[np.random.Generator], Change], ...] = (
 
 
 def _on(sides: Sides, alter: Augmenter) -> Change:
-    """The same change of a grid to the inputs, the outputs or both of all pairs."""
+    """A change of the inputs, the outputs, or both alike."""
     return lambda pair: Pair(
         pair.input if sides == "output" else alter(pair.input), pair.output if sides == "input" else alter(pair.output)
     )
@@ -105,8 +104,4 @@ NO_SYMMETRIES = (
     "double", "double height", "double width", "mirror below", "mirror above", "mirror right", "mirror left",
     "repeat below", "repeat right", "repeat both", "shift",
 )  # fmt: skip
-"""The augmenters that no view undoes."""
-
-
-def _is_legal(pair: Pair) -> bool:
-    return bool(max(*pair.input.shape, *pair.output.shape) <= LARGEST_SIDE)
+"""The augmenters that are not symmetries: a random view would draw those anyway."""

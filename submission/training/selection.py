@@ -1,8 +1,8 @@
 """Which families to train on: quality, then difficulty, then diversity, after s1K (arXiv 2501.19393, section 2.2).
 
-Quality: families that contradict themselves, or whose answer never changes, go. Difficulty: families that a first
-model already answers go, the others are drawn in proportion to its loss. Diversity: families are grouped by what
-their rule does to sizes and colours, and no group is drawn more than the square root of its number allows.
+Quality: families with two outputs for one input, or with one output for all, are left out. Difficulty: families that a
+first model predicts already are left out, the others are drawn in proportion to its loss. Diversity: families are
+grouped by what their rule does to sizes and colours; a group is drawn in proportion to the square root of its size.
 """
 
 from __future__ import annotations
@@ -22,21 +22,25 @@ from submission.arc.tasks import grid_key
 from submission.config import require_model_folder
 from submission.model.grid_lm import GridLM
 from submission.rng import generator
-from submission.training.corpus import Corpus, Family, rows
-from submission.training.loop import examine
+from submission.training.batches import rows
+from submission.training.corpus import Corpus, Family
+from submission.training.evaluation import evaluate
 
 ROWS_EACH = 2
-"""Rows of each family that a first model is measured on."""
+"""Rows of each family by which the loss of the first model is measured."""
 
 SOLVED = 0.01
-"""Nats a token: below, a family has nothing left to teach."""
+"""Nats a token: a family with a smaller loss is left out."""
 
 HARDEST = 1.0
-"""Nats a token that count at most: beyond, a family may be beyond reach, not only hard."""
+"""Nats a token: a greater loss counts as this, as the family may be too hard to learn."""
 
 
 def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
-    """The corpus with the families that are worth training on, by what the GridLM in the folder `first` finds hard."""
+    """The corpus with the families to train on selected by the loss of the GridLM in the folder `first`.
+
+    BadInput where that is not a model folder.
+    """
     require_model_folder(first)
     model = GridLM.from_pretrained(first, dtype=torch.float32)
     layout = NAMED[model.config.arc_layout]
@@ -44,32 +48,32 @@ def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
 
 
 def losses(model: nn.Module, layout: Layout, families: Sequence[Family], limit: int) -> list[float]:
-    """Nats a token of the model on each family, on all outputs but the first of a few rows."""
+    """The model's loss on each family, in nats a token: on all outputs but the first of ROWS_EACH rows."""
     measured = []
     for family in families:
         rng = generator(0, "selection", family.name)
-        some = list(islice(rows([family], limit, rng, layout, new_rules=0.0), ROWS_EACH))
-        measured.append(examine(model, some, layout).nats)
+        drawn = list(islice(rows([family], limit, rng, layout, new_rules=0.0), ROWS_EACH))
+        measured.append(evaluate(model, drawn, layout).loss)
     return measured
 
 
 def selected(families: Sequence[Family], measured: Sequence[float]) -> tuple[Family, ...]:
-    """The families worth training on, by the loss on each, with new weights that sum to their number."""
+    """The families to train on, by the loss on each, with new weights that sum to their number."""
     groups: dict[tuple[str, ...], list[Family]] = defaultdict(list)
-    for each, loss in zip(families, measured, strict=True):
-        if is_sound(each) and loss > SOLVED:
-            groups[domain(each)].append(replace(each, weight=each.weight * min(loss, HARDEST)))
-    hardness = {group: sum(each.weight for each in members) for group, members in groups.items()}
+    for family, loss in zip(families, measured, strict=True):
+        if is_sound(family) and loss > SOLVED:
+            groups[domain(family)].append(replace(family, weight=family.weight * min(loss, HARDEST)))
+    hardness = {group: sum(family.weight for family in members) for group, members in groups.items()}
     scale = sum(map(len, groups.values())) / sum(np.sqrt(len(members)) for members in groups.values())
     return tuple(
-        replace(each, weight=scale * np.sqrt(len(members)) * each.weight / hardness[group])
+        replace(family, weight=scale * np.sqrt(len(members)) * family.weight / hardness[group])
         for group, members in groups.items()
-        for each in members
+        for family in members
     )
 
 
 def is_sound(family: Family) -> bool:
-    """Whether equal inputs have equal outputs, and not all outputs are the same grid."""
+    """Whether equal inputs have equal outputs, and not all outputs are equal."""
     outputs: dict[bytes, bytes] = {}
     for pair in family.pairs:
         if outputs.setdefault(grid_key(pair.input), grid_key(pair.output)) != grid_key(pair.output):
@@ -78,12 +82,12 @@ def is_sound(family: Family) -> bool:
 
 
 def domain(family: Family) -> tuple[str, ...]:
-    """What the rule does to sizes and colours, and how large its grids are, by its first pairs."""
+    """What the rule does to sizes and colours, and how large its grids are, by its first 8 pairs."""
     kinds = Counter(
         (
             "same size" if pair.input.shape == pair.output.shape
             else "larger" if pair.output.size > pair.input.size else "smaller",
-            "new colours" if set(np.unique(pair.output)) - set(np.unique(pair.input)) else "its colours",
+            "new colours" if set(np.unique(pair.output)) - set(np.unique(pair.input)) else "same colours",
             "small" if pair.input.size + pair.output.size <= 100 else "large",
         )
         for pair in family.pairs[:8]

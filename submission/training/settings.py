@@ -6,54 +6,54 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from submission.config import _require
+from submission.errors import require
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training on many tasks, of whatever kind; see `training`."""
+    """What both trainings have; BadInput for a value that cannot be used."""
 
     minutes: float = math.inf
-    """Wall time of this call, the anneal included."""
+    """Wall time of this call."""
     steps: int = 0
-    """Steps of this call, the anneal included; 0 for as many as the minutes allow."""
+    """Steps of this call; 0 for as many as the minutes allow."""
     tokens: int = 6144
     """Tokens a step, padding included."""
     limit: int = 768
-    """Tokens a row."""
+    """Tokens a row, at most."""
     first_learned: int = 1
     """The first pair of a row whose output counts in the loss: 0 or 1."""
     new_rules: float = 0.3
-    """Share of the rows that follow a rule made from a known one, see `rules`."""
+    """Share of the rows whose rule is changed, see `rule_augmentation`."""
     warmup: int = 60
     """Steps of linear warm-up."""
     anneal: float = 0.3
-    """Last share of the call, in which the rates fall linearly to zero."""
+    """Last share of the call, in which the learning rates fall linearly to zero."""
     rate: float = 0.02
     """The learning rate of the blocks' matrices."""
     other_rate: float = 0.003
-    """The learning rate of what is not in a block: embeddings and head."""
+    """The learning rate of embeddings, head and norms."""
     seed: int = 0
     """Of the first weights and of the rows."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """On cuda the forward pass runs in bf16, on the CPU in float32 (faster there without AMX)."""
+    """Where the model is trained; rows are made on the CPU."""
     workers: int = 0
-    """Processes that make rows; with 0 they are made between the steps, which a CPU does not notice."""
+    """Processes that make batches ahead of their use; 0 to make them between the steps, for 0.2 % of a CPU's time."""
 
     def __post_init__(self) -> None:
-        _require(self.minutes > 0, "--minutes must be above 0")
-        _require(self.minutes < math.inf or self.steps > 0, "a training needs an end: --minutes or --steps")
-        _require(self.first_learned in (0, 1), "--first-learned must be 0 or 1")
-        _require(0 <= self.new_rules <= 1, "--new-rules must lie between 0 and 1")
-        _require(0 < self.anneal <= 1, "--anneal must lie above 0 and at most at 1")
+        require(self.minutes > 0, "--minutes must be above 0")
+        require(self.minutes < math.inf or self.steps > 0, "a training needs an end: --minutes or --steps")
+        require(self.first_learned in (0, 1), "--first-learned must be 0 or 1")
+        require(0 <= self.new_rules <= 1, "--new-rules must lie between 0 and 1")
+        require(0 < self.anneal <= 1, "--anneal must lie above 0 and at most at 1")
         for name in ("rate", "other_rate"):
-            _require(0 < asdict(self)[name] < math.inf, f"--{name.replace('_', '-')} must be above 0 and finite")
+            require(0 < asdict(self)[name] < math.inf, f"--{name.replace('_', '-')} must be above 0 and finite")
         for name, least in {"steps": 0, "tokens": 1, "limit": 1, "warmup": 1, "workers": 0}.items():
-            _require(asdict(self)[name] >= least, f"--{name} must be at least {least}")
+            require(asdict(self)[name] >= least, f"--{name} must be at least {least}")
 
     @property
     def layout(self) -> str:
-        """How rows are written, see `layouts.NAMED`."""
+        """The layout of the rows, a key of `layouts.NAMED`."""
         return "chat16"
 
 
@@ -68,19 +68,22 @@ class Pretraining(Training):
     positions: Literal["grid", "line"] = "grid"
     """Rotary positions: (segment, row, column), or one running number."""
     decay: float = 0.01
-    """Weight decay of the matrices."""
+    """Weight decay of the blocks' matrices."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What products are computed in, with the weights in float32; auto measures on a CPU which is faster."""
     compiled: bool = False
-    """Whether the blocks go through torch.compile; hardly a gain on a CPU."""
+    """Whether the blocks go through torch.compile: a third more tokens a second on a CPU, after a minute or two at the
+    start; it needs a C++ compiler."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.hidden > 0 and self.hidden % 64 == 0, "--hidden must be a multiple of 64")
-        _require(self.layers >= 1, "--layers must be at least 1")
-        _require(0 <= self.decay < math.inf, "--decay must not be negative")
+        require(self.hidden > 0 and self.hidden % 64 == 0, "--hidden must be a multiple of 64")
+        require(self.layers >= 1, "--layers must be at least 1")
+        require(0 <= self.decay < math.inf, "--decay must be at least 0 and finite")
 
     @property
     def layout(self) -> str:
-        """How rows are written, see `layouts.NAMED`."""
+        """The layout of the rows, a key of `layouts.NAMED`."""
         return "grid16" if self.positions == "grid" else "chat16"
 
 
@@ -103,5 +106,5 @@ class FineTuning(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.rank >= 1, "--rank must be at least 1")
-        _require(0 < self.alpha < math.inf, "--alpha must be above 0 and finite")
+        require(self.rank >= 1, "--rank must be at least 1")
+        require(0 < self.alpha < math.inf, "--alpha must be above 0 and finite")

@@ -126,8 +126,10 @@ def trained_there(card: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training as on a GPU; what bfloat16 is there is the CPU's here."""
     for room in (pretrain, of_large_models):
         monkeypatch.setattr(room, "require_device", lambda _: None)
-    monkeypatch.setattr(loop, "computing", lambda _: torch.autocast("cpu", torch.bfloat16))
-    monkeypatch.setattr(loop, "peak_flops", lambda _: 1e9)
+    monkeypatch.setattr(
+        loop, "computing", lambda _, dtype: torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+    )
+    monkeypatch.setattr(loop, "peak_flops", lambda *_: 1e9)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 0)
 
 

@@ -58,7 +58,7 @@ def test_a_gpu_learns_as_the_cpu_does(tiny_line_model: Path, tmp_path: Path, cop
     assert finetune_base(on_gpu, lambda: copying, tiny_line_model, tmp_path) < 0.3
 
 
-def test_a_training_goes_on_from_what_it_kept(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
+def test_a_training_goes_on_from_its_checkpoint(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
     with pytest.raises(BadInput, match="nothing to resume"):
         finetune_base(SMALL, lambda: copying, tiny_line_model, tmp_path, resume=True)
     first = finetune_base(replace(SMALL, steps=40), lambda: copying, tiny_line_model, tmp_path)
@@ -74,11 +74,13 @@ def test_a_training_goes_on_from_what_it_kept(tiny_line_model: Path, tmp_path: P
 
 def test_the_merged_model_is_the_adapted_one(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
     """Its held-out loss, read from disk in 16 bits, is what training ended with in 16 bits."""
-    from submission.training.loop import examination, examine
+    from submission.training.evaluation import evaluate, evaluation_rows
 
     loss = finetune_base(replace(SMALL, four_bit=False), lambda: copying, tiny_line_model, tmp_path)
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.float32)
-    assert examine(merged, examination(copying.held_out, 100, CHAT16), CHAT16).nats == pytest.approx(loss, rel=0.03)
+    assert evaluate(merged, evaluation_rows(copying.held_out, 100, CHAT16), CHAT16).loss == pytest.approx(
+        loss, rel=0.03
+    )
 
 
 @pytest.fixture(params=[True, False], ids=["tied", "untied"])

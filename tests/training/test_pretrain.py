@@ -15,12 +15,15 @@ from submission.config import Adapt, Model, Search
 from submission.errors import BadInput
 from submission.model.grid_lm import GridLM, configuration, fresh
 from submission.training.corpus import Corpus
-from submission.training.loop import Progress, examination, examine
-from submission.training.pretrain import _keep, _restore, pretrain
+from submission.training.evaluation import evaluate, evaluation_rows
+from submission.training.loop import Progress
+from submission.training.pretrain import load_checkpoint, pretrain, save_checkpoint
 from submission.training.settings import Pretraining
 from tests.support.engines import loaded
 
-SMALL = Pretraining(minutes=5, steps=60, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0)
+SMALL = Pretraining(
+    minutes=5, steps=60, hidden=64, layers=1, tokens=512, limit=100, warmup=5, new_rules=0.0, dtype="float32"
+)
 
 
 @pytest.mark.parametrize("positions", ["grid", "line"])
@@ -29,7 +32,7 @@ def test_training_lowers_the_held_out_loss_and_leaves_a_model_that_runs(
 ) -> None:
     settings = replace(SMALL, positions=positions)
     layout = NAMED[settings.layout]
-    untrained = examine(fresh(64, 1, 0, layout), examination(copying.held_out, 100, layout), layout).nats
+    untrained = evaluate(fresh(64, 1, 0, layout), evaluation_rows(copying.held_out, 100, layout), layout).loss
     loss = pretrain(settings, lambda: copying, tmp_path)
     assert loss < 0.8 * untrained
     record = json.loads((tmp_path / "model" / "training.json").read_text())
@@ -69,40 +72,40 @@ def test_a_gpu_trains_as_the_cpu_does(tmp_path: Path, copying: Corpus) -> None:
     )
 
 
-def test_what_is_kept_is_restored_and_fits_small_files(tmp_path: Path) -> None:
+def test_a_checkpoint_is_restored_and_fits_small_files(tmp_path: Path) -> None:
     model = fresh(64, 1, 0)
     for _ in range(2):
-        _keep(model, tmp_path / "trunk", Progress(3, 100))
+        save_checkpoint(model, tmp_path / "trunk", Progress(3, 100))
     assert not list(tmp_path.glob("trunk.*")), "nothing half written is left"
     other = fresh(64, 1, 1)
-    assert _restore(other, tmp_path / "trunk") == Progress(3, 100)
+    assert load_checkpoint(other, tmp_path / "trunk") == Progress(3, 100)
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(a.half(), b.half())
     assert all(weight.dtype == torch.float32 for weight in model.parameters()), "the model in memory stays as it is"
-    _keep(fresh(512, 4, 0), tmp_path / "large", Progress())
+    save_checkpoint(fresh(512, 4, 0), tmp_path / "large", Progress())
     assert max(path.stat().st_size for path in (tmp_path / "large").iterdir()) <= 15e6
 
 
 def test_nothing_to_resume_and_another_shape_are_refused(tmp_path: Path) -> None:
     model = fresh(64, 1, 0)
     with pytest.raises(BadInput, match="nothing to resume"):
-        _restore(model, tmp_path)
-    _keep(model, tmp_path / "trunk", Progress(1, 1))
+        load_checkpoint(model, tmp_path)
+    save_checkpoint(model, tmp_path / "trunk", Progress(1, 1))
     with pytest.raises(BadInput, match="another shape"):
-        _restore(fresh(64, 2, 0), tmp_path / "trunk")
+        load_checkpoint(fresh(64, 2, 0), tmp_path / "trunk")
     with pytest.raises(BadInput, match="was trained in layout grid16, not in chat16"):
-        _restore(fresh(64, 1, 0, CHAT16), tmp_path / "trunk")
+        load_checkpoint(fresh(64, 1, 0, CHAT16), tmp_path / "trunk")
 
 
-def test_a_trunk_that_was_being_replaced_when_all_ended_is_found(tmp_path: Path) -> None:
+def test_a_checkpoint_that_was_being_replaced_when_the_process_died_is_found(tmp_path: Path) -> None:
     model, trunk = fresh(64, 1, 0), tmp_path / "trunk"
-    _keep(model, trunk, Progress(1, 10))
+    save_checkpoint(model, trunk, Progress(1, 10))
     trunk.rename(tmp_path / "trunk.old")
-    assert _restore(model, trunk) == Progress(1, 10)
+    assert load_checkpoint(model, trunk) == Progress(1, 10)
     shutil.copytree(trunk, tmp_path / "trunk.old")
     shutil.copytree(trunk, tmp_path / "trunk.writing")
-    _keep(model, trunk, Progress(2, 20))
-    assert _restore(model, trunk) == Progress(2, 20)
+    save_checkpoint(model, trunk, Progress(2, 20))
+    assert load_checkpoint(model, trunk) == Progress(2, 20)
     assert not list(tmp_path.glob("trunk.*"))
 
 

@@ -55,8 +55,8 @@ def test_families_of_one_name_are_weighed_each_for_itself() -> None:
 
 def test_what_a_rule_does_to_sizes_and_colours_tells_the_groups_apart() -> None:
     small, large = grid([[1, 2]]), grid(np.ones((10, 10)))
-    assert domain(Family("", (Pair(small, small),), 1.0)) == ("same size", "its colours", "small")
-    assert domain(Family("", (Pair(small, large),), 1.0)) == ("larger", "its colours", "large")
+    assert domain(Family("", (Pair(small, small),), 1.0)) == ("same size", "same colours", "small")
+    assert domain(Family("", (Pair(small, large),), 1.0)) == ("larger", "same colours", "large")
     assert domain(Family("", (Pair(large, small),), 1.0)) == ("smaller", "new colours", "large")
 
 

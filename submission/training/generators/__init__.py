@@ -1,13 +1,13 @@
-"""Rule families of our own: endless pairs for training, whose hidden parameters only the demonstrations tell.
+"""Generators of training families: rules with hidden parameters, and endless pairs that follow them.
 
-Each function with `@rule` describes one kind of rule. Its arguments are what stays hidden (colours, directions, which
-property counts ...), so one call makes one rule: how to draw an input, and the output that belongs to it. No task
-was looked at to write them.
+A function with `@rule` is one kind of rule. Its arguments are the hidden parameters (colours, directions, a property
+that decides), which a solver has to infer from the demonstrations. A call returns an `Instance`: how to draw an input,
+and how to make its output. The rules were written without reference to any task.
 
-Rules are written for one direction; `viewed` gives them the other ones. Black (0) is the background.
+Rules are written for one direction; `viewed` turns and mirrors them. Black (0) is the background.
 """
 
-# ruff: noqa: I001  Rules enter RULES in this order, on which it depends what a seed draws.
+# ruff: noqa: I001  RULES has the order of these imports, and with it the corpus.
 from submission.training.generators import whole
 from submission.training.generators import colours
 from submission.training.generators import objects
@@ -23,4 +23,4 @@ from submission.training.generators.instances import MOST_CELLS, RULES, Instance
 __all__ = ["KINDS", "MOST_CELLS", "RULES", "Instance", "Unfit", "family", "pair"]
 
 KINDS = (whole, colours, objects, motion, drawing, filling, counting, repetition, panels)
-"""The modules that fill RULES."""
+"""The modules whose rules are in RULES."""

@@ -1,4 +1,4 @@
-"""Drawing small grids at random, and reading objects, colours and panels off them: what `generators` is made of."""
+"""What the rules share: drawing small random grids, and finding objects, colours and panels in them."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from submission.arc.tasks import Grid
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
 Cell = tuple[int, int]
-"""A row and a column, or so many of them."""
+"""A row and a column, or a height and a width."""
 Limits = tuple[int, int]
-"""The least and the most."""
+"""The smallest and the largest value."""
 Colours = int | Sequence[int]
-"""Certain colours; or how many, to be drawn anew for each input."""
+"""The colours themselves, or their number, to be drawn for each input."""
 Draw = Callable[[Generator], Grid]
 Form = Callable[[Generator], Mask]
-"""Draws the form of one object, cut to its bounding box."""
+"""Draws the form of one object, of the size of its bounding box."""
 
 STRAIGHT = ((-1, 0), (0, -1), (0, 1), (1, 0))
 DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
 class Unfit(ValueError):
-    """No pair comes of this: the drawing did not work out, or the rule does not decide the input."""
+    """No pair can be made: the input could not be drawn, or the rule does not determine its output."""
 
 
 # -- drawing inputs ---------------------------------------------------------------------------------------------
 
 
 def specks(colours: Colours, share: float, within: Limits, without: Sequence[int] = ()) -> Draw:
-    """Grids with a share of all cells coloured at random; the sides are `within` two limits."""
+    """Grids with a share of their cells coloured at random; `within` limits their sides."""
 
     def draw(rng: Generator) -> Grid:
         return scattered(rng, sides(rng, within), palette(rng, colours, without), share)
@@ -45,7 +45,7 @@ def specks(colours: Colours, share: float, within: Limits, without: Sequence[int
 
 
 def objects(form: Form, colours: Colours, number: Limits, within: Limits = (7, 9), without: Sequence[int] = ()) -> Draw:
-    """Grids with objects that do not touch, not even at a corner; their number is within two limits."""
+    """Grids with objects that do not touch, not even at a corner; `number` limits how many, `within` the sides."""
 
     def draw(rng: Generator) -> Grid:
         chosen = palette(rng, colours, without)
@@ -67,7 +67,7 @@ def cornered(within: Limits) -> Draw:
 
 
 def placed(rng: Generator, canvas: Grid, pieces: Sequence[Grid]) -> Grid:
-    """Put pieces on a canvas at random, so that their bounding boxes do not touch; Unfit if there is no room."""
+    """Put pieces on a canvas at random, so that their bounding boxes do not touch; Unfit if one does not fit."""
     height, width = canvas.shape
     taken = np.pad(canvas != 0, 1)
     for piece in pieces:
@@ -79,14 +79,14 @@ def placed(rng: Generator, canvas: Grid, pieces: Sequence[Grid]) -> Grid:
             if not taken[row : row + rows + 2, column : column + columns + 2].any():
                 break
         else:
-            raise Unfit("a piece has no room")
+            raise Unfit("a piece finds no free place")
         taken[row + 1 : row + 1 + rows, column + 1 : column + 1 + columns] = True
         canvas[row : row + rows, column : column + columns] = piece
     return canvas
 
 
 def patched(rng: Generator, cells: Grid, patch: int) -> Grid:
-    """The same grid with a small rectangle painted over."""
+    """The same grid with a small random rectangle painted in the colour `patch`."""
     height, width = sides(rng, (2, 3))
     row, column = rng.integers(cells.shape[0] - height + 1), rng.integers(cells.shape[1] - width + 1)
     cells[row : row + height, column : column + width] = patch
@@ -94,13 +94,13 @@ def patched(rng: Generator, cells: Grid, patch: int) -> Grid:
 
 
 def scattered(rng: Generator, shape: tuple[int, ...], colours: Sequence[int], share: float) -> Grid:
-    """A grid with a share of its cells in random ones of the colours."""
+    """A grid with a share of its cells coloured at random."""
     ink = np.array(colours, np.uint8)[rng.integers(len(colours), size=shape)]
     return ink * (rng.random(shape) < share)
 
 
 def palette(rng: Generator, colours: Colours, without: Sequence[int] = ()) -> Sequence[int]:
-    """The given colours; or so many different ones, none of them black."""
+    """The given colours; or that number of different ones, none black and none of `without`."""
     if not isinstance(colours, int):
         return colours
     return [k for k in (1 + rng.permutation(9)).tolist() if k not in without][:colours]
@@ -118,12 +118,12 @@ def blank(rng: Generator, within: Limits) -> Grid:
 
 
 def block(low: int, high: int) -> Form:
-    """Solid rectangles."""
+    """Solid rectangles with sides of `low` to `high` cells."""
     return lambda rng: np.ones(sides(rng, (low, high)), bool)
 
 
 def blob(low: int, high: int) -> Form:
-    """Connected forms of so many cells."""
+    """Connected forms of `low` to `high` cells."""
 
     def form(rng: Generator) -> Mask:
         cells = [(0, 0)]
@@ -145,9 +145,9 @@ def blob(low: int, high: int) -> Form:
 
 
 def components(cells: NDArray[Any], diagonal: bool = True) -> list[Mask]:
-    """The connected parts of all that is not black (or False), in reading order."""
+    """The connected parts of the cells that are not black (or not False), in reading order."""
     height, width = cells.shape
-    across = width + 1  # one free column keeps the end of a row apart from the start of the next
+    across = width + 1  # a free column separates the end of a grid row from the start of the next
     field = np.zeros((height, across), bool)
     field[:, :width] = cells != 0
     steps = [down * across + right for down, right in (STRAIGHT + DIAGONAL if diagonal else STRAIGHT)]
@@ -157,7 +157,7 @@ def components(cells: NDArray[Any], diagonal: bool = True) -> list[Mask]:
         if first in left:
             left.remove(first)
             part = [first]
-            for place in part:  # which grows meanwhile
+            for place in part:  # `part` grows during the loop
                 near = left.intersection([place + step for step in steps])
                 part += near
                 left -= near
@@ -168,7 +168,7 @@ def components(cells: NDArray[Any], diagonal: bool = True) -> list[Mask]:
 
 
 def repainted(cells: Grid, ink: Callable[[Mask], int]) -> Grid:
-    """Each object in the colour that is found for it."""
+    """Each object in the colour that `ink` returns for it."""
     out = cells.copy()
     for part in components(cells):
         out[part] = ink(part)
@@ -176,20 +176,20 @@ def repainted(cells: Grid, ink: Callable[[Mask], int]) -> Grid:
 
 
 def box(mask: Mask) -> tuple[slice, slice]:
-    """The bounding box; Unfit if there is nothing in it."""
+    """The bounding box of a mask; Unfit if it is empty."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if rows.size == 0:
-        raise Unfit("there is nothing to find")
+        raise Unfit("no cell is marked")
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def core(shape: Cell) -> Mask:
-    """A rectangle without its outermost cells."""
+    """A mask of a rectangle that marks all but its outermost cells."""
     return ~ends(shape[0])[:, None] & ~ends(shape[1])
 
 
 def ends(length: int) -> Mask:
-    """The first and the last of so many."""
+    """A mask of `length` positions that marks the first and the last."""
     mask = np.zeros(length, bool)
     mask[[0, -1]] = True
     return mask
@@ -201,12 +201,12 @@ def at_edge(part: Mask) -> bool:
 
 
 def holes_in(part: Mask) -> int:
-    """How many separate places a part encloses."""
+    """The number of holes in a part."""
     return len(components(np.pad(~part, 1, constant_values=True), diagonal=False)) - 1
 
 
 def neighbours(mask: Mask, diagonal: bool) -> NDArray[np.int64]:
-    """How many neighbours of each cell are in the mask."""
+    """The number of neighbours of each cell that the mask marks."""
     height, width = mask.shape
     around = np.pad(mask.astype(np.int64), 1)
     steps = STRAIGHT + DIAGONAL if diagonal else STRAIGHT
@@ -217,7 +217,7 @@ def neighbours(mask: Mask, diagonal: bool) -> NDArray[np.int64]:
 
 
 def walk(shape: Cell, start: Sequence[int], step: Cell) -> Iterator[Cell]:
-    """The cells from the one after `start` to the edge."""
+    """The cells after `start` in the direction `step`, up to the edge."""
     row, column = start[0] + step[0], start[1] + step[1]
     while 0 <= row < shape[0] and 0 <= column < shape[1]:
         yield row, column
@@ -225,7 +225,7 @@ def walk(shape: Cell, start: Sequence[int], step: Cell) -> Iterator[Cell]:
 
 
 def moved(cells: Grid, down: int, right: int | Places, wraps: bool) -> Grid:
-    """The picture moved, perhaps each row by its own `right`; what leaves it is lost, or comes in again opposite."""
+    """The grid moved, each grid row by its own `right` if that is an array; cells that leave it are lost, or wrap."""
     height, width = cells.shape
     rows, columns = np.arange(height)[:, None] - down, np.arange(width) - right
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
@@ -252,44 +252,44 @@ def parted(cells: Grid, line: int) -> list[Grid]:
 
 
 def revealed(cells: Grid, restored: Grid, patch: int, crops: bool) -> Grid:
-    """The restored grid, or the part of it that was hidden; Unfit if something still is."""
+    """The restored grid, or the part of it that the patch hid; Unfit if a cell of the patch is left."""
     if (restored == patch).any():
-        raise Unfit("nothing shows what the patch hides")
+        raise Unfit("a cell under the patch cannot be restored")
     return restored[box(cells == patch)] if crops else restored
 
 
 def counts_of(cells: Grid) -> NDArray[np.int64]:
-    """Cells of each colour; of black always 0."""
+    """The number of cells of each of the 10 colours; 0 for black."""
     counts = np.bincount(cells.ravel(), minlength=10)
     counts[0] = 0
     return counts
 
 
 def commonest(cells: Grid, most: bool) -> int:
-    """The most (least) common colour but black; Unfit if two share that place."""
+    """The most (least) common colour but black; Unfit for a tie or a single colour."""
     counts = counts_of(cells)
     colours = np.flatnonzero(counts)
     return int(colours[extreme(counts[colours].tolist(), most)])
 
 
 def extreme(values: Sequence[int], most: bool) -> int:
-    """Where the largest (smallest) of some values is; Unfit if there are two of it, or only one value."""
+    """The index of the largest (smallest) value; Unfit for a tie or fewer than two values."""
     best = (max if most else min)(values, default=0)
     if len(values) < 2 or values.count(best) > 1:
-        raise Unfit("no one stands out")
+        raise Unfit("no value is the only extreme one")
     return values.index(best)
 
 
 def odd_index(keys: Sequence[bytes]) -> int:
-    """Where the one key is that differs from all others, which are alike; Unfit if it is not so."""
+    """The index of the one key that differs from all others, which are equal; Unfit if there is none."""
     odd = [k for k, key in enumerate(keys) if keys.count(key) == 1]
     if len(odd) != 1 or len(set(keys)) != 2:
-        raise Unfit("no one differs from all others")
+        raise Unfit("no key differs from all others")
     return odd[0]
 
 
 def sole(values: set[int]) -> int:
     """The only value; Unfit if there is none or more than one."""
     if len(values) != 1:
-        raise Unfit(f"{len(values)} values where one is needed")
+        raise Unfit(f"{len(values)} values, not one")
     return next(iter(values))

@@ -1,4 +1,4 @@
-"""Rules about colours: which becomes which, and which are most."""
+"""Rules about colours: replaced, looked up, counted or repeated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from submission.training.generators.instances import COIN, INK, SYMMETRY, TURN, 
 
 @rule(colours=inks(6), cycles=COIN)
 def recolour(colours: tuple[int, ...], cycles: bool) -> Instance:
-    """Three colours become three others, or one another."""
+    """Three colours are replaced by three others, or exchanged in a cycle."""
     old, new = colours[:3], colours[1:3] + colours[:1] if cycles else colours[3:]
     table = np.arange(10, dtype=np.uint8)
     table[list(old)] = new
@@ -31,7 +31,7 @@ def recolour(colours: tuple[int, ...], cycles: bool) -> Instance:
 
 @rule(line=INK, old=one_of(0, 1), crops=COIN, symmetry=SYMMETRY)
 def legend(line: int, old: int, crops: bool, symmetry: int) -> Instance:
-    """Beside the picture, behind a line, stand pairs of colours: what is of the `old` one takes the other one."""
+    """Pairs of colours stand beside the picture, behind a line: the `old` one of a pair is replaced by the other."""
 
     def draw(rng: Generator) -> Grid:
         key = np.array(palette(rng, 2 * int(rng.integers(2, 4)), (line,)), np.uint8).reshape(-1, 2)
@@ -61,7 +61,7 @@ def vote(most: bool, side: int) -> Instance:
 
 @rule(colours=inks(3), period=one_of(2, 3), turns=TURN)
 def stripes(colours: tuple[int, ...], period: int, turns: int) -> Instance:
-    """What is coloured takes colours in turn, column by column."""
+    """Coloured cells take colours that repeat, column by column."""
     series = np.array(colours[:period], np.uint8)
 
     def apply(cells: Grid) -> Grid:
@@ -72,7 +72,7 @@ def stripes(colours: tuple[int, ...], period: int, turns: int) -> Instance:
 
 @rule(colours=inks(2), count=one_of(0, 1, 2, 3), diagonal=COIN)
 def crowded(colours: tuple[int, ...], count: int, diagonal: bool) -> Instance:
-    """A coloured cell with exactly so many coloured neighbours changes its colour."""
+    """A coloured cell with exactly `count` coloured neighbours changes its colour."""
     old, new = colours
 
     def apply(cells: Grid) -> Grid:

@@ -1,4 +1,4 @@
-"""Rules about counting: how often, shown as a length or a picture."""
+"""Rules about counting: the number is drawn as a line or a figure."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ TALLIES: dict[str, Callable[[int], Mask]] = {
 
 @rule(colours=inks(4), cellwise=COIN, form=one_of(*TALLIES))
 def tally(colours: tuple[int, ...], cellwise: bool, form: str) -> Instance:
-    """The number of objects (or cells) of one colour, up to 9, is written as a figure."""
+    """The number of objects (or cells) of one colour, 1 to 9, is drawn as a figure."""
     counted, *others, ink = colours
 
     def apply(cells: Grid) -> Grid:
         chosen = cells == counted
         count = int(chosen.sum()) if cellwise else len(components(chosen))
         if not 0 < count < 10:
-            raise Unfit(f"{count} is no number to write")
+            raise Unfit(f"{count} is not between 1 and 9")
         return TALLIES[form](count) * np.uint8(ink)
 
     return Instance(objects(blob(1, 3), (counted, counted, *others), (3, 8), (6, 9)), apply)
@@ -36,7 +36,7 @@ def tally(colours: tuple[int, ...], cellwise: bool, form: str) -> Instance:
 
 @rule(symmetry=SYMMETRY)
 def histogram(symmetry: int) -> Instance:
-    """Each colour becomes a bar of as many cells as it has; the longest comes first."""
+    """Each colour becomes a bar as long as the number of its cells; the longest comes first."""
 
     def apply(cells: Grid) -> Grid:
         counts = counts_of(cells)

@@ -1,4 +1,4 @@
-"""Rules about drawing: lines, frames and stamps that start from what is there."""
+"""Rules about drawing: lines, frames and figures that start from cells of the input."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from submission.training.generators.instances import (
 
 @rule(colours=inks(3), steps=one_of(*ROSES))
 def rays(colours: tuple[int, ...], steps: tuple[Cell, ...]) -> Instance:
-    """Cells of one colour shoot rays in certain directions, as far as the next coloured cell or the edge."""
+    """From cells of one colour rays go in certain directions, up to the next coloured cell or the edge."""
     source, ink, stone = colours
 
     def apply(cells: Grid) -> Grid:
@@ -88,7 +88,7 @@ def stamp(markers: tuple[int, ...], ink: int, reach: int, steps: tuple[tuple[Cel
 
 @rule(ink=MAYBE_INK, symmetry=SYMMETRY)
 def spiral(ink: int, symmetry: int) -> Instance:
-    """From the corner a line winds inwards, leaving one cell free between its windings."""
+    """From the corner a line spirals inwards, with one free cell between its turns."""
 
     def apply(cells: Grid) -> Grid:
         if not cells[0, 0]:
@@ -128,7 +128,7 @@ def grow(colours: tuple[int, ...], lengths: tuple[int, ...], turns: int) -> Inst
 
 @rule(colours=inks(3), crossing=one_of(0, 1, 2))
 def cross_lines(colours: tuple[int, ...], crossing: int) -> Instance:
-    """Cells of one colour fill their row, cells of another their column; where lines cross, one colour wins."""
+    """Cells of one colour fill their grid row, cells of another their column; crossings get a certain colour."""
     across, down, _ = colours
 
     def apply(cells: Grid) -> Grid:
@@ -170,7 +170,7 @@ WEAVES: dict[str, Callable[[NDArray[np.int64], NDArray[np.int64]], Mask]] = {
 
 @rule(weave=one_of(*WEAVES), colours=inks(3), ink=MAYBE_INK)
 def weave_blocks(weave: str, colours: tuple[int, ...], ink: int) -> Instance:
-    """Blocks of one colour get a pattern, which starts at their upper left corner; other blocks do not."""
+    """Blocks of one colour get a pattern that starts at their upper left corner; other blocks do not."""
     base, other, *_ = (each for each in colours if each != ink)
 
     def apply(cells: Grid) -> Grid:
@@ -185,7 +185,7 @@ def weave_blocks(weave: str, colours: tuple[int, ...], ink: int) -> Instance:
 
 @rule(colours=inks(2), axes=AXES)
 def connect(colours: tuple[int, ...], axes: tuple[int, ...]) -> Instance:
-    """Dots in one row (or column) are connected by lines."""
+    """Dots in one grid row (or column) are connected by lines."""
     dot, ink = colours
 
     def apply(cells: Grid) -> Grid:

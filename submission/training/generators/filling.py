@@ -1,4 +1,4 @@
-"""Rules about areas: what is enclosed is filled, what is poured out spreads."""
+"""Rules about areas: enclosed ones are filled, drops of colour spread up to walls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from submission.training.generators.instances import COIN, INK, Instance, rule
 
 @rule(ink=INK, inside=COIN)
 def fill_enclosed(ink: int, inside: bool) -> Instance:
-    """What objects enclose is filled; or what no object encloses."""
+    """The areas that objects enclose are filled; or those that no object encloses."""
 
     def fence(rng: Generator) -> Mask:
         mask = ~core(sides(rng, (3, 5)))
@@ -31,7 +31,7 @@ def fill_enclosed(ink: int, inside: bool) -> Instance:
 
 @rule(wall=INK)
 def flood(wall: int) -> Instance:
-    """Each drop of colour floods the room it is in, up to the walls."""
+    """Each drop of colour floods the area around it, up to the walls."""
 
     def draw(rng: Generator) -> Grid:
         cells = specks((wall,), 0.4, (5, 8))(rng)

@@ -1,4 +1,4 @@
-"""What a family of rules is made of: hidden parameters, an input that is drawn, and what becomes of it."""
+"""Rules, their instances with hidden parameters drawn, and the pairs and families that an instance makes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from submission.training.generators.canvas import DIAGONAL, STRAIGHT, Draw, Unfi
 Apply = Callable[[Grid], Grid]
 
 MOST_CELLS = 200
-"""Both grids of a pair together."""
+"""Of both grids of a pair together."""
 TRIES = 200
+"""Inputs that are drawn for one pair before Unfit is raised."""
 
 
 class Instance(NamedTuple):
-    """One rule with its hidden parameters chosen. Both may raise Unfit."""
+    """A rule with its hidden parameters drawn: draws an input, makes its output. Both may raise Unfit."""
 
     draw: Draw
     apply: Apply
@@ -29,13 +30,13 @@ class Instance(NamedTuple):
 
 Rule = Callable[[Generator], Instance]
 RULES: dict[str, Rule] = {}
-"""Each kind of rule by name: draws the hidden parameters."""
+"""Name -> draws the hidden parameters. The name also seeds the draws, see `corpus`."""
 
 
 def family(name: str, number: int, rng: Generator) -> tuple[Pair, ...]:
-    """So many pairs that share one rule, whose hidden parameters are drawn once; no input comes twice.
+    """`number` pairs of one instance of a rule, with different inputs.
 
-    Raises Unfit if a bounded number of drawings does not bring so many.
+    Unfit if TRIES + 4 * number drawings give fewer.
     """
     instance = RULES[name](rng)
     made: dict[bytes, Pair] = {}
@@ -48,9 +49,9 @@ def family(name: str, number: int, rng: Generator) -> tuple[Pair, ...]:
 
 
 def pair(instance: Instance, rng: Generator) -> Pair:
-    """A pair of the rule that shows something: its output is not blank, nor the input again.
+    """A pair whose output is neither blank nor equal to its input, and whose grids are small enough.
 
-    Raises Unfit if a bounded number of drawings brings none.
+    Unfit if TRIES drawings give none.
     """
     for _ in range(TRIES):
         try:
@@ -65,7 +66,7 @@ def pair(instance: Instance, rng: Generator) -> Pair:
 
 
 def viewed(symmetry: int, draw: Draw, apply: Apply) -> Instance:
-    """The same rule on grids that are turned or mirrored."""
+    """The instance on grids that are turned or mirrored."""
     view = View(symmetry, COLOURS, ())
     return Instance(lambda rng: view.unsee(draw(rng)), lambda cells: view.unsee(apply(view.see(cells))))
 
@@ -75,7 +76,7 @@ Hidden = Callable[[Generator], Any]
 
 
 def rule(**hidden: Hidden) -> Callable[[Callable[..., Instance]], Callable[..., Instance]]:
-    """Enter a kind of rule into RULES; its grids become legal and read-only."""
+    """Register a kind of rule in RULES, with how each hidden parameter is drawn; its grids become read-only uint8."""
 
     def enter(make: Callable[..., Instance]) -> Callable[..., Instance]:
         @wraps(make)
@@ -95,12 +96,12 @@ def one_of(*values: Any) -> Hidden:
 
 
 def several(number: int, values: Sequence[Any]) -> Hidden:
-    """So many different ones of the values, in random order."""
+    """`number` different ones of the values, in random order."""
     return lambda rng: tuple(values[k] for k in rng.permutation(len(values))[:number])
 
 
 ROSES = (STRAIGHT, DIAGONAL, STRAIGHT[1:3], STRAIGHT[::3], *((step,) for step in STRAIGHT + DIAGONAL))
-"""Sets of directions."""
+"""Sets of directions: four straight, four diagonal, two straight ones, or a single one."""
 
 COIN = one_of(False, True)
 INK = one_of(*range(1, 10))
@@ -112,5 +113,5 @@ AXES = one_of((0,), (1,), (0, 1))
 
 
 def inks(number: int) -> Hidden:
-    """Different colours, none black."""
+    """`number` different colours, none of them black."""
     return several(number, range(1, 10))

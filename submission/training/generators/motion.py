@@ -1,4 +1,4 @@
-"""Rules about motion: what falls, approaches, or is put in order."""
+"""Rules about motion: cells and objects fall, approach, pile up, or are sorted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from submission.training.generators.instances import (
 
 @rule(still=MAYBE_INK, turns=TURN)
 def gravity(still: int, turns: int) -> Instance:
-    """All cells fall, but those of one colour, if there is one, which hold up the others."""
+    """All cells fall, except those of one colour, which hold up the others; or without such a colour."""
 
     def draw(rng: Generator) -> Grid:
         return specks((*palette(rng, 2, (still,)), *((still,) if still else ())), 0.35, (4, 8))(rng)
@@ -49,7 +49,7 @@ def gravity(still: int, turns: int) -> Instance:
 
 @rule(turns=TURN)
 def fall(turns: int) -> Instance:
-    """Objects fall as they are, until they rest on the floor or on one another."""
+    """Objects fall as a whole, until they rest on the lower edge or on one another."""
 
     def apply(cells: Grid) -> Grid:
         out = np.zeros_like(cells)
@@ -91,7 +91,7 @@ def approach(colours: tuple[int, ...], moves_away: bool) -> Instance:
 
 @rule(crossed=COIN, turns=one_of(0, 1))
 def magnets(crossed: bool, turns: int) -> Instance:
-    """Specks go to the wall of their colour (or to the other one) and pile up there."""
+    """Single cells go to the wall of their colour (or to the other one) and pile up there."""
 
     def draw(rng: Generator) -> Grid:
         colours = palette(rng, 2)

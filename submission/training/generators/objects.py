@@ -1,4 +1,4 @@
-"""Rules about objects: which one counts, and what becomes of it."""
+"""Rules about objects: recoloured, removed, kept, copied or cut out by a property."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def colour_by_edge(colours: tuple[int, ...]) -> Instance:
 
 @rule(base=INK, vanishes=COIN)
 def infect(base: int, vanishes: bool) -> Instance:
-    """An object takes the colour of the one odd cell in it; an object without one stays, or vanishes."""
+    """An object takes the colour of the one other cell in it; an object of one colour stays, or vanishes."""
     plain = objects(blob(3, 6), (base,), (2, 4))
 
     def draw(rng: Generator) -> Grid:
@@ -91,7 +91,7 @@ def infect(base: int, vanishes: bool) -> Instance:
 
 @rule(least=one_of(2, 3, 4), ink=MAYBE_INK)
 def remove_small(least: int, ink: int) -> Instance:
-    """Objects of less than so many cells vanish, or take another colour."""
+    """Objects of fewer than `least` cells vanish, or take another colour."""
 
     def either(rng: Generator) -> Mask:
         return (blob(1, least - 1) if rng.random() < 0.5 else blob(least, 7))(rng)
@@ -113,7 +113,7 @@ QUALITIES: dict[str, Callable[[Mask], int]] = {
 
 @rule(quality=one_of(*QUALITIES), most=COIN, crops=COIN)
 def keep_extreme(quality: str, most: bool, crops: bool) -> Instance:
-    """Only the object with the most (least) of a quality stays, in place or cut out."""
+    """Only the object with the largest (smallest) value of a property stays, in place or cut out."""
 
     def apply(cells: Grid) -> Grid:
         parts = components(cells)
@@ -163,7 +163,7 @@ def keep_symmetric(kept: bool, ink: int, turns: int) -> Instance:
 
 @rule(ink=INK, endless=COIN, gap=one_of(0, 1), turns=TURN)
 def echo(ink: int, endless: bool, gap: int, turns: int) -> Instance:
-    """Below each object stands a copy of it in another colour; or copies down to the edge."""
+    """Below each object a copy of it in another colour is drawn, or copies down to the edge."""
 
     def apply(cells: Grid) -> Grid:
         out = cells.copy()
@@ -181,7 +181,7 @@ def echo(ink: int, endless: bool, gap: int, turns: int) -> Instance:
 
 @rule(action=one_of("cut out", "keep", "erase"), turns=TURN)
 def selected(action: str, turns: int) -> Instance:
-    """The cell in the corner says the colour of the object to cut out, to keep, or to erase."""
+    """The cell in the corner has the colour of the object to cut out, to keep, or to erase."""
 
     def draw(rng: Generator) -> Grid:
         canvas = cornered((6, 9))(rng)

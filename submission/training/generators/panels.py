@@ -1,4 +1,4 @@
-"""Rules about panels behind lines: they are combined, compared, summarised."""
+"""Rules about panels between lines: they are combined, compared, summarised."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def combine_halves(operation: str, colours: tuple[int, ...], turns: int) -> Inst
 
 @rule(colours=inks(4), order=several(3, range(3)), turns=one_of(0, 1))
 def overlay(colours: tuple[int, ...], order: tuple[int, ...], turns: int) -> Instance:
-    """Three panels, each with its colour, are laid on one another in a certain order, the first one lowest."""
+    """Three panels, each with its colour, are laid over one another in a certain order."""
     line, *papers = colours
 
     def draw(rng: Generator) -> Grid:
@@ -90,7 +90,7 @@ def random_panels(rng: Generator, line: int) -> list[Grid]:
 
 @rule(line=INK, most=COIN, turns=one_of(0, 1))
 def fullest_panel(line: int, most: bool, turns: int) -> Instance:
-    """The panel with the most (fewest) coloured cells is taken."""
+    """The output is the panel with the most (fewest) coloured cells."""
 
     def draw(rng: Generator) -> Grid:
         return joined(random_panels(rng, line), line)
@@ -104,7 +104,7 @@ def fullest_panel(line: int, most: bool, turns: int) -> Instance:
 
 @rule(line=INK, usual=COIN, turns=one_of(0, 1))
 def odd_panel(line: int, usual: bool, turns: int) -> Instance:
-    """The one panel that differs from the others is taken; or one of the others."""
+    """The output is the one panel that differs from the others, or one of the others."""
 
     def draw(rng: Generator) -> Grid:
         odd, same, *rest = random_panels(rng, line)
@@ -121,7 +121,7 @@ def odd_panel(line: int, usual: bool, turns: int) -> Instance:
 
 @rule(line=INK, least=one_of(1, 2, 3), ink=MAYBE_INK)
 def summarise_panels(line: int, least: int, ink: int) -> Instance:
-    """Each panel of a lattice becomes one cell, coloured if the panel has at least so many coloured cells."""
+    """Each panel of a lattice becomes one cell, coloured if the panel has at least `least` coloured cells."""
 
     def draw(rng: Generator) -> Grid:
         rows, columns = sides(rng, (2, 3))
@@ -146,7 +146,7 @@ def summarise_panels(line: int, least: int, ink: int) -> Instance:
 
 @rule(ink=INK, symmetry=SYMMETRY, with_frame=COIN)
 def look_inside(ink: int, symmetry: int, with_frame: bool) -> Instance:
-    """What a frame of one colour surrounds is cut out, and turned."""
+    """The part of the grid inside a frame of one colour is cut out, and turned or mirrored."""
 
     def draw(rng: Generator) -> Grid:
         cells = specks(4, 0.5, (6, 9), (ink,))(rng)

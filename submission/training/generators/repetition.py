@@ -1,4 +1,4 @@
-"""Rules about symmetry and repetition: what is missing is restored, what was begun goes on."""
+"""Rules about symmetry and repetition: hidden parts are restored, patterns continued."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from submission.training.generators.instances import COIN, INK, MAYBE_INK, TURN,
 
 @rule(ink=MAYBE_INK, turned=COIN, turns=TURN)
 def complete_mirror(ink: int, turned: bool, turns: int) -> Instance:
-    """The empty half takes the mirror image (or the turned image) of the drawn half, perhaps in another colour."""
+    """The empty half gets the mirror image (or the turned image) of the other half, in its colours or in one."""
 
     def draw(rng: Generator) -> Grid:
         cells = specks(2, 0.5, (4, 9), (ink,))(rng)
@@ -39,7 +39,7 @@ def complete_mirror(ink: int, turned: bool, turns: int) -> Instance:
 
 @rule(patch=INK, crops=COIN)
 def restore_symmetry(patch: int, crops: bool) -> Instance:
-    """A picture that mirrors itself both ways is restored under a patch; all of it, or what the patch hides."""
+    """A picture that is symmetric both ways is restored under a patch; the output is all of it, or the hidden part."""
 
     def draw(rng: Generator) -> Grid:
         corner = specks(4, 0.8, (3, 4), (patch,))(rng)
@@ -57,7 +57,7 @@ def restore_symmetry(patch: int, crops: bool) -> Instance:
 
 @rule(patch=INK, period=one_of((1, 3), (2, 2), (2, 3), (3, 1), (3, 2), (3, 3)), crops=COIN)
 def restore_tiling(patch: int, period: Cell, crops: bool) -> Instance:
-    """A picture that repeats itself is restored under a patch; all of it, or what the patch hides."""
+    """A periodic picture is restored under a patch; the output is all of it, or the hidden part."""
 
     def draw(rng: Generator) -> Grid:
         height, width = sides(rng, (6, 9))
@@ -76,7 +76,7 @@ def restore_tiling(patch: int, period: Cell, crops: bool) -> Instance:
 
 @rule(ink=MAYBE_INK, turns=TURN)
 def continue_pattern(ink: int, turns: int) -> Instance:
-    """Columns that repeat are continued to the far side, perhaps in another colour."""
+    """Columns that repeat are continued to the far side, in their colours or in one."""
 
     def draw(rng: Generator) -> Grid:
         period = int(rng.integers(1, 4))
@@ -90,7 +90,7 @@ def continue_pattern(ink: int, turns: int) -> Instance:
         shown = box(cells != 0)[1].stop
         periods = [p for p in range(1, shown // 2 + 1) if np.array_equal(cells[:, p:shown], cells[:, : shown - p])]
         if not periods:
-            raise Unfit("nothing repeats itself")
+            raise Unfit("the columns do not repeat")
         whole = cells[:, np.arange(cells.shape[1]) % periods[0]]
         return np.where((whole != cells) & (ink > 0), ink, whole)
 

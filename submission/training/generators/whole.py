@@ -24,7 +24,7 @@ FACTORS = one_of((1, 2), (2, 1), (2, 2), (1, 3), (3, 1), (2, 3), (3, 2), (3, 3))
 
 @rule(copies=FACTORS, down=one_of(1, -1), right=one_of(1, -1))
 def tile(copies: Cell, down: int, right: int) -> Instance:
-    """The grid is laid out several times; with -1 every other copy downwards (rightwards) is mirrored."""
+    """The grid is repeated downwards and rightwards; with -1 every other copy in that direction is mirrored."""
 
     def apply(cells: Grid) -> Grid:
         return np.block([[cells[:: down**r, :: right**c] for c in range(copies[1])] for r in range(copies[0])])
@@ -55,13 +55,13 @@ ORDERS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
 
 @rule(order=one_of(*ORDERS), turns=TURN)
 def exchange(order: str, turns: int) -> Instance:
-    """Rows change places."""
+    """Grid rows change places."""
     return viewed(turns, specks(3, 0.6, (4, 8)), lambda cells: cells[ORDERS[order](np.arange(len(cells)))])
 
 
 @rule(step=one_of(-2, -1, 1, 2), wraps=COIN, turns=one_of(0, 1))
 def skew(step: int, wraps: bool, turns: int) -> Instance:
-    """Each row is shifted by one step more than the row above it."""
+    """Each grid row is shifted by one step more than the one above it."""
 
     def apply(cells: Grid) -> Grid:
         return moved(cells, 0, step * np.arange(len(cells))[:, None], wraps)
@@ -71,7 +71,7 @@ def skew(step: int, wraps: bool, turns: int) -> Instance:
 
 @rule(move=one_of(*((r, c) for r in range(-2, 3) for c in range(-2, 3) if r or c)), wraps=COIN)
 def shift(move: Cell, wraps: bool) -> Instance:
-    """The whole picture moves."""
+    """The whole grid is shifted."""
     return Instance(specks(3, 0.4, (4, 8)), lambda cells: moved(cells, *move, wraps))
 
 

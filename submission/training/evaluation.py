@@ -1,0 +1,84 @@
+"""Held-out evaluation: how well a model predicts the answers of families that it was not trained on.
+
+There is no test-time training, and each token is predicted from the true tokens before it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from submission.arc.layouts import Layout
+from submission.arc.prompts import Row, padded, row
+from submission.model.forward import predictions
+from submission.rng import generator
+from submission.training import loop
+from submission.training.corpus import Family
+
+logger = logging.getLogger(__name__)
+
+MAX_PAIRS = 5
+"""Pairs of an evaluation row, the query included."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of an evaluation; all are 0 without rows."""
+
+    loss: float
+    """Mean loss of an answer's token, in nats."""
+    token_accuracy: float
+    """Per cent of the answers' tokens that are predicted."""
+    whole_answers: int
+    """Answers all of whose tokens are predicted."""
+    rows: int
+    """Rows that were evaluated, with one answer each."""
+
+
+def evaluation_rows(held_out: Sequence[Family], limit: int, layout: Layout) -> list[Row]:
+    """One row of each held-out family, always the same: up to MAX_PAIRS pairs, of which the last answer counts."""
+    rows = []
+    for family in held_out:
+        rng = generator(0, "examination", family.name)
+        pairs = [family.pairs[k] for k in rng.permutation(len(family.pairs))[:MAX_PAIRS]]
+        rows.append(row(layout, pairs, limit, first_learned=len(pairs)))
+    return rows
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, rows: Sequence[Row], layout: Layout) -> Evaluation:
+    """Predict the learned tokens of the rows.
+
+    A model with float32 weights computes in float32, in whatever type it is trained, so that figures are comparable.
+    """
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device.type
+    dtype = torch.float32 if device == "cpu" or _is_float32(model) else torch.bfloat16
+    loss, right, tokens, whole_answers = 0.0, 0, 0, 0
+    for each in rows:
+        with loop.computing(device, dtype):
+            logits, targets = predictions(model, *(torch.from_numpy(part) for part in padded(layout, [each])))
+        loss += F.cross_entropy(logits, targets, reduction="sum").item()
+        hits = int((logits.argmax(-1) == targets).sum())
+        right, tokens, whole_answers = right + hits, tokens + len(targets), whole_answers + (hits == len(targets))
+    model.train(was_training)
+    return Evaluation(loss / max(tokens, 1), 100 * right / max(tokens, 1), whole_answers, len(rows))
+
+
+def _is_float32(model: nn.Module) -> bool:
+    """Whether all weights are in float32; those of a large base are in 16 or 4 bits."""
+    return all(weight.dtype == torch.float32 for weight in model.parameters())
+
+
+def log_evaluation(result: Evaluation) -> None:
+    """Write the figures to the log, in one line."""
+    logger.info(
+        "held out: loss %.3f, %.1f %% of the answers' tokens, %d of %d whole answers",
+        result.loss, result.token_accuracy, result.whole_answers, result.rows,
+    )  # fmt: skip

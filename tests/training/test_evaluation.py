@@ -1,0 +1,65 @@
+"""Held-out evaluation: one answer of each family, and figures that are right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from submission.arc.layouts import GRID16
+from submission.arc.prompts import padded, row
+from submission.arc.tasks import Pair, grid
+from submission.training.evaluation import evaluate, evaluation_rows
+from tests.training.families import families
+
+
+def test_one_answer_of_each_family_is_evaluated() -> None:
+    rows = evaluation_rows(families(4), 1000, GRID16)
+    assert len(rows) == 4
+    for each in rows:
+        assert int(each.learn.sum()) == len(GRID16.answer(grid(np.zeros((2, 3)))))
+
+
+def test_tokens_and_whole_answers_are_counted() -> None:
+    """A model that always predicts the token it reads: right only where a token repeats."""
+
+    class Echo(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, input_ids: torch.Tensor, **_: object) -> object:
+            logits = 100.0 * nn.functional.one_hot(input_ids, 16).float()
+            return type("Out", (), {"logits": logits})
+
+    one = row(GRID16, [Pair(grid([[1]]), grid([[2, 2, 2]]))], 100)
+    result = evaluate(Echo(), [one], GRID16)
+    learned = padded(GRID16, [one])[1].sum()
+    assert result.token_accuracy == pytest.approx(100 * 2 / learned)
+    assert (result.whole_answers, result.rows) == (0, 1)
+    assert result.loss == pytest.approx(100 * (learned - 2) / learned, rel=1e-3)
+
+
+def test_a_model_in_float32_is_evaluated_in_float32_and_left_as_it_was() -> None:
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(16, 16))
+            self.dtypes = set[torch.dtype]()
+
+        def forward(self, input_ids: torch.Tensor, **_: object) -> object:
+            assert not self.training
+            logits = nn.functional.one_hot(input_ids, 16).float() @ self.weight
+            self.dtypes.add(logits.dtype)
+            return type("Out", (), {"logits": logits})
+
+    model = Watched().train()
+    evaluate(model, evaluation_rows(families(2), 1000, GRID16), GRID16)
+    assert model.dtypes == {torch.float32}
+    assert model.training
+
+
+def test_without_rows_all_figures_are_zero() -> None:
+    result = evaluate(nn.Linear(1, 1), [], GRID16)
+    assert (result.loss, result.token_accuracy, result.whole_answers, result.rows) == (0, 0, 0, 0)
