@@ -21,7 +21,7 @@ from submission.kaggle.packaging.bundle import write_code
 from submission.kaggle.packaging.metadata import Names
 from submission.results import submission_file
 from tests import drill
-from tests.kaggle.test_prepare import wheelhouse
+from tests.support.kaggle_inputs import wheelhouse
 
 ROOT = Path(kernel_main.__file__).parent
 

@@ -24,7 +24,7 @@ from submission.kaggle.packaging.model_upload import prepared_model
 from submission.kaggle.packaging.notebook import notebook
 from submission.kaggle.packaging.push_commands import commands
 from submission.kaggle.packaging.verify import verify
-from tests.kaggle.test_prepare import weights, wheelhouse
+from tests.support.kaggle_inputs import weights, wheelhouse
 
 ROOT = Path(build.__file__).parent
 NAMES = Names("someone")

@@ -556,7 +556,7 @@ def test_a_server_that_cannot_start_ends_in_a_sentence(monkeypatch: pytest.Monke
 
 
 def test_random_programs_neither_hang_nor_get_out() -> None:
-    """`python -m tests.sandboxed 1000` runs a thousand and says what became of them."""
+    """`python -m tests.support.hostile_programs 1000` runs a thousand and says what became of them."""
     limits = Limits(call_seconds=0.2, seconds=0.5)
     seen: list[Trial] = list(trials(int(os.environ.get("SANDBOXED", "40")), 1, limits))
     assert [each.source for each in seen if each.escapes] == []

@@ -13,7 +13,7 @@ from submission.config import PRESETS, with_changes
 from submission.deadline import NEVER, within
 from submission.runner.schedule import MOST_LOOKS, Order, Outcome, Schedule, halved, promise
 from submission.solver.records import empty
-from tests.test_deadline import Clock
+from tests.support.clock import Clock
 
 SETTINGS = with_changes(PRESETS["laptop"], ["time.seconds=50"])
 

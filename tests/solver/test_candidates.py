@@ -20,7 +20,7 @@ from submission.solver.candidates import Sought, guess, is_settled, pooled, seek
 from submission.solver.engine import Fit, Found, Proposal, Question, Scores
 from submission.solver.records import candidates_of, joined, record
 from submission.solver.voting import Candidate
-from tests.test_deadline import Clock
+from tests.support.clock import Clock
 
 SETTINGS = with_changes(PRESETS["laptop"], ["search.views=8", "search.threshold=0.05", "adapt.rank=0"])
 WHOLE = with_changes(SETTINGS, ["search.exhaustive=True"])

@@ -1,4 +1,4 @@
-"""Many random programs in the sandbox: `python -m tests.sandboxed 1000` tells what became of them.
+"""Many random programs in the sandbox: `python -m tests.support.hostile_programs 1000` tells what became of them.
 
 A few correct programs are changed at random, by a seeded mutator: constants, operators, names, lines; and lines that
 try to hang, to eat memory, to get out, or to read a planted file are put in.
