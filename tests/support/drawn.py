@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from submission.arc.tasks import Grid, grid
+from submission.programs.grid_language.values import Cells
 
 
-def drawn(rows: str) -> Grid:
-    """A grid drawn as text: rows between spaces, a dot for black."""
-    return grid([list(map(int, row)) for row in rows.replace(".", "0").split()])
+def cells(text: str) -> Cells:
+    """A grid that may be written to."""
+    return np.array([[0 if each == "." else int(each) for each in row] for row in text.split()], np.uint8)
 
 
-def text(cells: Grid) -> str:
-    return " ".join("".join(map(str, row)) for row in cells.tolist()).replace("0", ".")
+def drawn(text: str) -> Grid:
+    """A grid as tasks hold them."""
+    return grid(cells(text))
+
+
+def text(grid: Cells) -> str:
+    """The drawing of a grid."""
+    return " ".join("".join("." if cell == 0 else str(cell) for cell in row) for row in grid.tolist())
