@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,9 +33,20 @@ def tiny_grid_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=["llama", "mistral", "qwen3"])
+@pytest.fixture
+def grid_model(tiny_grid_model: Path) -> Any:
+    """The same in memory, with answers that are neither sure nor without end: see `exact_search.decided`."""
+    from submission.model.grid_lm import GridLM
+    from tests.support.exact_search import decided
+
+    return decided(GridLM.from_pretrained(tiny_grid_model))
+
+
+@pytest.fixture(
+    scope="session", params=["llama", *(pytest.param(each, marks=pytest.mark.slow) for each in ("mistral", "qwen3"))]
+)
 def tiny_line_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stock causal language model of 2 blocks over the 16 ids of chat16, with random weights."""
+    """A stock causal language model of 2 blocks over the 16 ids of chat16, with random weights; by default a Llama."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
