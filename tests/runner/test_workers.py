@@ -178,6 +178,7 @@ def test_a_worker_gets_its_threads_and_its_gpu(
     assert os.environ["OMP_NUM_THREADS"] == "7", "and the parent keeps its own"
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_model_is_bad_input(tmp_path: Path) -> None:
     pool = WorkerPool(WorkerSpec(tmp_path, PRESETS["laptop"], 0), [None])
     with pytest.raises(BadInput, match=r"there is no config\.json"):
@@ -188,8 +189,8 @@ def test_a_folder_without_a_model_is_bad_input(tmp_path: Path) -> None:
 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     body = (
-        "import sys, time; from pathlib import Path; from tests.test_workers import *\n"
-        "pool = ready(Crew(Path(sys.argv[1]), SCRIPTED, 0, Loader(pause=60.0)), 2); pool.give(an_order())\n"
+        "import sys, time; from pathlib import Path; from tests.runner.test_workers import *\n"
+        "pool = ready(WorkerSpec(Path(sys.argv[1]), SCRIPTED, 0, Loader(pause=60.0)), 2); pool.give(an_order())\n"
         "print(*[each.process.pid for each in pool._workers], flush=True); time.sleep(60)"
     )
     root = Path(__file__).parents[2]
