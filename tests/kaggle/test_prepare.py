@@ -13,7 +13,6 @@ import pytest
 
 from submission.errors import BadInput
 from submission.kaggle import prepare
-from submission.kaggle.manifests import whole, wrong_files
 from submission.kaggle.prepare import Gpu, KagglePlan
 from tests import drill
 from tests.support.kaggle_inputs import TASK, asked, sealed, weights, wheelhouse
@@ -111,28 +110,6 @@ def test_a_model_is_found_however_it_is_mounted_and_that_of_the_code_is_none(lay
 
 
 # -- what came along ---------------------------------------------------------------------------------------------
-
-
-def test_weights_that_are_cut_off_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    weights(path)
-    whole(tmp_path)
-    content = path.read_bytes()
-    for cut in (content[:-1], content[:20], content[:4], b""):
-        path.write_bytes(cut)
-        with pytest.raises(BadInput, match=r"model\.safetensors: is cut short.* upload the model again"):
-            whole(tmp_path)
-    whole(ROOT / "submission" / "models" / "embedded")
-
-
-def test_files_are_held_against_their_manifest(tmp_path: Path) -> None:
-    wheel = wheelhouse(tmp_path)
-    assert wrong_files(tmp_path, prepare.WHEELS_MANIFEST) == []
-    assert wrong_files(tmp_path, "no_manifest.json") == []
-    wheel.write_bytes(wheel.read_bytes() + b"x")
-    assert "is not the file" in wrong_files(tmp_path, prepare.WHEELS_MANIFEST)[0]
-    wheel.unlink()
-    assert "is missing" in wrong_files(tmp_path, prepare.WHEELS_MANIFEST)[0]
 
 
 def install(python: Path, inputs: Path) -> subprocess.CompletedProcess[str]:

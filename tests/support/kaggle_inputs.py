@@ -8,9 +8,14 @@ from pathlib import Path
 
 from submission.kaggle import prepare
 from submission.kaggle.manifests import sha256
+from submission.kaggle.packaging.metadata import Names
 from tests import drill
 
 TASK = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]}
+
+
+NAMES = Names("someone")
+"""Names of a bundle without a model."""
 
 
 def asked(folder: Path, tasks: dict[str, object], training: dict[str, object] | None = None) -> Path:
