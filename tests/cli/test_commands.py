@@ -56,18 +56,6 @@ def test_bad_input_is_refused_in_one_sentence(
     assert not (tmp_path / "out").exists(), "nothing was written"
 
 
-@pytest.mark.parametrize(
-    "wrong", [["--minutes", "0"], ["--minutes", "x"], ["--minutes", "nan"], ["--tasks", "-1"], ["--data", "x"], ["--x"]]
-)
-def test_bad_arguments_exit_with_status_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([*RUN, *wrong])
-    assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert wrong[-1] in told
-    assert "_positive" not in told and "_count" not in told
-
-
 def test_a_submission_is_scored_against_a_solutions_file_and_against_a_public_set(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from submission.arc.tasks import Pair, Task, grid
+from submission.arc.tasks import Grid, Pair, Task, grid
 from submission.programs.grid_language.values import Cells
 
 Rule = Callable[[Cells], Cells]
@@ -29,3 +29,16 @@ def planted(rule: Rule, pairs: int = 3, filled: float = 0.4, seed: int = 0) -> t
 
 def same(one: Cells | None, other: Cells) -> bool:
     return one is not None and np.array_equal(one, other)
+
+
+def mirrored_tasks(number: int) -> tuple[dict[str, Task], dict[str, tuple[Grid, ...]]]:
+    """Tasks that turn small grids upside down, every second with two tests, and their solutions."""
+    rng = np.random.default_rng(1)
+    tasks, solutions = {}, {}
+    for k in range(number):
+        inputs = [grid(rng.integers(0, 10, (2, 2 + k))) for _ in range(5)]
+        tests = tuple(inputs[3:] if k % 2 else inputs[3:4])
+        shown = tuple(Pair(each, grid(each[::-1])) for each in inputs[:3])
+        tasks[f"task{k}"] = Task(f"task{k}", shown, tests)
+        solutions[f"task{k}"] = tuple(grid(each[::-1]) for each in tests)
+    return tasks, solutions
