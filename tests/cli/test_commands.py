@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from submission.arc.tasks import public_set
-from submission.cli.commands import main
+from submission.cli.commands import COMMANDS, main
 from submission.training.corpus import held_out_tasks
 
 RUN = ["run", "--set", "search.views=1"]
@@ -112,3 +112,11 @@ def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixt
     assert "solved 0 of 1" in capsys.readouterr().out
     file = ["score", str(tmp_path / "submission.json"), "--solutions", str(solutions), "--revote"]
     assert "is not the folder of a run" in refused(capsys, *file, "flat")
+
+
+def test_an_interrupted_command_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(COMMANDS, "report", interrupted)
+    assert main(["report", "anywhere"]) == 130
