@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # Tiny models run fastest on one thread: of processes of the tests too.
 
 from submission.arc.tasks import Pair, Task, grid  # noqa: E402
 from submission.training.corpus import Corpus, Family  # noqa: E402

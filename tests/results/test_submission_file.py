@@ -1,6 +1,14 @@
-"""submission.json is complete and valid at any moment, and each score is what its name says."""
+"""submission.json is complete and valid at any moment."""
 
 from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +52,24 @@ def test_every_slot_is_filled_as_far_as_there_are_candidates() -> None:
 )  # fmt: skip
 def test_the_check_finds_what_kaggle_would_refuse(wrong: object) -> None:
     assert submission_file.check(wrong, TASKS)
+
+
+def test_killed_in_the_middle_of_writing_the_old_file_stays_whole(tmp_path: Path) -> None:
+    path = tmp_path / "submission.json"
+    code = (
+        "import sys; from pathlib import Path; from submission.atomic import write_json\n"
+        "k = 0\n"
+        "while True:\n"
+        "    write_json(Path(sys.argv[1]), {'k': k, 'filler': str(k % 10) * 20_000_000}); k += 1\n"
+    )
+    for wait in (0.05, 0.11, 0.17, 0.23):
+        child = subprocess.Popen([sys.executable, "-c", code, str(path)])
+        while not path.exists():
+            time.sleep(0.01)
+        time.sleep(wait)
+        for _ in range(3):  # Whoever reads while it is being written finds a whole file as well.
+            json.loads(path.read_text())
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        content = json.loads(path.read_text())
+        assert content["filler"] == str(content["k"] % 10) * 20_000_000

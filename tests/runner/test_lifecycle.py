@@ -64,31 +64,3 @@ def test_a_folder_that_cannot_be_made_is_bad_input(out: str, tmp_path: Path) -> 
 def test_what_fails_within_a_folder_is_not_the_folders_fault(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), lifecycle.owned(tmp_path / "run", False, False):
         raise PermissionError
-
-
-def test_a_folder_holds_one_run_which_is_resumed_or_put_aside(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with pytest.raises(BadInput, match="no run to resume"), lifecycle.owned(out, resume=True, fresh=False):
-        pass
-    with lifecycle.owned(out, resume=False, fresh=False):
-        (out / "journal" / "a.json").write_text("1")
-        with pytest.raises(BadInput, match="another run is at work here"), lifecycle.owned(out, True, False):
-            pass
-    with (
-        pytest.raises(BadInput, match="--resume goes on with it, --fresh begins anew"),
-        lifecycle.owned(out, False, False),
-    ):
-        pass
-    with lifecycle.owned(out, resume=True, fresh=False):
-        assert (out / "journal" / "a.json").read_text() == "1"
-    with lifecycle.owned(out, resume=False, fresh=True):
-        assert list((out / "journal").iterdir()) == []
-        assert [path.read_text() for path in out.glob("journal-*/a.json")] == ["1"], "nothing is lost"
-
-
-def test_what_is_logged_while_a_run_lasts_is_in_its_file(tmp_path: Path) -> None:
-    with lifecycle.logged_to(tmp_path / "log.txt"):
-        lifecycle.logger.info("during the run")
-    lifecycle.logger.warning("after it")
-    [line] = (tmp_path / "log.txt").read_text().splitlines()
-    assert line.endswith("INFO during the run")

@@ -64,6 +64,7 @@ def test_a_model_on_the_hub_needs_a_network_and_says_so(
     assert len(told.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_model_is_quantized_on_request(tiny_grid_model: Path, tmp_path: Path) -> None:
     out = prepared_model(str(tiny_grid_model), tmp_path / "out", quantize=True)
     config = json.loads((out / "config.json").read_text())
