@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # Tiny models run fastest on one thread: of processes of the tests too.
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 from submission.arc.tasks import Pair, Task, grid  # noqa: E402
 from submission.training.corpus import Corpus, Family  # noqa: E402

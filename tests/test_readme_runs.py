@@ -54,7 +54,7 @@ def shortened(words: list[str], folder: Path) -> list[str]:
     for option, value in SHORT.items():
         if option in made:
             at = made.index(option) + 1
-            made[at] = ",".join([value] * (made[at].count(",") + 1))
+            made[at] = ",".join([value, *(f"{float(value) + k / 20:.2f}" for k in range(1, 1 + made[at].count(",")))])
     name = next(word for word in made if word in RUN)
     kind = {"kernel_main.py": "run", "run": "run", "bench": "bench"}.get(name)
     if kind == "bench" and "plan" not in made and "--tasks" not in made:
