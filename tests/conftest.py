@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-
-import numpy as np
-import pytest
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # Tiny models run fastest on one thread: of processes of the tests too.
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 from submission.arc.tasks import Pair, Task, grid  # noqa: E402
 from submission.training.corpus import Corpus, Family  # noqa: E402
@@ -32,9 +34,20 @@ def tiny_grid_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=["llama", "mistral", "qwen3"])
+@pytest.fixture
+def grid_model(tiny_grid_model: Path) -> Any:
+    """The same in memory, with answers that are neither sure nor without end: see `exact_search.decided`."""
+    from submission.model.grid_lm import GridLM
+    from tests.support.exact_search import decided
+
+    return decided(GridLM.from_pretrained(tiny_grid_model))
+
+
+@pytest.fixture(
+    scope="session", params=["llama", *(pytest.param(each, marks=pytest.mark.slow) for each in ("mistral", "qwen3"))]
+)
 def tiny_line_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stock causal language model of 2 blocks over the 16 ids of chat16, with random weights."""
+    """A stock causal language model of 2 blocks over the 16 ids of chat16, with random weights; by default a Llama."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

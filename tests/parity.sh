@@ -21,6 +21,5 @@ fi
 from importlib.metadata import version
 for name in 'torch transformers peft accelerate numpy tokenizers safetensors torchao bitsandbytes'.split():
     print(name, version(name))"
-[ $# -gt 0 ] || set -- tests/test_llm.py tests/test_memory.py tests/test_shrink.py tests/test_search.py \
-    tests/test_preflight.py tests/test_plan.py
+[ $# -gt 0 ] || set -- tests/model tests/inference tests/cli/test_preflight.py tests/benchmarks/test_forecast.py
 PYTHONPATH=$PWD exec "$venv/bin/python" -m pytest "$@"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-import math
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from submission import config
 from submission.config import PRESETS, Adapt, Search, Settings, preset, with_changes
 from submission.errors import BadInput
-from submission.training.settings import FineTuning, Pretraining, Training
+from tests.support.cases import cases
 
 SECTIONS: dict[str, Any] = get_type_hints(Settings)
 """Each section's name and class."""
@@ -66,7 +65,7 @@ def test_changes_apply_in_order_and_leave_the_rest() -> None:
     assert with_changes(changed, []) == changed
 
 
-@pytest.mark.parametrize(("name", "hint", "default"), FIELDS, ids=[name for name, *_ in FIELDS])
+@cases(("name", "hint", "default"), FIELDS)
 def test_every_setting_can_be_set_to_its_own_default_as_printed(name: str, hint: Any, default: Any) -> None:
     """Types with which `--set` cannot deal would show here."""
     assert with_changes(Settings(), [f"{name}={default}"]) == Settings()
@@ -74,7 +73,7 @@ def test_every_setting_can_be_set_to_its_own_default_as_printed(name: str, hint:
     assert default in get_args(hint) or type(default) is hint
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "told"),
     [
         ("search.views=4.0", "int"),
@@ -110,7 +109,6 @@ def test_every_setting_can_be_set_to_its_own_default_as_printed(name: str, hint:
         ("search.views.more=4", "'views.more'"),
         (" search.views=4", "' search'"),
     ],
-    ids=lambda text: text[:32],
 )
 def test_what_cannot_be_set_is_refused_in_one_sentence(change: str, told: str) -> None:
     sentence = refusal(change)
@@ -123,7 +121,7 @@ def test_an_unknown_field_is_answered_with_the_known_ones() -> None:
     assert all(field.name in sentence for field in dataclasses.fields(Search))
 
 
-@pytest.mark.parametrize(
+@cases(
     "change",
     [
         "search.threshold=0",
@@ -152,9 +150,7 @@ def test_a_value_outside_its_range_is_refused_by_name(change: str) -> None:
     assert change.partition("=")[0] in refusal(change)
 
 
-@pytest.mark.parametrize(
-    "change", ["search.threshold=1", "adapt.warmup=0", "adapt.warmup=1", "adapt.rank=0", "model.context=1024"]
-)
+@cases("change", ["search.threshold=1", "adapt.warmup=0", "adapt.warmup=1", "adapt.rank=0", "model.context=1024"])
 def test_the_edges_of_a_range_belong_to_it(change: str) -> None:
     assert with_changes(Settings(), [change]) != Settings()
 
@@ -210,19 +206,3 @@ def test_every_setting_is_documented_by_the_string_below_it() -> None:
             if isinstance(field, ast.AnnAssign):
                 documented = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
                 assert documented, f"{kind.__name__}.{ast.unparse(field.target)} has no string below it"
-
-
-@pytest.mark.parametrize(
-    ("kind", "wrong"),
-    [
-        (Training, {}), (Training, {"minutes": 0}), (Training, {"minutes": math.nan}), (Training, {"anneal": 0}),
-        (Training, {"anneal": 1.5}), (Training, {"first_learned": 2}), (Training, {"new_rules": 1.1}),
-        (Training, {"rate": 0}), (Training, {"other_rate": math.inf}), (Training, {"warmup": 0}),
-        (Training, {"tokens": 0}), (Pretraining, {"hidden": 96}), (Pretraining, {"hidden": 0}),
-        (Pretraining, {"layers": 0}), (Pretraining, {"decay": -1}), (FineTuning, {"rank": 0}),
-        (FineTuning, {"alpha": 0}),
-    ],
-)  # fmt: skip
-def test_a_training_that_cannot_be_is_refused(kind: type[Training], wrong: dict[str, Any]) -> None:
-    with pytest.raises(BadInput):
-        kind(**({"steps": 1} | wrong if wrong else {}))

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 import submission
+from tests.support.cases import cases
 
 PACKAGE = Path(submission.__file__).parent
 FILES = {
@@ -230,7 +229,7 @@ def test_modules_do_without_forbidden_forms() -> None:
 # -- the law's own test: code that breaks it is caught ----------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@cases(
     "code",
     [
         "import torch",
@@ -251,7 +250,7 @@ def test_a_breach_of_the_law_is_caught(code: str) -> None:
     assert breaches("solver.candidates", ast.parse(code)) != []
 
 
-@pytest.mark.parametrize(
+@cases(
     "code",
     [
         "from __future__ import annotations",
@@ -270,7 +269,7 @@ def test_what_the_law_allows_is_not_caught(code: str) -> None:
     assert breaches("runner.solvers", ast.parse(code)) == []
 
 
-@pytest.mark.parametrize(
+@cases(
     "code",
     [
         "np.random.seed(0)",
@@ -293,7 +292,7 @@ def test_a_forbidden_form_is_caught(code: str) -> None:
     assert offences(ast.parse(code)) != []
 
 
-@pytest.mark.parametrize(
+@cases(
     "code",
     [
         "rng = np.random.default_rng(0)",

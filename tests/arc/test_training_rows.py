@@ -282,12 +282,13 @@ def test_marc_shortens_lessons_where_no_whole_one_fits() -> None:
 # -- all recipes ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("demonstrations", [1, 2])
-def test_small_tasks_have_rows(recipe: Recipe, demonstrations: int) -> None:
-    rows = taught(made(demonstrations), recipe)
-    assert len(rows) >= 40
-    assert all(each.learn.any() for each in rows)
+@pytest.mark.parametrize(("recipe", "of_one", "of_two"), [("poe", 64, 64), ("nvarc", 64, 64), ("marc", 48, 96 + 96)])
+def test_small_tasks_have_all_rows_of_the_recipe(recipe: Recipe, of_one: int, of_two: int) -> None:
+    """marc: 48 K lessons that leave out one pair of K, and 48 K (K - 1) that leave out two."""
+    for demonstrations, count in ((1, of_one), (2, of_two)):
+        rows = taught(made(demonstrations), recipe)
+        assert len(rows) == count
+        assert all(each.learn.any() for each in rows)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,14 +39,31 @@ def test_all_ways_find_the_same_and_ours_in_fewer_passes(run: list[Comparison]) 
     assert each.legs["plain"].scoring.prompt_tokens > 0, "the others read prompts again to score"
 
 
-def test_the_figures_are_told(run: list[Comparison]) -> None:
+def test_the_figures_are_those_that_were_measured(run: list[Comparison]) -> None:
+    [each] = run
+    ways = ("plain", "lock-step", "whole", "exact", "used")
     for scoring in (False, True):
-        assert line(run[0], scoring).startswith("t ")
-        assert line(run[0], scoring).endswith("yes")
-        said = totals(run, scoring)
-        assert "plain over used" in said
+        parts = [[leg.scoring] if scoring else [leg.search, leg.scoring] for leg in map(each.legs.__getitem__, ways)]
+        passes = [sum(work.passes for work in part) for part in parts]
+        seconds = [sum(work.seconds for work in part) for part in parts]
+        name, *figures, same = line(each, scoring).split()
+        assert (name, same) == ("t", "yes")
+        assert [int(figure) for figure in figures[:7]] == [each.searched, each.candidates, *passes]
+        assert [float(figure) for figure in figures[7:12]] == pytest.approx(seconds, abs=0.006)
+        assert float(figures[12]) == pytest.approx(seconds[0] / max(seconds[-1], 1e-9), abs=0.06)
+        first, *_ = said = totals([each, each], scoring).splitlines()
+        assert dict(part.split() for part in first.removeprefix("passes: ").split(", ")) == {
+            way: f"{2.0 * passes[ways.index(way)]:.4g}" for way in each.legs
+        }
         assert "prompt tokens computed again: 0" in said
-        assert "same answers in 1 of 1 tasks" in said
+        assert any(told.startswith("same answers in 2 of 2 tasks") for told in said)
+
+
+def test_a_difference_is_told(run: list[Comparison]) -> None:
+    wrong = replace(run[0], equal=False, read_again=7)
+    assert line(wrong, False).endswith("NO")
+    assert "same answers in 1 of 2 tasks" in totals([run[0], wrong], False)
+    assert "prompt tokens computed again: 7" in totals([run[0], wrong], False)
 
 
 def test_views_abreast_have_one_length(run: list[Comparison], copying_model: Path) -> None:

@@ -20,7 +20,13 @@ def test_settings_are_compared_on_the_same_held_out_tasks(tiny_grid_model: Path)
     assert untrained.nats_a_token == pytest.approx(2.77, abs=0.5), "a random model is near ln 16"
     assert untrained.seconds == 0
     assert again.nats == trained.nats
-    assert ttt.table([trained, untrained]).count("\n") == 2
+    heads, *rows = [row.split() for row in ttt.table([trained, untrained]).splitlines()]
+    assert heads[0] == "changes" and len(rows) == 2
+    for row, each in zip(rows, (trained, untrained), strict=True):
+        assert row[0] == (each.changes or "(preset)")
+        assert [float(figure) for figure in row[1:]] == pytest.approx(
+            [each.nats, each.median_nats, each.nats_a_token, each.likely, each.seconds], abs=0.06
+        )
 
 
 def test_held_out_tasks_are_clean_training_tasks() -> None:

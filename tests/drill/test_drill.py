@@ -16,6 +16,7 @@ from submission.results import submission_file
 from tests import drill
 
 
+@pytest.mark.slow
 def test_the_notebook_of_a_bundle_hands_in_a_complete_submission_without_a_network(tmp_path: Path) -> None:
     if not drill.can_isolate(tmp_path / "probe"):
         pytest.skip("this machine permits no network namespaces (unshare --user --net)")

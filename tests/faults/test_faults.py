@@ -22,18 +22,42 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> float:
     return run.seconds
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("stage", STAGES)
+QUICK = {
+    "load": "raise",
+    "adapt": "oom",
+    "propose": "kill",
+    "score": "hang",
+    "vote": "slow",
+    "journal": "nan",
+    "write": "kill",
+}
+"""One fault for each stage; together they are of every kind."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage"),
+    [
+        pytest.param(kind, stage, marks=[] if QUICK[stage] == kind else pytest.mark.slow)
+        for stage in STAGES
+        for kind in KINDS
+    ],
+)
 def test_a_fault_costs_at_most_the_try_that_it_hits(kind: str, stage: str, tmp_path: Path, undisturbed: float) -> None:
     said, seconds = outcome(kind, stage, tmp_path)
     assert said == expected(kind, stage)
     assert seconds < 3 * undisturbed + ALLOWANCE
 
 
+def test_the_quick_faults_are_of_every_kind_and_at_every_stage() -> None:
+    assert (set(QUICK), set(QUICK.values())) == (set(STAGES), set(KINDS))
+
+
+@pytest.mark.slow
 def test_kills_at_random_moments_lose_nothing_that_was_done(tmp_path: Path) -> None:
     assert "each valid" in kills(tmp_path, 6)
 
 
+@pytest.mark.slow
 def test_a_soak_of_many_tasks_with_random_faults_on_four_workers(tmp_path: Path) -> None:
     faults = tuple(
         Fault(kind, stage, tmp_path, most=2, after=0, chance=0.05)
@@ -49,7 +73,8 @@ def test_a_soak_of_many_tasks_with_random_faults_on_four_workers(tmp_path: Path)
     assert run.solved(solutions) >= 240 - len(twice), "only a task that was hit twice may be lost"
 
 
+@pytest.mark.parametrize("number", [100, pytest.param(3000, marks=pytest.mark.slow)])
 def test_changed_challenges_files_are_accepted_or_refused_with_a_sentence(
-    tmp_path: Path, tiny_grid_model: Path
+    number: int, tmp_path: Path, tiny_grid_model: Path
 ) -> None:
-    assert mutations(tmp_path, 300, tiny_grid_model).startswith("300 changed files")
+    assert mutations(tmp_path, number, tiny_grid_model).startswith(f"{number} changed files")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +35,16 @@ CARDS = {"t4x2": ((7, 5), 15.6e9, torch.float16, REPEATED), "l4x4": ((8, 9), 23.
 """By preset: compute capability, memory, what is computed in, and how attention goes."""
 
 SMALL = ["training_rows.copies=1", "training_rows.max_rows=4", "adapt.rank=4", "adapt.converged=0", "search.views=4"]
+
+
+def default_first(cards: Sequence[str], others: Sequence[Any]) -> list[Any]:
+    """All pairs of both; those are slow that are not needed to have each card and each of the others once."""
+    first = [(cards[k % len(cards)], other) for k, other in enumerate(others)]
+    return [
+        pytest.param(card, other, marks=[] if (card, other) in first else pytest.mark.slow)
+        for card in cards
+        for other in others
+    ]
 
 
 @pytest.fixture(params=sorted(CARDS))
@@ -78,7 +88,11 @@ def test_tensors_of_both_sides_do_not_meet() -> None:
         assert weight.grad is not None and weight.grad.device.type == "cuda"
 
 
-@pytest.mark.parametrize("family", ["llama-3.1", "llama-3.2", "minitron", "qwen3"])
+@pytest.mark.parametrize(
+    ("card", "family"),
+    default_first(("t4x2", "l4x4"), ("llama-3.1", "llama-3.2", "minitron", "qwen3")),
+    indirect=["card"],
+)
 def test_a_large_model_is_adapted_searched_scored_and_forgotten(
     card: str, family: str, tmp_path: Path, small_task: Task
 ) -> None:
@@ -134,7 +148,7 @@ def trained_there(card: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("trained_there")
-@pytest.mark.parametrize("four_bit", [True, False])
+@pytest.mark.parametrize(("card", "four_bit"), default_first(("t4x2", "l4x4"), (True, False)), indirect=["card"])
 def test_a_large_base_is_trained_kept_and_merged(tmp_path: Path, copying: Corpus, four_bit: bool) -> None:
     base = miniature(tmp_path, "qwen3")
     settings = FineTuning(

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,55 +15,16 @@ import pytest
 from submission.errors import BadInput
 from submission.gpus import Gpu
 from submission.kaggle import install, prepare
-from submission.kaggle.install import REQUIREMENTS, WHEELS_MANIFEST
-from submission.kaggle.manifests import manifest_mismatches, require_complete_weights, sha256
+from submission.kaggle.install import REQUIREMENTS
 from submission.kaggle.prepare import KagglePlan
 from tests import drill
+from tests.support.kaggle_inputs import TASK, asked, sealed, weights, wheelhouse
 from tests.test_gpus import BROKEN, fake_torch, program
 
 ROOT = Path(prepare.__file__).parents[2]
 L4 = Gpu("NVIDIA L4", 23034, (8, 9), 0)
 T4 = Gpu("Tesla T4", 15360, (7, 5), 0)
 P100 = Gpu("Tesla P100-PCIE-16GB", 16384, (6, 0), 0)
-TASK = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]}
-
-
-def asked(folder: Path, tasks: dict[str, object], training: dict[str, object] | None = None) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    if training is not None:
-        (folder / "arc-agi_training_challenges.json").write_text(json.dumps(training))
-    (folder / drill.TEST_FILE).write_text(json.dumps(tasks))
-    return folder / drill.TEST_FILE
-
-
-def weights(path: Path, values: int = 4) -> None:
-    """A safetensors file of one tensor."""
-    head = json.dumps({"w": {"dtype": "F32", "shape": [values], "data_offsets": [0, 4 * values]}}).encode()
-    path.write_bytes(len(head).to_bytes(8, "little") + head + bytes(4 * values))
-
-
-def wheelhouse(folder: Path, content: str = "value = 7\n") -> Path:
-    """A data set of wheels with one small real wheel, as `build.py` lays it out."""
-    (folder / "wheelhouse").mkdir(parents=True)
-    wheel = folder / "wheelhouse" / "small_thing-1.0-py3-none-any.whl"
-    info = "small_thing-1.0.dist-info"
-    with zipfile.ZipFile(wheel, "w") as file:
-        file.writestr("small_thing.py", content)
-        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: small-thing\nVersion: 1.0\n")
-        file.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        file.writestr(f"{info}/RECORD", f"small_thing.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
-    digest = sha256(wheel)
-    (folder / REQUIREMENTS).write_text(f"# a lock\nsmall-thing==1.0 --hash=sha256:{digest}\n")
-    sealed(folder)
-    return wheel
-
-
-def sealed(folder: Path) -> None:
-    """Write the manifest of a data set of wheels anew."""
-    files = {str(p.relative_to(folder)): sha256(p) for p in folder.rglob("*") if p.suffix in (".whl", ".txt")}
-    (folder / WHEELS_MANIFEST).write_text(json.dumps({"files": files}))
 
 
 # -- which run this is -------------------------------------------------------------------------------------------
@@ -217,28 +177,6 @@ def test_a_model_is_found_however_it_is_mounted_and_that_of_the_code_is_none(lay
 
 
 # -- what came along ---------------------------------------------------------------------------------------------
-
-
-def test_weights_that_are_cut_off_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    weights(path)
-    require_complete_weights(tmp_path)
-    content = path.read_bytes()
-    for cut in (content[:-1], content[:20], content[:4], b""):
-        path.write_bytes(cut)
-        with pytest.raises(BadInput, match=r"model\.safetensors: is cut short.* upload the model again"):
-            require_complete_weights(tmp_path)
-    require_complete_weights(ROOT / "submission" / "models" / "embedded")
-
-
-def test_files_are_held_against_their_manifest(tmp_path: Path) -> None:
-    wheel = wheelhouse(tmp_path)
-    assert manifest_mismatches(tmp_path, WHEELS_MANIFEST) == []
-    assert manifest_mismatches(tmp_path, "no_manifest.json") == []
-    wheel.write_bytes(wheel.read_bytes() + b"x")
-    assert "is not the file" in manifest_mismatches(tmp_path, WHEELS_MANIFEST)[0]
-    wheel.unlink()
-    assert "is missing" in manifest_mismatches(tmp_path, WHEELS_MANIFEST)[0]
 
 
 def installed(python: Path, inputs: Path) -> subprocess.CompletedProcess[str]:

@@ -1,27 +1,32 @@
-"""A LoRA that is added within its projection's product is peft's, forward and backward."""
+"""A LoRA that is added within its projection's product is peft's, forward and backward; merged, it says the same."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from submission.arc.layouts import CHAT16
 from submission.arc.prompts import row
-from submission.arc.tasks import Task
+from submission.arc.tasks import Task, grid
 from submission.config import Adapt, Model, Search
+from submission.deadline import NEVER
 from submission.inference.language_model import LanguageModel
 from submission.inference.test_time_training import backward
+from submission.model import lora
 from submission.model.lora import set_checkpointing
-from tests.support.engines import loaded
+from tests.support.engines import ADAPT, engine, loaded, questions, scored
 from tests.support.families import FAMILIES, miniature
 
-ADAPT = Adapt(rank=4)
+SMALL = Adapt(rank=4)
 
 
 def trained_on(engine: LanguageModel, task: Task) -> tuple[float, Tensor]:
@@ -59,7 +64,7 @@ def test_in_16_bits_it_is_the_same_up_to_their_rounding(
     dtype: Literal["bfloat16", "float16"], tmp_path: Path, small_task: Task
 ) -> None:
     half, whole = (
-        loaded(miniature(tmp_path, "llama-3.1"), Model(device="cpu", dense_megabytes=0, dtype=each), ADAPT, Search())
+        loaded(miniature(tmp_path, "llama-3.1"), Model(device="cpu", dense_megabytes=0, dtype=each), SMALL, Search())
         for each in (dtype, "float32")
     )
     torch.manual_seed(0)
@@ -78,7 +83,7 @@ def test_in_16_bits_it_is_the_same_up_to_their_rounding(
 
 def test_what_is_computed_again_ends_before_the_last_product_of_a_block(tmp_path: Path, small_task: Task) -> None:
     settings = Model(device="cpu", dense_megabytes=0, dtype="bfloat16")
-    engine = loaded(miniature(tmp_path, "llama-3.1"), settings, ADAPT, Search())
+    engine = loaded(miniature(tmp_path, "llama-3.1"), settings, SMALL, Search())
     set_checkpointing(engine.base, True)
     engine.model.train()
     calls: Counter[str] = Counter()
@@ -104,3 +109,57 @@ def test_inputs_of_yet_another_type_go_peft_s_way(tmp_path: Path) -> None:
     fused = module(seen)
     unfused(engine.model)
     assert torch.equal(fused, module(seen))
+
+
+def test_the_adapter_starts_from_the_seed_alone(tiny_grid_model: Path) -> None:
+    torch.manual_seed(1)
+    one = engine(tiny_grid_model)
+    torch.manual_seed(2)
+    two = engine(tiny_grid_model)
+    pairs = zip(one.model.parameters(), two.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_dense_matrices_say_what_four_bits_and_a_lora_say(tiny_line_model: Path, small_task: Task) -> None:
+    through_twin = engine(tiny_line_model)
+    as_it_is = loaded(tiny_line_model, Model(device="cpu", dense_megabytes=0), ADAPT, Search())
+    lessons = [row(CHAT16, small_task.demonstrations, 4096)] * 20
+    asked, answers = questions(small_task, CHAT16), [grid([[1, 2]]), grid([[3]])]
+    untrained = scored(through_twin, asked, answers, 2, NEVER)
+    for model in (through_twin, as_it_is):
+        model.adapt(lessons, NEVER, seed=0)
+    twin, plain = (scored(model, asked, answers, 2, NEVER) for model in (through_twin, as_it_is))
+    assert np.allclose(twin, plain, atol=1e-4)
+    assert not np.allclose(twin, untrained, atol=1e-2)
+    assert through_twin.inference_model() is not through_twin.model
+    assert as_it_is.inference_model() is as_it_is.model
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_lora_on_the_ends_learns_and_is_forgotten(family: str, tmp_path: Path, small_task: Task) -> None:
+    adapt = replace(ADAPT, ends=True, batch=2)
+    engine = loaded(miniature(tmp_path, family), Model(device="cpu"), adapt, Search())
+    names = [name for name, p in engine.model.named_parameters() if p.requires_grad]
+    assert sum("embed_tokens" in name or "lm_head" in name for name in names) == 4
+    weights = {name: p.clone() for name, p in engine.base.named_parameters()}
+    asked, answers = questions(small_task, CHAT16), [grid([[1, 2]]), grid([[3]])]
+    before = scored(engine, asked, answers, 2, NEVER)
+    assert engine.inference_model() is engine.model, "never through matrices that lack what the ends have learned"
+    engine.adapt([row(CHAT16, small_task.demonstrations, 4096)] * 20, NEVER, seed=0)
+    ends = [name for name in names if "embed_tokens" in name or "lm_head" in name]
+    now = dict(engine.model.named_parameters())
+    first = {name: p for name, p in zip(names, engine._first, strict=True)}
+    assert all(not torch.equal(now[name], first[name]) for name in ends), "all of the ends' adapters learn"
+    assert not np.allclose(scored(engine, asked, answers, 2, NEVER), before, atol=1e-3)
+    engine.forget()
+    assert np.array_equal(scored(engine, asked, answers, 2, NEVER), before)
+    assert all(torch.equal(p, weights[name]) for name, p in engine.base.named_parameters())
+
+
+def test_an_old_torchao_is_hidden_from_peft(monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, hidden in (("0.10.0", True), ("0.16.0+cu128", False), ("1.0", False)):
+        monkeypatch.setattr(lora, "version", lambda name, found=found: found)
+        monkeypatch.delitem(sys.modules, "torchao", raising=False)
+        lora.hide_old_torchao()
+        assert ("torchao" in sys.modules and sys.modules["torchao"] is None) == hidden
+    monkeypatch.delitem(sys.modules, "torchao", raising=False)

@@ -40,7 +40,7 @@ def made_up(name: str, seed: int = 0) -> tuple[Task, np.ndarray]:
     return Task(name, pairs, (grid(inputs[4]),)), rules[name](inputs[4])
 
 
-@pytest.mark.parametrize("name", ["recolour", "erase"])
+@pytest.mark.parametrize("name", ["recolour", pytest.param("erase", marks=pytest.mark.slow)])
 def test_it_solves_a_task_that_was_made_up_just_now(engine: LanguageModel, name: str) -> None:
     task, answer = made_up(name)
     record = solve(task, engine, SETTINGS, NEVER, seed=0)

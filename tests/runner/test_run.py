@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_a_run_ends_with_submission_summary_journal_log_and_report(
 ) -> None:
     tasks = read_challenges(files[0])
     solutions = read_solutions(files[1], tasks)
-    summary = run(RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS), tasks, solutions)
+    summary = run(RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1), tasks, solutions)
     out = tmp_path / "out"
     assert submission_file.check(json.loads((out / "submission.json").read_text()), tasks) == []
     assert sorted(results(out)) == [f"task{k}.json" for k in range(4)]
@@ -85,12 +86,13 @@ def test_a_run_ends_with_submission_summary_journal_log_and_report(
     assert (out / "report.html").stat().st_size > 0
 
 
+@pytest.mark.parametrize("load", [Loader(), pytest.param(None, marks=pytest.mark.slow)], ids=["scripted", "real"])
 def test_programs_solve_what_the_network_cannot_and_both_are_journaled(
-    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], load: Any
 ) -> None:
     tasks = read_challenges(files[0])
     solutions = read_solutions(files[1], tasks)
-    job = RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS, workers=2, solvers=("network", "programs"))
+    job = RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS, workers=2, load=load, solvers=("network", "programs"))
     summary = run(job, tasks, solutions)
     assert summary["solved_tasks"] == 4, "to flip a grid is a program"
     assert summary["by_solver"] == {"network": 0, "programs": 4}
@@ -124,7 +126,9 @@ def test_where_programs_cannot_be_searched_for_the_network_solves_alone(
 ) -> None:
     tasks = read_challenges(files[0])
     settings = with_changes(SETTINGS, [f"programs.writer={tiny_grid_model}"])  # It has no tokenizer.
-    job = RunSpec(tmp_path / "out", tiny_grid_model, settings, workers=1, solvers=("network", "programs"))
+    job = RunSpec(
+        tmp_path / "out", tiny_grid_model, settings, workers=1, load=Loader(), solvers=("network", "programs")
+    )
     with pytest.raises(BadInput, match="tokenizer"):
         run(job, tasks, None)
     monkeypatch.setattr(WorkerPool, "wait", broken_for("programs", WorkerPool.wait))
@@ -208,6 +212,7 @@ def broken_for(
     return broken
 
 
+@pytest.mark.slow
 def test_without_solutions_the_run_finishes_and_scores_are_absent(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
 ) -> None:
@@ -220,6 +225,7 @@ def test_without_solutions_the_run_finishes_and_scores_are_absent(
     assert (tmp_path / "out" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_the_blank_submission_is_there_within_two_seconds_and_a_kill_leaves_a_valid_file_to_resume(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
 ) -> None:
@@ -269,6 +275,7 @@ def slowness() -> float:
     return max(1.0, (time.monotonic() - began) / 0.15)
 
 
+@pytest.mark.slow
 def test_answers_depend_neither_on_the_number_of_workers_nor_on_who_was_first(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
 ) -> None:
@@ -294,6 +301,7 @@ def test_two_runs_do_not_share_a_folder(files: tuple[Path, Path], tiny_grid_mode
     child.wait()
 
 
+@pytest.mark.slow
 def test_a_clock_bounds_the_run_and_what_it_leaves_goes_to_further_passes(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
 ) -> None:
@@ -355,6 +363,7 @@ def test_a_run_without_a_model_to_load_says_so_and_leaves_a_complete_blank(tmp_p
     assert submission_file.check(json.loads((tmp_path / "out" / "submission.json").read_text()), tasks) == []
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_read_end_the_run_with_a_sentence_and_a_complete_blank(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
 ) -> None:
@@ -369,6 +378,7 @@ def test_weights_that_cannot_be_read_end_the_run_with_a_sentence_and_a_complete_
     assert submission_file.check(json.loads((tmp_path / "out" / "submission.json").read_text()), tasks) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupt_ends_the_run_tidily(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, kind: signal.Signals

@@ -17,7 +17,7 @@ from submission.runner.failures import Failure
 from submission.runner.schedule import MOST_PASSES, Order, Outcome, Schedule, halved
 from submission.solver.records import FitRecord, TaskRecord, TestRecord, ViewRecord
 from submission.solver.voting import Candidate
-from tests.test_deadline import Clock
+from tests.support.clock import Clock
 
 SETTINGS = with_changes(PRESETS["laptop"], ["time.seconds=50"])
 

@@ -229,6 +229,7 @@ def test_a_worker_gets_its_threads_and_its_gpu(
     assert os.environ["OMP_NUM_THREADS"] == "7", "and the parent keeps its own"
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_model_is_bad_input(tmp_path: Path) -> None:
     pool = WorkerPool(WorkerSpec(tmp_path, PRESETS["laptop"], 0), [None])
     with pytest.raises(BadInput, match=r"there is no config\.json"):

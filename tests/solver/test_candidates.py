@@ -21,7 +21,7 @@ from submission.solver.engine import Found, Proposal, Question, Scores
 from submission.solver.records import TestRecord, ViewRecord
 from submission.solver.stopping import StoppingRule
 from submission.solver.voting import Candidate
-from tests.test_deadline import Clock
+from tests.support.clock import Clock
 
 SETTINGS = with_changes(PRESETS["laptop"], ["search.views=8", "search.threshold=0.05", "adapt.rank=0"])
 WHOLE = with_changes(SETTINGS, ["search.exhaustive=True"])

@@ -24,6 +24,9 @@ from submission.arc.tasks import Grid, grid
 from submission.programs.sandbox.sandbox import Limits, ProgramResult, Sandbox
 from submission.rng import generator
 
+LIMITS = Limits(call_seconds=0.4, seconds=1.0)
+"""Of the tests' sandboxes: short, as most programs in them hang or end at once."""
+
 CORRECT = (
     """\
 import numpy as np
@@ -110,6 +113,12 @@ HOSTILE = (
 
 SECRET = bytes([7, 1, 8, 2, 8, 1, 8, 2, 8])
 """The planted file; read as a 3x3 grid, or 1x9, it is what a thief would return."""
+
+
+def assert_untouched(planted: Path) -> None:
+    """The planted file is as it was, and alone in its folder."""
+    assert planted.read_bytes() == SECRET
+    assert list(planted.parent.iterdir()) == [planted]
 
 
 def mutated(rng: np.random.Generator, planted: Path) -> str:

@@ -1,7 +1,7 @@
 """A model of an 8B's true shape with random weights in NF4, built block by block in little memory, and put to work.
 
-    python -m tests.big --out DIR --layers 2 --run      # true width, two blocks
-    python -m tests.big --out DIR --run                 # all 32 blocks: 4 GB on disk, by hand, not in pytest
+    python -m tests.support.large_shapes --out DIR --layers 2 --run   # true width, two blocks
+    python -m tests.support.large_shapes --out DIR --run              # all 32 blocks: 4 GB on disk, not in pytest
 
 The folder is what bitsandbytes and transformers write themselves for Llama 3.1 8B, its vocabulary cut to layout
 architects: uint8 weights with their nested scales, one file a block. `--run` loads it, trains one step, searches a few
@@ -31,9 +31,9 @@ from submission.config import Adapt, Model, Search
 from submission.deadline import NEVER
 from submission.model.memory_plan import Shape, read_shape
 from submission.solver.engine import Question
-from tests.arc.test_prompts import ARCHITECTS
 from tests.support.engines import loaded
 from tests.support.families import LLAMA3_ROPE
+from tests.support.layouts import ARCHITECTS
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
@@ -120,9 +120,9 @@ def work(folder: Path, dtype: str) -> None:
 
     def first_token() -> tuple[list[float], float]:
         began = time.perf_counter()
-        with engine.inference([question]) as inference:
-            inference.forest.evaluate({0: [()]}, NEVER)
-            said = inference.forest.roots[0].log_p
+        forest = engine.forest([question])
+        forest.evaluate({0: [()]}, NEVER)
+        said = forest.roots[0].log_p
         assert said is not None and np.isfinite(said).all()
         return said.tolist(), time.perf_counter() - began
 
@@ -136,15 +136,15 @@ def work(folder: Path, dtype: str) -> None:
     assert after != before, "the step has changed the model"
 
     answer = tuple(engine.layout.answer(pairs[2].output).tolist())
-    with engine.inference([question]) as inference:
-        inference.forest.evaluate({0: [()]}, NEVER)
-        began = time.perf_counter()
-        inference.forest.evaluate({0: [answer[:1]]}, NEVER)
-        tell("one token s", time.perf_counter() - began)
-        began = time.perf_counter()
-        inference.forest.evaluate({0: [answer[:-1]]}, NEVER)
-        tell("draft tokens", len(answer) - 2)
-        tell("draft s", time.perf_counter() - began)
+    forest = engine.forest([question])
+    forest.evaluate({0: [()]}, NEVER)
+    began = time.perf_counter()
+    forest.evaluate({0: [answer[:1]]}, NEVER)
+    tell("one token s", time.perf_counter() - began)
+    began = time.perf_counter()
+    forest.evaluate({0: [answer[:-1]]}, NEVER)
+    tell("draft tokens", len(answer) - 2)
+    tell("draft s", time.perf_counter() - began)
     engine.forget()
     again, _ = first_token()
     assert again == before, "forgotten bit for bit"
@@ -152,7 +152,9 @@ def work(folder: Path, dtype: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.big", description="An 8B's shape, on a CPU.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.large_shapes", description="An 8B's shape, on a CPU."
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--layers", type=int, default=32)
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32", "float16"])

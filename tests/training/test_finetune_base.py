@@ -34,7 +34,7 @@ def logits(folder: Path, four_bit: bool) -> torch.Tensor:
     return found
 
 
-@pytest.mark.parametrize("four_bit", [True, False])
+@pytest.mark.parametrize("four_bit", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
     tiny_line_model: Path, tmp_path: Path, copying: Corpus, four_bit: bool, caplog: pytest.LogCaptureFixture
 ) -> None:

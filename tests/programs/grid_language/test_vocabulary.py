@@ -1,4 +1,4 @@
-"""The grid language: every operation on an example that can be worked out by eye ('.' is background)."""
+"""Every operation of the grid language on an example that can be worked out by eye ('.' is background)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 
 from submission.programs.grid_language import (
     assembly,
@@ -16,22 +15,11 @@ from submission.programs.grid_language import (
     patterns,
     segmentation,
     shapes,
-    sizes,
 )
-from submission.programs.grid_language.components import labelled
-from submission.programs.grid_language.values import Cells, NotApplicable, Parts, key
+from submission.programs.grid_language.values import Cells, NotApplicable, Parts
 from submission.programs.grid_language.vocabulary import operations
-from submission.programs.synthesis.features import FEATURES, feature
-from submission.programs.synthesis.learned_steps import KEEP, PAINT, by_table, by_trees, layered, mosaic
-from submission.programs.synthesis.scans import scan
-
-
-def cells(text: str) -> Cells:
-    return np.array([[0 if each == "." else int(each) for each in row] for row in text.split()], np.uint8)
-
-
-def text(grid: Cells) -> str:
-    return " ".join("".join("." if cell == 0 else str(cell) for cell in row) for row in grid.tolist())
+from tests.support.cases import cases
+from tests.support.drawn import cells, text
 
 
 def pieces(found: Parts) -> list[tuple[str, int, int]]:
@@ -166,17 +154,17 @@ JOINTS = [
 ]
 
 
-@pytest.mark.parametrize(("function", "constants", "before", "after"), GRIDS)
+@cases(("function", "constants", "before", "after"), GRIDS)
 def test_a_grid_operation(function: Callable[..., Cells], constants: tuple[Any, ...], before: str, after: str) -> None:
     assert text(function(cells(before), *constants)) == after
 
 
-@pytest.mark.parametrize(("function", "before", "canvas", "after"), ON_CANVAS)
+@cases(("function", "before", "canvas", "after"), ON_CANVAS)
 def test_an_operation_over_a_canvas(function: Callable[..., Cells], before: str, canvas: str, after: str) -> None:
     assert text(function(cells(before), cells(canvas))) == after
 
 
-@pytest.mark.parametrize(("function", "constants", "before", "after"), CUTS)
+@cases(("function", "constants", "before", "after"), CUTS)
 def test_a_cut(
     function: Callable[..., Parts], constants: tuple[Any, ...], before: str, after: list[tuple[str, int, int]]
 ) -> None:
@@ -189,17 +177,17 @@ def test_cuts_as_large_as_a_canvas() -> None:
     assert [p[0] for p in corners] == ["12 45", "23 56", "45 78", "56 89"]
 
 
-@pytest.mark.parametrize(("function", "constants", "after"), LISTS)
+@cases(("function", "constants", "after"), LISTS)
 def test_an_operation_on_a_list(function: Callable[..., Parts], constants: tuple[Any, ...], after: list[str]) -> None:
     assert [text(part.cells) for part in function(THREE, *constants).items] == after
 
 
-@pytest.mark.parametrize(("function", "constants", "after"), PICKS)
+@cases(("function", "constants", "after"), PICKS)
 def test_a_pick(function: Callable[..., Cells], constants: tuple[Any, ...], after: str) -> None:
     assert text(function(THREE, *constants)) == after
 
 
-@pytest.mark.parametrize(("function", "after"), JOINTS)
+@cases(("function", "after"), JOINTS)
 def test_a_joint(function: Callable[[Parts], Cells], after: str) -> None:
     assert text(function(segmentation.equal_pieces(cells("1.2.23"), 1, 3))) == after
 
@@ -234,100 +222,3 @@ def test_no_operation_makes_more_than_30x30_or_writes_to_its_input() -> None:
                     assert made.dtype == np.uint8
                     assert 1 <= min(made.shape) <= max(made.shape) <= 30, operation
                     assert made.max() <= 9
-
-
-def test_components_may_touch_in_corners_or_not() -> None:
-    grid = cells("1.. .1. ..1")
-    assert len(labelled(grid, True, True)[1]) == 1
-    assert len(labelled(grid, True, False)[1]) == 3
-
-
-def test_values_differ_in_shape_and_place_too() -> None:
-    assert key(cells("12")) != key(cells("1 2"))
-    left, right = (segmentation.components(cells(t), True, False) for t in ("1..", "..1"))
-    assert key(left) != key(right)
-
-
-@pytest.mark.parametrize(
-    ("function", "constants", "shape"),
-    [
-        (sizes.canvas_like, (), (2, 3)),
-        (sizes.canvas_of, (4, 5), (4, 5)),
-        (sizes.canvas_scaled, ((3, 1), (2, 3)), (6, 2)),
-        (sizes.canvas_times_sides, (), (4, 9)),
-        (sizes.canvas_times_colours, (), (4, 6)),
-    ],
-)
-def test_a_canvas(function: Callable[..., Cells], constants: tuple[Any, ...], shape: tuple[int, int]) -> None:
-    assert function(cells("1.. ..2"), *constants).shape == shape
-
-
-FEATURES_SHOWN = [
-    ("colour", "12 .1", "12 .1"),
-    ("neighbour right", "12", "2 10"),
-    ("seen right", "1..2", "222."),
-    ("between left and right", "1.1", ".1."),
-    ("coloured sides", "1.1", ".2."),
-    ("enclosed", "222 2.2 222", "... .1. ..."),
-    ("mirrored left-right", "12.", ".21"),
-    ("chequer", "... ...", ".1. 1.1"),
-    ("depth", "... ... ...", "... .1. ..."),
-    ("row's first", "1.. 2..", "111 222"),
-    ("object's size", "11. ..3", "33. ..3"),
-    ("patch's size", "11. ..3", "22. ..1"),
-    ("patch's largest", "11. ..3", "22. ..1"),
-    ("gap's size", "222 2.2 222", "... .1. ..."),
-    ("panel's index", "1.5.", "11.2"),
-    ("colour's rank", "112", "112"),
-    ("2 at sides", "1.2", ".1."),
-    ("2 in row", "1.2 ...", "111 ..."),
-    ("2 in object", "12. ..1", "22. ..2"),
-]
-
-
-@pytest.mark.parametrize(("name", "before", "after"), FEATURES_SHOWN)
-def test_a_feature(name: str, before: str, after: str) -> None:
-    seen = feature(cells(before), name)
-    if name == "neighbour right":
-        assert seen.tolist() == [[2, 10]]
-    else:
-        assert text(seen) == after
-
-
-def test_every_feature_is_a_small_number_for_every_cell() -> None:
-    rng = np.random.default_rng(1)
-    for shape in ((30, 30), (1, 1), (5, 9)):
-        grid = (rng.integers(10, size=shape) * (rng.random(shape) < 0.4)).astype(np.uint8)
-        for name in FEATURES:
-            try:
-                seen = feature(grid, name)
-            except NotApplicable:
-                continue
-            assert seen.shape == shape, name
-            assert seen.dtype == np.uint8, name
-            assert seen.max() < 64, name
-
-
-def test_a_table_keeps_paints_and_colours() -> None:
-    base, seen, paint = cells("111"), cells("123"), cells("789")
-    assert text(by_table(base, [seen], {(1,): KEEP, (2,): PAINT, (3,): 5}, paint)) == "185"
-
-
-def test_a_table_that_does_not_know_a_cell_is_not_applicable() -> None:
-    with pytest.raises(NotApplicable):
-        by_table(cells("12"), [cells("12")], {(1,): 3})
-
-
-def test_trees_vote() -> None:
-    tree = (0, True, 2, 7, KEEP)
-    assert text(by_trees(cells("12"), [cells("12")], [tree, tree, 3])) == "17"
-
-
-def test_layers_and_tiles() -> None:
-    assert text(layered(cells("1.."), cells(".2."), cells("333"))) == "123"
-    assert text(mosaic([cells("1"), cells("2")], [cells("3"), cells("4")])) == "12 34"
-
-
-def test_a_scan_draws_from_line_to_line() -> None:
-    table = {(0, 10): 0, (1, 10): 1, (0, 0): 0, (0, 1): 1}
-    assert text(scan(cells("1. .. .."), 0, ["input 0 0", "before 0"], table)) == "1. 1. 1."

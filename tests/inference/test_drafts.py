@@ -1,0 +1,33 @@
+"""Drafts change how many passes a search takes, never what it finds."""
+
+from __future__ import annotations
+
+import torch
+
+from submission.arc.layouts import GRID16
+from submission.arc.tasks import grid_key
+from submission.deadline import NEVER
+from submission.inference import threshold_search
+from submission.inference.drafts import MAX_DRAFT, AcceptanceRate
+from submission.inference.token_tree import TokenForest
+from tests.support.exact_search import some_prompts
+
+
+def test_drafts_reach_as_far_as_they_are_right_and_passes_are_dear() -> None:
+    trusted, doubted = AcceptanceRate(), AcceptanceRate()
+    for _ in range(100):
+        trusted.told(0.99)
+        doubted.told(0.3)
+    assert doubted.reach(2.0) <= 1 < trusted.reach(2.0) < trusted.reach(30.0)
+    assert doubted.reach(30.0) > doubted.reach(0.5)
+    assert trusted.reach(1e9) == MAX_DRAFT
+
+
+def test_a_draft_that_holds_takes_one_pass(grid_model: torch.nn.Module) -> None:
+    asked = some_prompts(GRID16, 4)
+    [found] = threshold_search.search(TokenForest(grid_model, GRID16, asked), [0], {}, 1.0, NEVER)
+    best = found.proposals[0]
+    drafted = TokenForest(grid_model, GRID16, asked)
+    [again] = threshold_search.search(drafted, [0], {0: [best.answer]}, 1.0, NEVER)
+    assert grid_key(again.proposals[0].answer) == grid_key(best.answer)
+    assert drafted.passes == 2, "the prompt, and the draft"

@@ -1,0 +1,68 @@
+"""Wheels: locked with hashes, none that the image has, and refused where they are others or cannot be had."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from submission.errors import BadInput
+from submission.kaggle.packaging import wheels
+from submission.kaggle.packaging.bundle import bundle
+from submission.kaggle.packaging.image import PROFILES, Profile, read_image
+from tests.support.kaggle_inputs import NAMES, wheelhouse
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_committed_locks_have_what_is_asked_for_and_never_torch(profile: str) -> None:
+    pins = {pin.name: pin for pin in wheels.read_lock(Profile(profile))}
+    assert "bitsandbytes" in pins
+    assert profile in pins or profile == "native"
+    assert not [name for name in pins if name in ("torch", "triton") or name.startswith("nvidia")]
+    assert wheels.lock_text(Profile(profile), pins.values()) == Profile(profile).lock.read_text()
+    image = read_image(Profile(profile).image)
+    assert image.python == (3, 12)
+    assert not [name for name, pin in pins.items() if image.versions.get(name) == pin.version], "the image has these"
+
+
+def test_what_the_image_has_in_this_version_is_not_shipped() -> None:
+    def each(name: str, version: str) -> dict[str, object]:
+        info = {"archive_info": {"hashes": {"sha256": "0" * 64}}}
+        return {"metadata": {"name": name, "version": version}, "download_info": info}
+
+    found = [
+        each("New_Thing", "1.0"),
+        each("numpy", "2.0.2"),
+        each("trl", "2"),
+        each("torch", "2.11"),
+        each("triton", "9"),
+    ]
+    report = {"install": [*found, each("nvidia-nccl-cu12", "2.27.5")]}
+    pins = wheels.needed(report, {"numpy": "2.0.2", "trl": "1", "torch": "2.10.0"})
+    assert [pin.name for pin in pins] == ["new-thing", "trl"]
+
+
+def test_a_lock_without_hashes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "native.lock").write_text("bitsandbytes==0.50.2\n")
+    with pytest.raises(BadInput, match="--hash=sha256"):
+        wheels.read_lock(Profile("native", tmp_path))
+
+
+def test_wheels_of_another_content_are_not_bundled(home: Path, tmp_path: Path) -> None:
+    other = wheelhouse(tmp_path / "other", "value = 8\n").parent
+    with pytest.raises(BadInput, match="no wheel has its sha256"):
+        bundle(NAMES, tmp_path / "out", Profile("native", home), other, None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_wheels_and_without_an_index_there_is_one_sentence(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    for name in ("native.lock", "image.txt"):
+        shutil.copyfile(home / name, tmp_path / name)
+    with pytest.raises(BadInput, match="could not be had from the package index") as told:
+        bundle(NAMES, tmp_path / "out", Profile("native", tmp_path), None, None)
+    assert len(str(told.value).splitlines()) == 1

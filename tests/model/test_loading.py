@@ -1,0 +1,125 @@
+"""A checkpoint in memory: in four bits, in its own layout; one with something wrong is refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from submission.arc.layouts import CHAT16, GRID16, described
+from submission.arc.tasks import Task
+from submission.config import Model, Search
+from submission.errors import BadInput
+from submission.model.loading import from_unsloth, layout_of, with_fused_norms
+from tests.support.engines import ADAPT, engine, loaded, logits
+from tests.support.families import FAMILIES, miniature
+
+
+def test_four_bits_cost_little(tiny_grid_model: Path, small_task: Task) -> None:
+    exact = loaded(tiny_grid_model, Model(device="cpu", four_bit=False), ADAPT, Search())
+    rounded = engine(tiny_grid_model)
+    difference = (logits(exact, small_task) - logits(rounded, small_task)).norm() / logits(exact, small_task).norm()
+    assert 0 < difference < 0.25
+
+
+def test_a_checkpoint_is_the_same_after_inference(tiny_grid_model: Path, small_task: Task) -> None:
+    model = engine(tiny_grid_model)
+    kept = {name: p.clone() for name, p in model.model.state_dict().items()}
+    logits(model, small_task)
+    assert all(torch.equal(p, kept[name]) for name, p in model.model.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fused_norms_say_the_same(family: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    base = AutoModelForCausalLM.from_pretrained(miniature(tmp_path, family), dtype=dtype)
+    ids = torch.arange(16)[None]
+    theirs = base(ids).logits
+    with_fused_norms(base)
+    assert sum("forward" in module.__dict__ for module in base.modules()) >= 5, "two of each block, and the last"
+    tolerance = 1e-5 if dtype is torch.float32 else 0.05
+    torch.testing.assert_close(base(ids).logits, theirs, atol=tolerance, rtol=tolerance)
+
+
+def test_a_folder_without_a_model_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"there is no config\.json"):
+        engine(tmp_path)
+
+
+def test_the_layout_is_told_by_the_checkpoint(tiny_grid_model: Path) -> None:
+    assert layout_of(tiny_grid_model) is GRID16
+
+
+def test_auto_takes_characters_for_architects_and_a_whole_vocabulary_for_numpy(tmp_path: Path) -> None:
+    assert layout_of(miniature(tmp_path / "a", "minitron", "architects")).name == "architects"
+    assert layout_of(miniature(tmp_path / "n", "llama-3.1", "numpy")).name == "numpy"
+    assert layout_of(miniature(tmp_path / "c", "qwen3")) is CHAT16
+    assert layout_of(tmp_path / "c", "grid16") is GRID16
+
+
+@pytest.mark.parametrize(
+    ("made", "wish", "told"),
+    [
+        ("numpy", "chat16", "shrink it first"),
+        ("chat16", "architects", "made for layout chat16"),
+        ("architects", "numpy", "each cell of a numpy grid"),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_refused_in_a_sentence(made: str, wish: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=told):
+        layout_of(miniature(tmp_path, "llama-3.1", made), wish)
+
+
+def test_a_layout_that_is_none_is_refused(tmp_path: Path) -> None:
+    folder = miniature(tmp_path, "llama-3.1")
+    config = json.loads((folder / "config.json").read_text())
+    whole = described(replace(CHAT16, name="other"))
+    assert isinstance(whole, dict)
+    for wrong, told in (
+        ("nothing", "neither one of"), (["chat16"], "neither one of"), ({"name": "x"}, "neither one of"),
+        (whole | {"cells": [1, 2]}, "ten ids"), (whole | {"pad": 16}, "there are only 16"),
+    ):  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(config | {"arc_layout": wrong}))
+        with pytest.raises(BadInput, match=told):
+            layout_of(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"arc_layout": whole}))
+    assert layout_of(folder) == replace(CHAT16, name="other")
+
+
+def test_weights_that_are_cut_short_or_missing_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    cut = miniature(tmp_path / "cut", "llama-3.1") / "model.safetensors"
+    cut.write_bytes(cut.read_bytes()[:-64])
+    with pytest.raises(BadInput, match="cannot be read as a model"):
+        engine(tmp_path / "cut")
+    less = miniature(tmp_path / "less", "llama-3.1") / "model.safetensors"
+    tensors = load_file(less)
+    del tensors["model.layers.1.self_attn.q_proj.weight"]
+    save_file(tensors, less, {"format": "pt"})
+    with pytest.raises(BadInput, match="1 weights are not in its files"):
+        engine(tmp_path / "less")
+    none = miniature(tmp_path / "none", "llama-3.1")
+    (none / "model.safetensors").unlink()
+    with pytest.raises(BadInput, match="cannot be read as a model"):
+        engine(none)
+
+
+def test_another_quantization_is_refused(tmp_path: Path) -> None:
+    folder = miniature(tmp_path, "llama-3.1")
+    config = json.loads((folder / "config.json").read_text())
+    eight = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": eight}))
+    with pytest.raises(BadInput, match="otherwise than in bitsandbytes' NF4"):
+        engine(folder)
+
+
+def test_unsloth_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
+    folder = miniature(tmp_path, "llama-3.1")
+    with pytest.raises(BadInput, match="needs a CUDA GPU"):
+        loaded(folder, Model(device="cpu", backend="unsloth"), ADAPT, Search())
+    with pytest.raises(BadInput, match="cannot be imported here"):
+        from_unsloth(folder, None, Model(backend="unsloth"), "cuda")

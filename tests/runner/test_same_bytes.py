@@ -1,0 +1,107 @@
+"""The submission is the same to the byte however many workers there are, however busy the machine, whatever kills it.
+
+Without a clock of the run, and with time enough for each task: what is cut short by time depends on the time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from submission.config import EMBEDDED, PRESETS, with_changes
+from submission.runner.run import run
+from submission.runner.spec import RunSpec
+from tests.faults.scripted import Loader
+from tests.support.planted import mirrored_tasks
+
+ROOT = Path(__file__).parents[2]
+
+UNHURRIED = ["time.seconds=100000", "programs.seconds=100000", "model.threads=1"]
+"""No step ends by the clock; and sums are made in one order, which the number of threads would change."""
+
+SHORT = ["training_rows.copies=2", "search.views=6"]
+
+
+def written(out: Path) -> bytes:
+    return (out / "submission.json").read_bytes()
+
+
+def test_neither_the_number_of_workers_nor_the_order_of_the_tasks_changes_a_byte(tmp_path: Path) -> None:
+    """Programs that are really searched for, beside a network that is scripted."""
+    tasks, solutions = mirrored_tasks(2)
+    settings = with_changes(PRESETS["laptop"], UNHURRIED)
+
+    def job(name: str, workers: int, resume: bool = False) -> RunSpec:
+        return RunSpec(
+            tmp_path / name, EMBEDDED, settings, resume=resume, workers=workers, load=Loader(),
+            solvers=("network", "programs"),
+        )  # fmt: skip
+
+    assert run(job("one", 1), tasks, solutions)["solved_tasks"] == 2
+    run(job("two", 2), tasks, None)
+    last = list(tasks)[-1]
+    run(job("other", 1), {last: tasks[last]}, None)
+    run(job("other", 2, resume=True), tasks, None)
+    assert written(tmp_path / "one") == written(tmp_path / "two") == written(tmp_path / "other")
+
+
+def command(out: Path, *more: str) -> list[str]:
+    """A real run: the embedded model on the three training tasks with the shortest prompts."""
+    sets = [part for change in UNHURRIED + SHORT for part in ("--set", change)]
+    head = [sys.executable, "-m", "submission", "run", "--data", "arc1-train", "--tasks", "3", "--out", str(out)]
+    return [*head, *sets, *more]
+
+
+def ran(out: Path, *more: str) -> bytes:
+    done = subprocess.run(command(out, *more), capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return written(out)
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """So many processes that do nothing but take time."""
+    beside = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for each in beside:
+            each.kill()
+            each.wait()
+
+
+def killed_after_the_first_task(out: Path) -> None:
+    """Begin a run, and kill its whole process group once the network has finished a task."""
+    child = subprocess.Popen(
+        command(out, "--workers", "1"), start_new_session=True, cwd=ROOT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while not list((out / "journal").glob("*.json")):
+            assert child.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.02)
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    assert len(list((out / "journal").glob("*.json"))) < 3, "the kill must come in the middle"
+
+
+@pytest.mark.slow
+def test_a_real_run_has_the_same_bytes_on_one_worker_on_two_on_a_loaded_machine_and_after_a_kill(
+    tmp_path: Path,
+) -> None:
+    one = ran(tmp_path / "one", "--workers", "1")
+    assert len(set(one.split(b"attempt_1"))) > 3, "there are answers to compare"
+    assert ran(tmp_path / "two", "--workers", "2") == one
+    with busy(2):
+        assert ran(tmp_path / "loaded", "--workers", "2") == one
+    killed_after_the_first_task(tmp_path / "killed")
+    assert ran(tmp_path / "killed", "--workers", "2", "--resume") == one

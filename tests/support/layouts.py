@@ -1,0 +1,94 @@
+"""Tokenizers of the model families, without their weights, the layouts made from them, and grids to write in them."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from tokenizers import AddedToken, Regex, Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, Split
+from tokenizers.pre_tokenizers import Sequence as InTurn
+
+from submission.arc.layouts import (
+    CHAT16,
+    GRID16,
+    architects,
+    numpy_layout,
+)
+from submission.arc.tasks import Grid, Pair, grid
+
+UNLIMITED = 1 << 30
+
+
+def character_tokenizer() -> Tokenizer:
+    """One id a character: what is left of the Architects' tokenizers after their vocabulary was cut."""
+    special = ["<bos>", "<eos>", "<pad>"]
+    letters = [*special, *string.ascii_letters, *string.digits, *"!?.:,;*+/-=", "\n"]
+    made = Tokenizer(BPE(vocab={letter: k for k, letter in enumerate(letters)}, merges=[]))
+    made.add_special_tokens([AddedToken(each, special=True) for each in special])
+    return made
+
+
+LLAMA3_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""How Llama-3 cuts a text into pieces before it merges bytes (published with its tokenizer)."""
+
+
+MERGES = {
+    "bytes": [],
+    "pieces": [("[", "["), ("]", "]"), ("]]", "#"), ("]]#", "Ċ"), ("]", "Ċ"), ("Ġ", "["), ("Ġ", "[["), ("Ġ", "-"),
+               ("Ġ-", ">"), ("1", "2"), ("12", "3"), ("0", "0")],
+    "parts": [("]", "]"), ("#", "Ċ"), ("]", "Ċ"), ("Ġ", "["), ("Ġ[", "["), ("-", ">"), ("Ġ", "->"), ("Ċ", "Ċ")],
+}  # fmt: skip
+"""bytes: nothing is merged. pieces: "]]#\\n" is one token. parts: it is "]]" and "#\\n"."""
+
+
+def llama3_tokenizer(merges: Sequence[tuple[str, str]]) -> Tokenizer:
+    """Llama-3's pre-tokenizer and special tokens over a byte-level vocabulary with only these merges."""
+    special = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+    pieces = [*sorted(ByteLevel.alphabet()), *(left + right for left, right in merges)]
+    made = Tokenizer(BPE(vocab={piece: k for k, piece in enumerate(pieces)}, merges=list(merges)))
+    made.pre_tokenizer = InTurn(
+        [
+            Split(Regex(LLAMA3_PATTERN), behavior="isolated"),
+            ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    made.add_special_tokens([AddedToken(each, special=True) for each in special])
+    return made
+
+
+def encoder(tokenizer: Tokenizer) -> Callable[[str], list[int]]:
+    return lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+CHARACTERS = encoder(character_tokenizer())
+
+
+LLAMA3 = {name: encoder(llama3_tokenizer(merges)) for name, merges in MERGES.items()}
+
+
+ARCHITECTS = architects(CHARACTERS, *(CHARACTERS(special)[0] for special in ("<bos>", "<eos>", "<pad>")))
+
+
+NUMPY = {name: numpy_layout(encode, pad=encode("<|eot_id|>")[0]) for name, encode in LLAMA3.items()}
+
+
+LAYOUTS = {
+    "chat16": CHAT16,
+    "grid16": GRID16,
+    "architects": ARCHITECTS,
+    **{f"numpy-{name}": layout for name, layout in NUMPY.items()},
+}
+
+
+def random_grid(rng: np.random.Generator, largest: int = 6) -> Grid:
+    return grid(rng.integers(10, size=rng.integers(1, largest + 1, size=2)))
+
+
+def random_pairs(rng: np.random.Generator, n: int, largest: int = 6) -> list[Pair]:
+    return [Pair(random_grid(rng, largest), random_grid(rng, largest)) for _ in range(n)]
