@@ -22,9 +22,11 @@ PANEL = 24
 
 
 BENCH_ONLY: dict[str, set[str]] = {
-    "challenges": {"search", "scoring", "scaling", "plan"}, "data": {"search", "scoring", "scaling", "plan"},
-    "shape": {"search"}, "attempt": {"ttt"}, "minutes": {"scaling"}, "workers": {"scaling", "plan"}, "hours": {"plan"},
-    "out": {"scaling"},
+    "challenges": {"search", "scoring", "scaling", "plan"},
+    "data": {"search", "scoring", "scaling", "plan", "synthesis"},
+    "shape": {"search"}, "attempt": {"ttt"}, "minutes": {"scaling"}, "workers": {"scaling", "plan", "synthesis"},
+    "hours": {"plan"}, "out": {"scaling"}, "only": {"synthesis"}, "half": {"synthesis"}, "seconds": {"synthesis"},
+    **dict.fromkeys(("model", "preset", "set"), {"ttt", "search", "scoring", "scaling", "plan"}),
 }  # fmt: skip
 """The options of `bench` that are not for all of them, and whom they are for."""
 
@@ -88,16 +90,24 @@ def parser() -> argparse.ArgumentParser:
     shrink.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu", help="where to quantize")
 
     bench = commands.add_parser("bench", help="measure settings, and the search against others")
-    bench.set_defaults(command="bench", solutions=None, only=None)
+    bench.set_defaults(command="bench", solutions=None)
     bench.add_argument(
-        "name", choices=["ttt", "search", "scoring", "scaling", "plan"],
+        "name", choices=["ttt", "search", "scoring", "scaling", "plan", "synthesis"],
         help="ttt: how likely true answers are after training; search, scoring: ours against the field's; "
-        "scaling: solved tasks against seconds, by schedule; plan: hours and tasks reached, predicted",
+        "scaling: solved tasks against seconds, by schedule; plan: hours and tasks reached, predicted; "
+        "synthesis: tasks that the search for programs solves",
     )  # fmt: skip
-    bench.add_argument("--tasks", type=_count, help="the N shortest (default: 10; plan: all that a run would take)")
+    bench.add_argument(
+        "--tasks", type=_count,
+        help="the N shortest (default: 10; plan: all that a run would take; synthesis: the first N by a hash, or all)",
+    )  # fmt: skip
+    bench.add_argument("--only", help="synthesis: these task ids, separated by commas; prints their programs")
+    bench.add_argument("--half", type=int, choices=(0, 1), help="synthesis: only tasks of this half of the set")
+    bench.add_argument("--seconds", type=_positive, default=4.0, help="synthesis: processor time for a task")
     bench.add_argument("--challenges", type=Path, help="not for ttt: a challenges file, as on Kaggle")
     bench.add_argument(
-        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval", help=f"ttt takes {HELD_OUT} alone"
+        "--data", choices=[*PUBLIC_SETS, HELD_OUT],
+        help=f"default: arc1-eval; synthesis: arc1-train; ttt takes {HELD_OUT} alone",
     )  # fmt: skip
     bench.add_argument("--shape", choices=["8b", "tiny"], help="search: random weights of this shape, scripted answers")
     bench.add_argument(
@@ -109,7 +119,9 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE")
     bench.add_argument("--seed", type=int, default=0)
     bench.add_argument("--minutes", type=_minutes, default=[2.0, 5.0, 10.0], help="scaling: as 2,5,10 (the default)")
-    bench.add_argument("--workers", type=_count, default=0, help="scaling, plan: processes, as in run")
+    bench.add_argument(
+        "--workers", type=_count, default=0, help="scaling, plan: processes, as in run; synthesis: 1 by default"
+    )
     bench.add_argument("--hours", type=_positive, default=float("inf"), help="plan: wall time of the run")
     bench.add_argument("--out", type=Path, help="scaling: a folder for the runs (default: runs/<time>-scaling)")
     bench.add_argument("--json", type=Path, help="write the figures here as well")

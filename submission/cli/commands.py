@@ -9,6 +9,7 @@ python -m submission shrink --model DIR --layout numpy --out DIR --nf4
 python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006
 python -m submission bench scaling --tasks 60 --minutes 5,10,20
+python -m submission bench synthesis --data arc1-train --only 67a3c6ac
 python -m submission pretrain --minutes 60 --rearc re_arc.zip --out DIR
 python -m submission pretrain --base DIR --minutes 600 --rearc re_arc.zip --out DIR --device cuda
 """
@@ -26,7 +27,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from submission.arc.tasks import Solutions, read_solutions
+from submission.arc.tasks import Solutions, public_set, read_solutions
 from submission.cli.arguments import KINDS, require_own_options, training_fields
 from submission.cli.arguments import parser as _parser
 from submission.cli.inputs import records_in, settings_named, submission_in, tasks_named, tasks_of
@@ -194,8 +195,10 @@ def _bench(options: argparse.Namespace) -> int:
 
     require_own_options(options)
     settings = settings_named(options)
-    if options.tasks is None and options.name != "plan":
+    if options.tasks is None and options.name not in ("plan", "synthesis"):
         options.tasks = BENCH
+    if options.data is None:
+        options.data = "arc1-train" if options.name == "synthesis" else "arc1-eval"
     rows = BENCHES["shape" if options.shape else options.name](options, settings)
     if options.json is not None:
         write_json(options.json, rows, indent=1)
@@ -264,9 +267,26 @@ def _bench_plan(options: argparse.Namespace, settings: Settings) -> Any:
     return forecast.as_json(made)
 
 
+def _bench_synthesis(options: argparse.Namespace, settings: Settings) -> Any:
+    from submission.benchmarks import synthesis
+
+    tasks, solutions = public_set(options.data)
+    names = synthesis.chosen(tasks, options.only, options.tasks, options.half)
+    trials = []
+    for trial in synthesis.measured(
+        {name: tasks[name] for name in names}, solutions, options.seconds, options.workers or 1, options.seed
+    ):
+        trials.append(trial)
+        print(synthesis.line(trial, solutions[trial.task]), flush=True)
+        for program in trial.programs if options.only else ():
+            print(f"# stability {program.stability:.2f}\n{program.source}")
+    print(*synthesis.report(trials, solutions), sep="\n")
+    return [synthesis.as_json(trial, solutions[trial.task]) for trial in trials]
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace, Settings], Any]] = {
     "ttt": _bench_ttt, "search": _bench_race, "scoring": _bench_race, "scaling": _bench_scaling, "shape": _bench_shape,
-    "plan": _bench_plan,
+    "plan": _bench_plan, "synthesis": _bench_synthesis,
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from submission.programs.grid_language import (
     sizes,
 )
 from submission.programs.grid_language.components import labelled
-from submission.programs.grid_language.values import Cells, NotApplicable, Parts, key
+from submission.programs.grid_language.values import Cells, NotApplicable, Parts, value_key
 from submission.programs.grid_language.vocabulary import operations
 from submission.programs.synthesis.features import FEATURES, feature
 from submission.programs.synthesis.learned_steps import KEEP, PAINT, by_table, by_trees, layered, mosaic
@@ -243,9 +243,9 @@ def test_components_may_touch_in_corners_or_not() -> None:
 
 
 def test_values_differ_in_shape_and_place_too() -> None:
-    assert key(cells("12")) != key(cells("1 2"))
+    assert value_key(cells("12")) != value_key(cells("1 2"))
     left, right = (segmentation.components(cells(t), True, False) for t in ("1..", "..1"))
-    assert key(left) != key(right)
+    assert value_key(left) != value_key(right)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from submission.programs.synthesis.expressions import run
 from submission.programs.synthesis.scans import scans
 from submission.programs.synthesis.search import StatePool, explore
 from submission.programs.synthesis.solution import plain
-from submission.programs.synthesis.synthesizer import Synthesizer, started
-from submission.programs.synthesis.tables import Cases, decisions
+from submission.programs.synthesis.synthesizer import Synthesizer, start_states
+from submission.programs.synthesis.tables import CellExamples, decision_tables
 
 SMALL = Synthesizer(most_states=900, most_renamed_states=200)
 
@@ -139,7 +139,7 @@ def test_a_passed_deadline_is_no_error() -> None:
 def test_states_are_distinct_cheapest_first_and_no_more_than_asked() -> None:
     task, _ = planted(shapes.mirror_rows)
     pool = StatePool()
-    states = list(explore(pool, started(pool, task), operations((1, 2, 3)), 500, 4.0, NEVER))
+    states = list(explore(pool, start_states(pool, task), operations((1, 2, 3)), 500, 4.0, NEVER))
     grids = [state for state in states if state.kind == "grid"]
     assert len(pool.states) <= 500
     assert len({state.values for state in grids}) == len(grids)
@@ -154,13 +154,13 @@ def test_a_cheaper_program_for_all_other_demonstrations_makes_a_fit_unsteady() -
     task = Task("lucky", shown, (grid([[1, 2], [3, 3]]),))
     pool = StatePool()
     targets = tuple(pool.number(pair.output) for pair in task.demonstrations)
-    states = list(explore(pool, started(pool, task), operations((1, 2, 3)), 300, 2.0, NEVER))
+    states = list(explore(pool, start_states(pool, task), operations((1, 2, 3)), 300, 2.0, NEVER))
     mirrored = next(plain(pool, states, targets))
     assert mirrored.stability == pytest.approx(2 / 3)
 
 
-def cases(seen: list[list[int]], outcome: list[int], demonstration: list[int], asked: list[list[int]]) -> Cases:
-    return Cases(
+def cases(seen: list[list[int]], outcome: list[int], demonstration: list[int], asked: list[list[int]]) -> CellExamples:
+    return CellExamples(
         np.array(seen, np.uint8),
         np.array(asked, np.uint8),
         np.array(outcome, np.uint8),
@@ -171,19 +171,19 @@ def cases(seen: list[list[int]], outcome: list[int], demonstration: list[int], a
 
 def test_a_table_that_holds_when_a_demonstration_is_left_out_is_steady() -> None:
     told = cases([[0, 1, 0, 1], [0, 1, 2, 3]], [5, 6, 5, 6], [0, 0, 1, 1], [[0], [3]])
-    found = {d.features: d.stability for d in decisions(told, 2, 9, np.random.default_rng(0), NEVER)}
+    found = {d.features: d.stability for d in decision_tables(told, 2, 9, np.random.default_rng(0), NEVER)}
     assert found[(0,)] == 1.0
     assert found[(1,)] == 0.0  # every demonstration has its own entries: a copy of what was seen, a lucky fit
 
 
 def test_two_features_are_combined_where_one_does_not_decide() -> None:
     told = cases([[0, 0, 1, 1], [0, 1, 0, 1]], [0, 1, 1, 0], [0, 0, 0, 0], [[1], [1]])
-    assert [d.features for d in decisions(told, 3, 9, np.random.default_rng(0), NEVER)] == [(0, 1)]
+    assert [d.features for d in decision_tables(told, 3, 9, np.random.default_rng(0), NEVER)] == [(0, 1)]
 
 
 def test_a_table_that_does_not_know_the_tests_is_not_a_decision() -> None:
     told = cases([[0, 1]], [0, 1], [0, 0], [[2]])
-    assert decisions(told, 3, 9, np.random.default_rng(0), NEVER) == []
+    assert decision_tables(told, 3, 9, np.random.default_rng(0), NEVER) == []
 
 
 def test_settings_must_be_above_0() -> None:
