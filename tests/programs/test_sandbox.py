@@ -18,8 +18,8 @@ import pytest
 from submission.arc.tasks import LARGEST_SIDE, grid
 from submission.deadline import within
 from submission.errors import BadInput
-from submission.programs.sandbox.confinement import WHOLE
-from submission.programs.sandbox.protocol import LONGEST, SIDE, framed, read
+from submission.programs.sandbox.confinement import ALL_LAYERS
+from submission.programs.sandbox.protocol import MAX_FRAME_BYTES, MAX_SIDE, frame_of, read_frame
 from submission.programs.sandbox.sandbox import Limits, ProgramResult, Sandbox, run
 from tests.support.hostile_programs import REACH, SECRET, Trial, kind, mutated, trials
 
@@ -117,7 +117,7 @@ def test_a_grid_may_be_lists_tuples_or_arrays_of_any_ints(sandbox: Sandbox, valu
     ],
 )
 def test_what_is_no_grid_is_refused(sandbox: Sandbox, value: str, why: str) -> None:
-    assert why in reason(sandbox.once(body(f"return {value}"), [GRID]))
+    assert why in reason(sandbox.run_once(body(f"return {value}"), [GRID]))
 
 
 ORDINARY = """
@@ -253,7 +253,7 @@ def test_a_program_that_hangs_is_killed_on_time(sandbox: Sandbox, hang: str) -> 
 
 def test_time_is_limited_for_one_grid_and_for_all(sandbox: Sandbox) -> None:
     slow = "import numpy as np\n" + body(f"{REACH}['time'].sleep(0.3)\nreturn grid")
-    outcome = sandbox.once(slow, [GRID] * 6)
+    outcome = sandbox.run_once(slow, [GRID] * 6)
     good = [each is not None for each in outcome.outputs]
     assert good == sorted(good, reverse=True) and 1 <= sum(good) <= 3
     assert outcome.reasons[-1] == "it took more than 1 s"
@@ -298,7 +298,7 @@ def test_endless_recursion_ends(sandbox: Sandbox) -> None:
 def test_the_walk_over_classes_gets_to_the_loaded_modules(sandbox: Sandbox) -> None:
     """Else the tests below would prove nothing: a program does reach `os`, and the kernel has to hold."""
     source = body(f"os = {REACH}['os']\nreturn [[int(os.getpid() > 0), int(os.name == 'posix')]]")
-    found = sandbox.once(source, [GRID]).outputs[0]
+    found = sandbox.run_once(source, [GRID]).outputs[0]
     assert found is not None and found.tolist() == [[1, 1]]
 
 
@@ -392,30 +392,30 @@ def test_junk_on_the_channel_is_no_answer(sandbox: Sandbox, junk: str) -> None:
     [b"", b"g", b"g\1", b"g\1\1", b"g\1\1\1\1", b"g\1\1\12", b"g\0\0", b"g\37\1" + bytes(31), b"x\1\1\1", b"g\1\37"],
 )
 def test_a_frame_that_is_no_grid_is_not_read_as_one(frame: bytes) -> None:
-    assert read(frame) == {"reason": "it wrote something else than answers"}
+    assert read_frame(frame) == {"reason": "it wrote something else than answers"}
 
 
 def test_frames_hold_every_size_of_grid() -> None:
-    assert SIDE == LARGEST_SIDE
+    assert MAX_SIDE == LARGEST_SIDE
     rng = np.random.default_rng(0)
     for shape in [(1, 1), (30, 30), (1, 30), (30, 1), (7, 5)]:
         cells = rng.integers(0, 10, shape)
-        assert len(framed(cells)) <= LONGEST
-        assert read(framed(cells)) == {"grid": cells.tolist()}
+        assert len(frame_of(cells)) <= MAX_FRAME_BYTES
+        assert read_frame(frame_of(cells)) == {"grid": cells.tolist()}
 
 
 # -- the layers -------------------------------------------------------------------------------------------------
 
 
 def test_the_layers_that_hold_are_told(sandbox: Sandbox) -> None:
-    assert set(sandbox.layers) <= set(WHOLE)
+    assert set(sandbox.layers) <= set(ALL_LAYERS)
     assert "audit" in sandbox.layers
 
 
 ATTEMPTS = """
 import os, socket, sys, threading
 sys.path.insert(0, {package!r})
-from submission import confinement
+from submission.programs.sandbox import confinement
 os.chdir({folder!r})
 {layer}
 def attempt(name, act):
@@ -457,11 +457,15 @@ EVERYTHING = {"read", "write", "connect", "execute", "fork", "thread", "kill", "
 @pytest.mark.parametrize(
     ("name", "layer", "closed"),
     [
-        ("system calls", "confinement._bound(); confinement._filtered()", EVERYTHING),
-        ("no files", "confinement._bound(); confinement._without_files()", {"read", "write", "execute", "remove"}),
-        ("limits", "confinement._limited(1 << 32, 5)", {"read", "write", "connect"}),
-        ("own user", "confinement._own_user(); confinement._limited(1 << 32, 5)", {"execute", "fork", "thread"}),
-        ("no network", "confinement.isolate()", {"connect"}),
+        ("system calls", "confinement._tie_to_parent(); confinement._filter_system_calls()", EVERYTHING),
+        (
+            "no files",
+            "confinement._tie_to_parent(); confinement._forbid_files()",
+            {"read", "write", "execute", "remove"},
+        ),
+        ("limits", "confinement._set_limits(1 << 32, 5)", {"read", "write", "connect"}),
+        ("own user", "confinement._drop_root(); confinement._set_limits(1 << 32, 5)", {"execute", "fork", "thread"}),
+        ("no network", "confinement.leave_network()", {"connect"}),
     ],
 )
 def test_a_layer_closes_what_it_says_without_the_audit_hook(
@@ -481,8 +485,8 @@ def test_without_a_layer_all_of_it_is_open(planted: Path, tmp_path: Path) -> Non
 ORPHAN = """
 import os, sys, time
 sys.path.insert(0, {package!r})
-from submission import confinement, forkserver
-confinement.adopt()
+from submission.programs.sandbox import confinement, forkserver
+confinement.become_subreaper()
 pid = os.fork()
 if pid == 0:
     os.setsid()
@@ -494,7 +498,7 @@ if pid == 0:
             time.sleep(60)
     os._exit(7)
 time.sleep(0.3)
-assert os.WEXITSTATUS(forkserver._bury(pid, waiting=1.0)) == 7
+assert os.WEXITSTATUS(forkserver._kill_and_reap(pid, waiting=1.0)) == 7
 assert forkserver._orphans() == []
 try:
     os.waitpid(-1, 0)
@@ -517,11 +521,11 @@ def test_processes_that_left_their_group_are_found_and_killed() -> None:
 def test_a_lost_server_costs_one_outcome() -> None:
     before = set(psutil.Process().children())
     with Sandbox(LIMITS) as one:
-        one.once(body("return grid"), [GRID])
+        one.run_once(body("return grid"), [GRID])
         (server,) = set(psutil.Process().children()) - before
         server.kill()
-        assert reason(one.once(body("return grid"), [GRID])) == "the sandbox was lost (it has ended)"
-        assert one.once(body("return grid"), [GRID]).reasons == (None,)
+        assert reason(one.run_once(body("return grid"), [GRID])) == "the sandbox was lost (it has ended)"
+        assert one.run_once(body("return grid"), [GRID]).reasons == (None,)
 
 
 def test_nothing_is_left_when_a_sandbox_is_closed() -> None:
