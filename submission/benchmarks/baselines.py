@@ -80,7 +80,7 @@ def scored(
         for c, answer in enumerate(row):
             written = layout.answer(answer)
             ids = np.concatenate([prompt.ids, written[:-1]])
-            where = position_ids(torch.from_numpy(layout.where(ids))[:, None].to(device))
+            where = position_ids(torch.from_numpy(layout.positions_of(ids))[:, None].to(device))
             logits = model(input_ids=torch.from_numpy(ids)[None].to(device), position_ids=where, use_cache=False).logits
             log_p = torch.log_softmax(logits[0, len(prompt.ids) - 1 :].float(), -1)
             scores[k, c] = float(log_p.gather(1, torch.from_numpy(written)[:, None].to(device)).double().sum())
@@ -123,7 +123,7 @@ class _Reader:
         self.length = ids.shape[1]
         most = self.length + layout.longest_answer
         self.layers = [Layer(len(prompts), most) for _ in range(Sizes.of(model).blocks)]
-        self.log_p = self._forward(ids, np.stack([layout.where(each) for each in ids], axis=1), 0)
+        self.log_p = self._forward(ids, np.stack([layout.positions_of(each) for each in ids], axis=1), 0)
         work.prompt_tokens += ids.size
 
     def step(self, paths: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
@@ -133,7 +133,7 @@ class _Reader:
         for k, path in enumerate(paths):
             if path:
                 whole = np.concatenate([self.prompts[k].ids, np.array(path)])
-                where[:, k] = self.layout.where(whole)[:, -1:]
+                where[:, k] = self.layout.positions_of(whole)[:, -1:]
         self.work.tokens += len(paths)
         return self._forward(ids, where, self.length + max(map(len, paths)) - 1)
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from submission.arc.layouts import CHAT16
-from submission.arc.prompts import task_length
+from submission.arc.prompts import task_cost
 from submission.arc.tasks import Solutions, Task, public_set, read_challenges, read_solutions
 from submission.cli.arguments import HELD_OUT, PANEL
 from submission.config import PRESETS, Settings, preset, with_changes
@@ -54,7 +53,7 @@ def tasks_named(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions
         chosen = wanted
     else:
         number = options.tasks if options.tasks is not None else (PANEL if options.challenges is None else len(tasks))
-        longest = {n: max(task_length(CHAT16, t.demonstrations, q) for q in t.tests) for n, t in tasks.items()}
+        longest = {name: task_cost(task) for name, task in tasks.items()}
         chosen = sorted(tasks, key=lambda name: (longest[name], name))[:number]
     kept = {name: tasks[name] for name in chosen}
     return kept, None if solutions is None else {name: solutions[name] for name in chosen}

@@ -86,7 +86,7 @@ class TokenForest:
         self.worth_a_pass = WORTH_A_PASS[self._device.type]
         self._alphabet = torch.tensor(layout.alphabet, device=self._device)
         self._column = {token: k for k, token in enumerate(layout.alphabet)}
-        ends = [tuple(layout.where(each.ids)[:, -1].tolist()) for each in prompts]
+        ends = [tuple(layout.positions_of(each.ids)[:, -1].tolist()) for each in prompts]
         self.roots = [Node(-1, None, AnswerState(), end, cost=0.0) for end in ends]
         longest = max((len(each.ids) for each in prompts), default=0) + layout.longest_answer
         sizes = Sizes.of(model)
@@ -117,7 +117,7 @@ class TokenForest:
         if known is None:
             state = successors(self.layout, node.state)[token]
             assert state is not None, "the last token of an answer is predicted, never read"
-            known = node.children[token] = Node(token, node, state, self.layout.step(node.where, token))
+            known = node.children[token] = Node(token, node, state, self.layout.next_position(node.where, token))
             if node.log_p is not None:
                 known.cost = node.cost - self.log_p(node, token)
         return known
@@ -218,7 +218,7 @@ class TokenForest:
         """One pass over whole prompts of one length; no padding, so no mask."""
         self._row |= dict(zip(prompts, self._free_rows(), strict=False))
         ids = np.stack([self.prompts[k].ids for k in prompts])
-        where = np.stack([self.layout.where(each) for each in ids], axis=1)
+        where = np.stack([self.layout.positions_of(each) for each in ids], axis=1)
         plan = SlotPlan(
             [self._row[k] for k in prompts], [0] * len(prompts), ids.shape[1], first=True, apart=self._apart
         )
