@@ -103,6 +103,7 @@ def _context(layout: Layout, pairs: Sequence[Pair]) -> list[Ids]:
 
 
 def _demonstration(layout: Layout, pair: Pair, close: tuple[int, ...]) -> Ids:
+    """Return the ids of one demonstration."""
     return np.concatenate(
         [
             as_ids(layout.input_open),

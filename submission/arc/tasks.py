@@ -217,5 +217,6 @@ def _grid(rows: Any, at: str) -> Grid:
 
 
 def _require(holds: bool, sentence: str) -> None:
+    """Raise BadInput with this sentence unless the condition holds."""
     if not holds:
         raise BadInput(sentence)

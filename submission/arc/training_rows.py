@@ -68,7 +68,7 @@ def _marc(pairs: RowPairs, layout: Layout, most: int, limit: int, rng: np.random
     """
 
     def rows(left_out: int, max_tokens: int) -> Iterator[Row]:
-        variants = _distinct(filter(_is_legal, marc_row_pairs(pairs, left_out, rng)))
+        variants = _distinct(filter(is_legal, marc_row_pairs(pairs, left_out, rng)))
         for k in rng.permutation(len(variants)):
             made = row(layout, variants[k], max_tokens, first_learned=1)
             if len(made.ids) <= limit:
@@ -144,8 +144,8 @@ def _doubled(cells: Grid) -> Grid:
     return cells.repeat(2, axis=0).repeat(2, axis=1)
 
 
-def _is_legal(pairs: RowPairs) -> bool:
-    """Whether no grid is larger than 30x30."""
+def is_legal(pairs: RowPairs) -> bool:
+    """Whether no grid of these pairs is larger than 30x30."""
     return all(max(*pair.input.shape, *pair.output.shape) <= LARGEST_SIDE for pair in pairs)
 
 

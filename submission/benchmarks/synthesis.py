@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -71,8 +71,27 @@ def half_of(name: str) -> int:
     return hashlib.sha256(name.encode()).digest()[-1] % 2
 
 
-def measured(tasks: Tasks, solutions: Solutions, seconds: float, workers: int, seed: int = 0) -> Iterator[Trial]:
-    """Yield the result of each task, in order; `seconds` of processor time each, on `workers` processes."""
+def measure(
+    tasks: Tasks, solutions: Solutions, seconds: float, workers: int, seed: int, sources: bool,
+    on_line: Callable[[str], object],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Run the synthesizer on each task, `seconds` of processor time each, on `workers` processes.
+
+    `on_line` gets the lines of text, with `sources` those of the programs too. Returns the results as JSON writes them.
+    """
+    trials = []
+    for trial in _trials(tasks, solutions, seconds, workers, seed):
+        trials.append(trial)
+        on_line(line(trial, solutions[trial.task]))
+        for program in trial.programs if sources else ():
+            on_line(f"# stability {program.stability:.2f}\n{program.source}")
+    for text in report(trials, solutions):
+        on_line(text)
+    return [as_json(trial, solutions[trial.task]) for trial in trials]
+
+
+def _trials(tasks: Tasks, solutions: Solutions, seconds: float, workers: int, seed: int) -> Iterator[Trial]:
+    """Yield the result of each task, in order."""
     jobs = [(task, solutions[name], seconds, seed) for name, task in tasks.items()]
     # One thread each: numpy's waiting threads would count as processor time.
     with starting(1), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

@@ -22,6 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -197,8 +198,7 @@ def _bench(options: argparse.Namespace) -> int:
     settings = settings_named(options)
     if options.tasks is None and options.name not in ("plan", "synthesis"):
         options.tasks = BENCH
-    if options.data is None:
-        options.data = "arc1-train" if options.name == "synthesis" else "arc1-eval"
+    options.data = options.data or ("arc1-train" if options.name == "synthesis" else "arc1-eval")
     rows = BENCHES["shape" if options.shape else options.name](options, settings)
     if options.json is not None:
         write_json(options.json, rows, indent=1)
@@ -206,8 +206,6 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _bench_scaling(options: argparse.Namespace, settings: Settings) -> Any:
-    from dataclasses import asdict
-
     from submission.benchmarks import time_scaling
     from submission.runner.spec import RunSpec
 
@@ -222,8 +220,6 @@ def _bench_scaling(options: argparse.Namespace, settings: Settings) -> Any:
 
 
 def _bench_ttt(options: argparse.Namespace, settings: Settings) -> Any:
-    from dataclasses import asdict
-
     from submission.benchmarks import ttt
 
     outcomes = ttt.ttt(options.model, settings, ["", *options.attempt], options.tasks, options.seed)
@@ -232,8 +228,6 @@ def _bench_ttt(options: argparse.Namespace, settings: Settings) -> Any:
 
 
 def _bench_shape(options: argparse.Namespace, settings: Settings) -> Any:
-    from dataclasses import asdict
-
     from submission.benchmarks import synthetic_model
     from submission.model.loading import device
 
@@ -244,17 +238,15 @@ def _bench_shape(options: argparse.Namespace, settings: Settings) -> Any:
 
 
 def _bench_race(options: argparse.Namespace, settings: Settings) -> Any:
-    from dataclasses import asdict
-
-    from submission.benchmarks import search
+    from submission.benchmarks import search, search_table
 
     tasks, _ = tasks_named(options)
     scoring = options.name == "scoring"
-    print(search.HEAD)
-    run = search.races(
-        options.model, settings, tasks, options.seed, lambda each: print(search.line(each, scoring), flush=True)
+    print(search_table.HEAD)
+    run = search.compare_tasks(
+        options.model, settings, tasks, options.seed, lambda each: print(search_table.line(each, scoring), flush=True)
     )
-    print(search.totals(run, scoring))
+    print(search_table.totals(run, scoring))
     return [asdict(each) for each in run]
 
 
@@ -271,17 +263,11 @@ def _bench_synthesis(options: argparse.Namespace, settings: Settings) -> Any:
     from submission.benchmarks import synthesis
 
     tasks, solutions = public_set(options.data)
-    names = synthesis.chosen(tasks, options.only, options.tasks, options.half)
-    trials = []
-    for trial in synthesis.measured(
-        {name: tasks[name] for name in names}, solutions, options.seconds, options.workers or 1, options.seed
-    ):
-        trials.append(trial)
-        print(synthesis.line(trial, solutions[trial.task]), flush=True)
-        for program in trial.programs if options.only else ():
-            print(f"# stability {program.stability:.2f}\n{program.source}")
-    print(*synthesis.report(trials, solutions), sep="\n")
-    return [synthesis.as_json(trial, solutions[trial.task]) for trial in trials]
+    chosen = {name: tasks[name] for name in synthesis.chosen(tasks, options.only, options.tasks, options.half)}
+    workers, sources = options.workers or 1, options.only is not None
+    return synthesis.measure(
+        chosen, solutions, options.seconds, workers, options.seed, sources, partial(print, flush=True)
+    )
 
 
 BENCHES: dict[str, Callable[[argparse.Namespace, Settings], Any]] = {

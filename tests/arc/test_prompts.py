@@ -20,13 +20,11 @@ from submission.arc.layouts import (
     AnswerState,
     Ids,
     Layout,
-    architects,
-    numpy_layout,
-    numpy_text,
     successors,
 )
 from submission.arc.prompts import Prompt, Row, padded, prompt, row, task_length
 from submission.arc.tasks import LARGEST_SIDE, Grid, Pair, grid
+from submission.arc.tokenizer_layouts import architects, numpy_layout, numpy_text
 
 UNLIMITED = 1 << 30
 

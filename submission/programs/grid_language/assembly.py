@@ -1,4 +1,7 @@
-"""Operations that assemble a list of parts into one grid."""
+"""Operations that assemble a list of parts into one grid.
+
+Some draw the parts (at their places, stacked, side by side), others reduce each part to a cell, or count the parts.
+"""
 
 from __future__ import annotations
 

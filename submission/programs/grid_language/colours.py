@@ -1,4 +1,8 @@
-"""Operations on colours: select, replace, rank and rename them."""
+"""Operations on colours: select, replace, rank and rename them.
+
+Colours are ranked by how many cells of the grid have them; the background (0) does not take part. `renaming`, `renamed`
+and `restored` are for programs on a task with renamed colours (`synthesis.colour_normalization`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Operations that draw on a grid: fill, outline, extend, connect, gravity, grow."""
+"""Operations that draw on a grid: fill, outline, extend, connect, gravity, grow, denoise.
+
+The result has the size of the input. Some operations return only what they draw, as colour 1, so that the search can
+combine it with other states.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from submission.programs.grid_language.components import components, holes, labelled
-from submission.programs.grid_language.values import Cells, bordered, colour_mask, masked, require
+from submission.programs.grid_language.values import Cells, bordered, colour_mask, masked, require, shifted
 
 DIRECTIONS = {
     "down": (1, 0),
@@ -116,20 +120,10 @@ def _extended(cells: Cells, below: Cells, down: int, right: int) -> Cells:
     result = below.copy()
     moved = cells
     for _ in range(max(cells.shape)):
-        moved = _moved(moved, down, right) * (cells == 0)
+        moved = shifted(moved, down, right) * (cells == 0)
         if not moved.any():
             break
         np.copyto(result, moved, where=(moved != 0) & (result == 0))
-    return result
-
-
-def _moved(cells: Cells, down: int, right: int) -> Cells:
-    """Shift the grid; cells that leave it are lost."""
-    result = np.zeros_like(cells)
-    h, w = cells.shape
-    result[max(down, 0) : h + min(down, 0), max(right, 0) : w + min(right, 0)] = cells[
-        max(-down, 0) : h + min(-down, 0), max(-right, 0) : w + min(-right, 0)
-    ]
     return result
 
 

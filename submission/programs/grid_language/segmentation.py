@@ -1,4 +1,7 @@
-"""Operations that cut a grid into a list of parts."""
+"""Operations that cut a grid into a list of parts: components, layers, panels, windows, lines.
+
+Every part keeps its place in the grid; NotApplicable if there is none, or more than MOST_PARTS.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,15 @@
-"""Operations that turn, cut, scale, repeat and shift whole grids."""
+"""Operations that turn, crop, scale, repeat and shift whole grids.
+
+Those with a canvas as second argument fill a grid of the predicted output size; NotApplicable for a result larger than
+30x30.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from submission.arc.tasks import LARGEST_SIDE
-from submission.programs.grid_language.values import Cells, legal_grid, require
+from submission.programs.grid_language.values import Cells, legal_grid, require, shifted
 
 
 def turn(cells: Cells, quarters: int) -> Cells:
@@ -181,8 +185,4 @@ def shift(cells: Cells, down: int, right: int) -> Cells:
     """Shift the grid; cells that leave it are lost."""
     h, w = cells.shape
     require(abs(down) < h and abs(right) < w)
-    result = np.zeros_like(cells)
-    result[max(down, 0) : h + min(down, 0), max(right, 0) : w + min(right, 0)] = cells[
-        max(-down, 0) : h + min(-down, 0), max(-right, 0) : w + min(-right, 0)
-    ]
-    return result
+    return shifted(cells, down, right)

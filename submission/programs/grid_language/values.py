@@ -93,6 +93,16 @@ def bordered(cells: NDArray[np.uint8], width: int, colour: int) -> Cells:
     return result
 
 
+def shifted(cells: Cells, down: int, right: int) -> Cells:
+    """Return the grid shifted down and to the right (negative: up, left); cells that leave it are lost."""
+    result = np.zeros_like(cells)
+    h, w = cells.shape
+    result[max(down, 0) : h + min(down, 0), max(right, 0) : w + min(right, 0)] = cells[
+        max(-down, 0) : h + min(-down, 0), max(-right, 0) : w + min(-right, 0)
+    ]
+    return result
+
+
 def symmetric_views(cells: Cells) -> list[Cells]:
     """Return the grid under the eight symmetries of the square, the grid itself first."""
     result = []

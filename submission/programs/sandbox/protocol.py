@@ -68,6 +68,7 @@ def receive_message(descriptor: int, until: float = math.inf) -> Any:
 
 
 def _read_exactly(descriptor: int, length: int, until: float) -> bytes:
+    """Read `length` bytes; TimeoutError and EOFError as `receive_message`."""
     kept = b""
     while len(kept) < length:
         left = until - time.monotonic()

@@ -21,7 +21,7 @@ from submission.programs.synthesis import features, layers, learned_steps, table
 from submission.programs.synthesis.expressions import Call, Expression, expression_of
 from submission.programs.synthesis.search import State, StatePool
 from submission.programs.synthesis.solution import Solution
-from submission.programs.synthesis.tables import CellExamples, DecisionTable
+from submission.programs.synthesis.tables import CellExamples, FeatureSet
 from submission.rng import generator
 
 MOST_SIZES = 2
@@ -145,6 +145,7 @@ def _rules(task: Task, cells: OutputCells, seed: int, until: Deadline) -> Iterat
 
 
 def _output_cells(task: Task, pool: StatePool, group: Sequence[State], base: State) -> OutputCells:
+    """Return the cells of the outputs with their features in this base, and their colours in other states."""
     found = _features(pool, [base, *(state for state in group[:STATES_SEEN] if state is not base)])
     bases = pool.grids(base)
     outputs = [pair.output for pair in task.demonstrations]
@@ -227,19 +228,15 @@ def _tables(task: Task, cells: OutputCells, paint: int | None, seed: int, until:
         table = tables.entries_of(examples, decision.features)
         outcome = learned_steps.looked_up([cells.values[k] for k in decision.features], table)
         cost = decision.cost + cells.base.cost + (0.5 + cells.features[paint].cost if paint is not None else 0)
-        build = partial(_table_expression, cells, decision, table, paint)
+        build = partial(_table_expression, cells, decision.features, table, paint)
         yield Solution(build, cells.answers(_colours(cells, outcome, paint)), cost, decision.stability, "table")
 
 
 def _table_expression(
-    cells: OutputCells,
-    decision: DecisionTable,
-    table: dict[tuple[int, ...], int],
-    paint: int | None,
-    root: Expression,
+    cells: OutputCells, chosen: FeatureSet, table: dict[tuple[int, ...], int], paint: int | None, root: Expression
 ) -> Expression:
     known: dict[int, Expression] = {}
-    columns = [cells.features[k].expression(root, known) for k in decision.features]
+    columns = [cells.features[k].expression(root, known) for k in chosen]
     extra = () if paint is None else (cells.features[paint].expression(root, known),)
     return Call(learned_steps.by_table, (expression_of(cells.base, root, known), columns, table, *extra))
 

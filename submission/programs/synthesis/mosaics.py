@@ -1,4 +1,7 @@
-"""Outputs that are several states arranged as tiles of one size."""
+"""Outputs that are several states arranged as tiles of one size, such as a grid beside its mirror image.
+
+Every tile of the outputs is looked up among the values of the states; the cheapest state is taken.
+"""
 
 from __future__ import annotations
 
