@@ -70,9 +70,9 @@ def _marc(pairs: RowPairs, layout: Layout, most: int, limit: int, rng: np.random
     def rows(left_out: int, max_tokens: int) -> Iterator[Row]:
         variants = _distinct(filter(is_legal, marc_row_pairs(pairs, left_out, rng)))
         for k in rng.permutation(len(variants)):
-            made = row(layout, variants[k], max_tokens, first_learned=1)
-            if len(made.ids) <= limit:
-                yield made
+            candidate = row(layout, variants[k], max_tokens, first_learned=1)
+            if len(candidate.ids) <= limit:
+                yield candidate
 
     whole = list(islice(chain(rows(1, NO_LIMIT), rows(2, NO_LIMIT)), most))
     return whole or list(islice(rows(1, limit), most))

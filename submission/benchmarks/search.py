@@ -125,20 +125,20 @@ def compare(
     pool = [answer for answer, _ in pooled(questions, whole.found)]
     found = [{grid_key(p.answer): p.log_probability for p in each.proposals if p.above} for each in whole.found]
     scores = np.array([each.scores for each in whole.candidates]).T
-    theirs: list[_Baseline] = []
+    published: list[_Baseline] = []
     for name, lanes in BASELINES.items():
-        theirs.append(_baseline(engine, questions, pool, settings.search.threshold, lanes))
-        work[name] = theirs[-1].work
-    everything = [found, *(each.answers for each in theirs)]
+        published.append(_baseline(engine, questions, pool, settings.search.threshold, lanes))
+        work[name] = published[-1].work
+    everything = [found, *(each.answers for each in published)]
     near = _near_threshold(everything, settings.search.threshold)
-    differences = [np.abs(scores - each.scores) for each in theirs if pool]
+    differences = [np.abs(scores - each.scores) for each in published if pool]
     relative = [each / np.maximum(1.0, np.abs(scores)) for each in differences]
     attempts = {name: _attempts(each, questions) for name, each in sought.items()}
     return Comparison(
         task.id, len(questions), len(sought["configured"].found), sum(map(len, found)), len(pool), work,
         same_answers=_are_same(everything, near),
         near=len(near),
-        error=_largest_error(found, [each.answers for each in theirs]),
+        error=_largest_error(found, [each.answers for each in published]),
         error_scored=_largest(differences),
         error_relative=_largest(relative),
         same_attempts=set(attempts["exact"]) == set(attempts["exhaustive"]),
