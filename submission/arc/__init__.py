@@ -1,1 +1,1 @@
-"""The domain: grids, tasks, views, the token layouts, prompts and training rows."""
+"""The domain: tasks and grids, views, the token layouts of model families, prompts and training rows."""

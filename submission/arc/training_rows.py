@@ -1,6 +1,7 @@
-"""The rows that a task's adapter is trained on, from its demonstrations alone, never from its test inputs.
+"""The training rows of test-time training: sequences made from a task's demonstrations, never from its test inputs.
 
-A lesson is a tuple of pairs of one rule in the order they are shown; the last pair is the one that is asked.
+A row is a prompt with its answer (see `prompts.Row`): some demonstrations of one rule, the last of which stands in for
+the test. Three published recipes make many rows of few demonstrations by augmentation, see `training_rows`.
 """
 
 from __future__ import annotations
@@ -11,31 +12,31 @@ from itertools import chain, combinations, islice
 import numpy as np
 
 from submission.arc.layouts import Layout
-from submission.arc.prompts import Row, row
+from submission.arc.prompts import NO_LIMIT, Row, row
 from submission.arc.tasks import LARGEST_SIDE, Grid, Pair, Task, grid, grid_key
-from submission.arc.views import SYMMETRIES, View, recolouring
+from submission.arc.views import SYMMETRIES, View, random_order, recolouring
 from submission.config import TrainingRows
 
-Lesson = tuple[Pair, ...]
+RowPairs = tuple[Pair, ...]
+"""The pairs of one training row, in the order they are shown; the last one is the query with its answer."""
 Augmenter = Callable[[Grid], Grid]
-
-WHOLE = 1 << 30
-"""As a limit of tokens: nothing is dropped."""
+"""A change of a grid that, applied to all grids of a task, gives another plausible task."""
 
 
 def training_rows(
     task: Task, layout: Layout, settings: TrainingRows, limit: int, rng: np.random.Generator
 ) -> list[Row]:
-    """The rows of the recipe in the settings, each of at most `limit` tokens; any prefix is a fair share.
+    """Return the rows of the recipe in the settings, each of at most `limit` tokens, in random order.
 
-    poe: `copies` rows for each symmetry, every row all demonstrations, newly recoloured and ordered; loss
-    on every output but the first (Product of Experts, arXiv 2505.07859).
+    poe: `copies` rows for each of the 8 symmetries; every row has all demonstrations, with a new colour permutation and
+    a new order; loss on every output but the first (Franzen et al., "Product of Experts with LLMs", arXiv 2505.07859).
     nvarc: the same rows, loss on all outputs; its authors take 16 copies (NVARC, ARC Prize 2025).
-    marc: demonstrations left out in turn, times 23 augmenters, at most `most` rows, see `related`; loss on
-    every output but the first (the TTT paper, arXiv 2411.07279).
+    marc: leave-one-out and leave-two-out rows under 23 augmenters, at most `max_rows`, see `marc_row_pairs`; loss on
+    every output but the first (Akyürek et al., "The Surprising Effectiveness of Test-Time Training", arXiv 2411.07279).
 
-    poe and nvarc fit a row into the limit by dropping demonstrations, never cells; a row whose last pair
-    alone is too long is left out. So the list is empty only where there is nothing that fits to train on.
+    poe and nvarc shorten a row by dropping demonstrations, never cells; a row whose last pair alone is too long is left
+    out. So the list is empty only if no demonstration fits. Every 8 rows of poe and nvarc have the 8 symmetries: a
+    prefix of the list is as balanced as the whole.
     """
     match settings.recipe:
         case "marc":
@@ -44,71 +45,73 @@ def training_rows(
             first_learned = 1
         case "nvarc":
             first_learned = 0
-    shown = _all_in_one(task.demonstrations, settings, rng)
-    rows = [row(layout, lesson, limit, first_learned) for lesson in shown]
+    views = _under_random_views(task.demonstrations, settings, rng)
+    rows = [row(layout, pairs, limit, first_learned) for pairs in views]
     return [each for each in rows if len(each.ids) <= limit]
 
 
-def _all_in_one(demonstrations: Lesson, settings: TrainingRows, rng: np.random.Generator) -> Iterator[Lesson]:
-    """All demonstrations through one random view after another; every 8 in a row have the 8 symmetries."""
+def _under_random_views(
+    demonstrations: RowPairs, settings: TrainingRows, rng: np.random.Generator
+) -> Iterator[RowPairs]:
+    """Yield all demonstrations under 8 x `copies` random views; every 8 in a row have the 8 symmetries."""
     for _ in range(settings.copies):
         for symmetry in rng.permutation(SYMMETRIES):
             colours = recolouring(rng, settings.background)
-            yield View(int(symmetry), colours, _shuffled(len(demonstrations), rng)).arrange(demonstrations)
+            yield View(int(symmetry), colours, random_order(len(demonstrations), rng)).arrange(demonstrations)
 
 
-def _marc(pairs: Lesson, layout: Layout, most: int, limit: int, rng: np.random.Generator) -> list[Row]:
-    """Leave-one-out lessons in random order, then leave-two-out ones, until there are `most` rows.
+def _marc(pairs: RowPairs, layout: Layout, most: int, limit: int, rng: np.random.Generator) -> list[Row]:
+    """Return leave-one-out rows in random order, then leave-two-out rows, up to `most` rows.
 
-    Lessons that are too long are left out whole. Where that leaves none, the leave-one-out lessons come
-    back, shortened as poe's are; the released code does not train on such a task at all.
+    Rows over `limit` tokens are left out. If that leaves none, the leave-one-out rows are shortened as those of poe;
+    the released code does not train on such a task at all.
     """
 
-    def rows(left_out: int, room: int) -> Iterator[Row]:
-        known = _distinct(filter(is_legal, related(pairs, left_out, rng)))
-        for k in rng.permutation(len(known)):
-            made = row(layout, known[k], room, first_learned=1)
-            if len(made.ids) <= limit:
-                yield made
+    def rows(left_out: int, max_tokens: int) -> Iterator[Row]:
+        variants = _distinct(filter(is_legal, marc_row_pairs(pairs, left_out, rng)))
+        for k in rng.permutation(len(variants)):
+            candidate = row(layout, variants[k], max_tokens, first_learned=1)
+            if len(candidate.ids) <= limit:
+                yield candidate
 
-    whole = list(islice(chain(rows(1, WHOLE), rows(2, WHOLE)), most))
+    whole = list(islice(chain(rows(1, NO_LIMIT), rows(2, NO_LIMIT)), most))
     return whole or list(islice(rows(1, limit), most))
 
 
-def related(demonstrations: Lesson, left_out: int, rng: np.random.Generator) -> Iterator[Lesson]:
-    """Every lesson of the TTT paper that leaves out `left_out` pairs of the context, before any filter.
+def marc_row_pairs(demonstrations: RowPairs, left_out: int, rng: np.random.Generator) -> Iterator[RowPairs]:
+    """Yield the rows of the TTT paper that leave out `left_out` demonstrations, before any filter.
 
-    Unaugmented and under each of 23 augmenters; each lesson as it is, and once more with the colours 1..9
-    and the context shuffled. Of K demonstrations these are 48 K lessons for 1 and 48 K (K - 1) for 2; some
-    are equal, and some have grids over 30x30.
+    The demonstrations are taken as they are, and under each of 23 augmenters; each row as it is, and once more with
+    colours 1..9 permuted and its context in a random order. K demonstrations give 48 K rows for `left_out` 1 and
+    48 K (K - 1) for 2; some are equal, and some have grids larger than 30x30.
     """
     down, right = rng.integers(0, 4, size=2)
-    changed = [
+    augmented = [
         tuple(Pair(grid(change(pair.input)), grid(change(pair.output))) for pair in demonstrations)
         for change in augmenters((int(down), int(right))).values()
     ]
-    for pairs in (demonstrations, *changed):
-        for lesson in leave_out(pairs, left_out):
-            yield lesson
-            context = len(lesson) - 1
-            order = (*_shuffled(context, rng), context)
-            yield View(0, recolouring(rng, "keep"), order).arrange(lesson)
+    for pairs in (demonstrations, *augmented):
+        for row_pairs in leave_out(pairs, left_out):
+            yield row_pairs
+            context = len(row_pairs) - 1
+            order = (*random_order(context, rng), context)
+            yield View(0, recolouring(rng, "keep"), order).arrange(row_pairs)
 
 
-def leave_out(pairs: Lesson, left_out: int) -> Iterator[Lesson]:
-    """Each pair asked in turn; its context is the other pairs without any `left_out` - 1 of them."""
+def leave_out(pairs: RowPairs, left_out: int) -> Iterator[RowPairs]:
+    """Yield rows with each pair in turn as the query, and as context the others without any `left_out` - 1 of them."""
     shown = len(pairs) - left_out
-    for asked, last in enumerate(pairs):
-        others = pairs[:asked] + pairs[asked + 1 :]
+    for query, last in enumerate(pairs):
+        others = pairs[:query] + pairs[query + 1 :]
         for context in combinations(others, shown) if shown >= 0 else ():
             yield (*context, last)
 
 
 def augmenters(shift: tuple[int, int]) -> dict[str, Augmenter]:
-    """The 23 changes of a grid that turn a rule into a related one; only some can be undone.
+    """Return the 23 augmenters of the TTT paper, by name; not all can be undone.
 
-    `shift` is how far down and right "shift" rolls, one shift for every grid of a task: the released code
-    shifts outputs otherwise than inputs, an arbitrary displacement added to the rule, not taken over here.
+    `shift` is how far down and right "shift" rolls, the same for every grid of a task. (The released code shifts
+    outputs and inputs differently, which adds an arbitrary displacement to the rule.)
     """
     return {
         "turn 90": lambda g: np.rot90(g, 1),
@@ -141,19 +144,15 @@ def _doubled(cells: Grid) -> Grid:
     return cells.repeat(2, axis=0).repeat(2, axis=1)
 
 
-def is_legal(lesson: Lesson) -> bool:
+def is_legal(pairs: RowPairs) -> bool:
     """Whether no grid of these pairs is larger than 30x30."""
-    return all(max(*pair.input.shape, *pair.output.shape) <= LARGEST_SIDE for pair in lesson)
+    return all(max(*pair.input.shape, *pair.output.shape) <= LARGEST_SIDE for pair in pairs)
 
 
-def _distinct(known: Iterable[Lesson]) -> Sequence[Lesson]:
-    """Of equal lessons the first."""
-    first: dict[tuple[bytes, ...], Lesson] = {}
-    for lesson in known:
-        key = tuple(grid_key(side) for pair in lesson for side in (pair.input, pair.output))
-        first.setdefault(key, lesson)
+def _distinct(rows: Iterable[RowPairs]) -> Sequence[RowPairs]:
+    """Return the rows without those that equal an earlier one."""
+    first: dict[tuple[bytes, ...], RowPairs] = {}
+    for pairs in rows:
+        key = tuple(grid_key(side) for pair in pairs for side in (pair.input, pair.output))
+        first.setdefault(key, pairs)
     return list(first.values())
-
-
-def _shuffled(n: int, rng: np.random.Generator) -> tuple[int, ...]:
-    return tuple(int(k) for k in rng.permutation(n))

@@ -1,1 +1,1 @@
-"""Measurements: settings, search, time scaling, forecasts."""
+"""Measurements: test-time training, search and scoring, time scaling, forecasts, the synthesis of programs."""

@@ -1,9 +1,9 @@
-"""The searches that ours is measured against, as plainly as they are described: for benches and tests, not for use.
+"""Published search and scoring methods that ours is compared with, and tested against; not used for solving.
 
-`depth_first` is the Architects' walk (2024), one view and one token a pass. `lock_step` is NVARC's (2025): views of one
-length advance together, each pass takes the next token of every one, and a view without a branch left takes padding.
-`scored` reads the whole prompt again for every candidate in every view, as both do. Caches are written in place and
-cropped, which is what a good implementation of either would do.
+`depth_first` is the search of the Architects (Franzen et al., "The LLM ARChitect", 2024): one view, and one token per
+forward pass. `lock_step` is that of NVARC (ARC Prize 2025): views of one length advance together, one token each per
+pass, and a view that has no branch left takes padding. `scored` computes the whole prompt anew for every candidate in
+every view, as both do. The KV cache is written in place and cropped, as a good implementation of either would do.
 """
 
 from __future__ import annotations
@@ -24,26 +24,28 @@ from submission.model.forward import position_ids
 from submission.model.kv_cache import KVBuffer, SlotPlan, block_count, pass_cache
 
 Answers = dict[bytes, float]
-"""The key of each answer above the threshold, with its log p."""
+"""grid_key of each answer above the threshold -> its log p in nats."""
 
 
 @dataclass
 class Work:
-    """What was asked of the model; the seconds are for the caller to fill in."""
+    """What a search or a scoring took."""
 
     passes: int = 0
+    """Forward passes."""
     prompt_tokens: int = 0
-    again: int = 0
-    """Of these, in prompts that had been read before."""
+    recomputed: int = 0
+    """Prompt tokens of these that had been computed before."""
     tokens: int = 0
-    """Of answers, padding included."""
+    """Answer tokens, padding included."""
     seconds: float = 0.0
+    """Filled in by the caller."""
 
 
 def depth_first(
     model: nn.Module, layout: Layout, prompts: Sequence[Prompt], threshold: float, work: Work
 ) -> list[Answers]:
-    """All legal answers with p >= threshold for each prompt."""
+    """Return all legal answers with p >= threshold for each prompt; adds to `work`."""
     return [lock_step(model, layout, [each], threshold, work)[0] for each in prompts]
 
 
@@ -51,21 +53,22 @@ def depth_first(
 def lock_step(
     model: nn.Module, layout: Layout, prompts: Sequence[Prompt], threshold: float, work: Work
 ) -> list[Answers]:
-    """All legal answers with p >= threshold for each of some prompts of one length."""
+    """Return all legal answers with p >= threshold for each of some prompts of equal length; adds to `work`."""
     found: list[Answers] = [{} for _ in prompts]
-    reader = _Reader(model, layout, prompts, work)
-    bound = -math.log(threshold)
+    batch = _Batch(model, layout, prompts, work)
+    max_nll = -math.log(threshold)
 
     def branches(paths: Sequence[_Path | None], log_p: NDArray[np.float32]) -> list[list[_Path]]:
-        return [_branches(layout, path, log_p[k], bound, found[k]) if path else [] for k, path in enumerate(paths)]
+        return [_branches(layout, path, log_p[k], max_nll, found[k]) if path else [] for k, path in enumerate(paths)]
 
-    waiting = [branches([_Path((), AnswerState(), 0.0)] * len(prompts), reader.log_p)]
-    while waiting:
-        if any(waiting[-1]):
-            then = [each.pop() if each else None for each in waiting[-1]]
-            waiting.append(branches(then, reader.step([each.tokens if each else () for each in then])))
+    # One entry per depth: for each prompt the branches that are still to be followed.
+    stack = [branches([_Path((), AnswerState(), 0.0)] * len(prompts), batch.log_p)]
+    while stack:
+        if any(stack[-1]):
+            then = [each.pop() if each else None for each in stack[-1]]
+            stack.append(branches(then, batch.step([each.tokens if each else () for each in then])))
         else:
-            waiting.pop()
+            stack.pop()
     return found
 
 
@@ -73,15 +76,19 @@ def lock_step(
 def scored(
     model: nn.Module, layout: Layout, prompts: Sequence[Prompt], answers: Sequence[Sequence[Grid]], work: Work
 ) -> NDArray[np.float64]:
-    """log p [prompt, candidate] of answers[prompt][candidate], whole prompts read for each candidate."""
+    """Return the log p [prompt, candidate], in nats, of answers[prompt][candidate]; adds to `work`.
+
+    Computes the whole prompt for each candidate.
+    """
     scores = np.empty((len(prompts), len(answers[0])))
     device = next(model.parameters()).device
-    for k, (prompt, row) in enumerate(zip(prompts, answers, strict=True)):
-        for c, answer in enumerate(row):
+    for k, (prompt, candidates) in enumerate(zip(prompts, answers, strict=True)):
+        for c, answer in enumerate(candidates):
             written = layout.answer(answer)
             ids = np.concatenate([prompt.ids, written[:-1]])
-            where = position_ids(torch.from_numpy(layout.where(ids))[:, None].to(device))
-            logits = model(input_ids=torch.from_numpy(ids)[None].to(device), position_ids=where, use_cache=False).logits
+            positions = position_ids(torch.from_numpy(layout.positions_of(ids))[:, None].to(device))
+            inputs = torch.from_numpy(ids)[None].to(device)
+            logits = model(input_ids=inputs, position_ids=positions, use_cache=False).logits
             log_p = torch.log_softmax(logits[0, len(prompt.ids) - 1 :].float(), -1)
             scores[k, c] = float(log_p.gather(1, torch.from_numpy(written)[:, None].to(device)).double().sum())
             work.passes += 1
@@ -92,58 +99,71 @@ def scored(
 
 @dataclass(frozen=True)
 class _Path:
+    """The beginning of an answer."""
+
     tokens: tuple[int, ...]
     state: AnswerState
-    cost: float
+    nll: float
+    """-log p of the tokens, in nats."""
 
 
-def _branches(layout: Layout, path: _Path, log_p: NDArray[np.float32], bound: float, found: Answers) -> list[_Path]:
-    """What may follow above the threshold, the likeliest last; what is complete goes to `found`."""
+def _branches(layout: Layout, path: _Path, log_p: NDArray[np.float32], max_nll: float, found: Answers) -> list[_Path]:
+    """Return the continuations of a path above the threshold, the most likely last; add complete answers to `found`.
+
+    log_p [vocabulary] is that of the next token.
+    """
     live = []
     for token, state in successors(layout, path.state).items():
-        cost = path.cost - float(log_p[token])
-        if cost > bound:
+        nll = path.nll - float(log_p[token])
+        if nll > max_nll:
             continue
         if state is None:
             answer = layout.parse((*path.tokens, token))
             assert answer is not None
-            found[grid_key(answer)] = -cost
+            found[grid_key(answer)] = -nll
         else:
-            live.append(_Path((*path.tokens, token), state, cost))
-    return sorted(live, key=lambda each: -each.cost)
+            live.append(_Path((*path.tokens, token), state, nll))
+    return sorted(live, key=lambda each: -each.nll)
 
 
-class _Reader:
-    """Prompts of one length in a cache; each step overwrites what stood at its place."""
+class _Batch:
+    """Prompts of equal length in one KV cache; each step overwrites the slots behind its path."""
 
     def __init__(self, model: nn.Module, layout: Layout, prompts: Sequence[Prompt], work: Work) -> None:
+        """Prefill the prompts; `log_p` [prompts, vocabulary] is that of the first answer token."""
         self.model, self.layout, self.prompts, self.work = model, layout, prompts, work
         self.device = next(model.parameters()).device
         ids = np.stack([each.ids for each in prompts])
         self.length = ids.shape[1]
-        most = self.length + layout.longest_answer
-        self.layers = [KVBuffer(len(prompts), most) for _ in range(block_count(model))]
-        self.log_p = self._forward(ids, np.stack([layout.where(each) for each in ids], axis=1), 0)
+        slots = self.length + layout.longest_answer
+        self.layers = [KVBuffer(len(prompts), slots) for _ in range(block_count(model))]
+        self.log_p = self._forward(ids, np.stack([layout.positions_of(each) for each in ids], axis=1), 0)
         work.prompt_tokens += ids.size
 
     def step(self, paths: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
-        """log p after each path, whose last token is read; an empty one stands for padding."""
+        """Compute the last token of each path; return the log p of the next one: [paths, vocabulary].
+
+        All paths have one length, but for empty ones, which stand for padding.
+        """
         ids = np.array([[path[-1] if path else self.layout.pad] for path in paths])
-        where = np.zeros((self.layout.axes, len(paths), 1), np.int64)
+        positions = np.zeros((self.layout.axes, len(paths), 1), np.int64)
         for k, path in enumerate(paths):
             if path:
                 whole = np.concatenate([self.prompts[k].ids, np.array(path)])
-                where[:, k] = self.layout.where(whole)[:, -1:]
+                positions[:, k] = self.layout.positions_of(whole)[:, -1:]
         self.work.tokens += len(paths)
-        return self._forward(ids, where, self.length + max(map(len, paths)) - 1)
+        return self._forward(ids, positions, self.length + max(map(len, paths)) - 1)
 
-    def _forward(self, ids: Ids, where: Ids, used: int) -> NDArray[np.float32]:
-        """log p after the last token of each row; the tokens go behind `used` slots of the cache."""
+    def _forward(self, ids: Ids, positions: Ids, used: int) -> NDArray[np.float32]:
+        """One forward pass over ids [prompts, length], stored behind `used` cache slots; returns the last log p.
+
+        positions [axes, prompts, length] -> [prompts, vocabulary].
+        """
         self.work.passes += 1
         plan = SlotPlan(range(len(ids)), [used] * len(ids), ids.shape[1], prefill=used == 0)
         logits = self.model(
             input_ids=torch.from_numpy(ids).to(self.device),
-            position_ids=position_ids(torch.from_numpy(where).to(self.device)),
+            position_ids=position_ids(torch.from_numpy(positions).to(self.device)),
             past_key_values=pass_cache(self.layers, plan, self.device),
             use_cache=True,
             logits_to_keep=1,

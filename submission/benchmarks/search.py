@@ -1,12 +1,12 @@
-"""The search and the scoring against the field's, in one process, on tasks after test-time training.
+"""Our search and scoring compared with published methods, in one process, on tasks after test-time training.
 
     python -m submission bench search --tasks 30
     python -m submission bench scoring --tasks 30
 
-Three ways to the same candidates, through the same model: `plain`, the depth-first walk, one view and one token a pass;
-`lock-step`, four views of one length at a time; and ours, three times: `whole`, every view searched and every
-candidate scored in all of them, as the other two do; `exact`, as far as no unseen grid can be among the best two; and
-`used`, as the settings say: where the first views agree, that is enough.
+Five methods get the same candidates from the same model. Two are published (`baselines`): "depth-first", one view and
+one token per pass; "lock-step", four views of one length at a time. Three are ours: "exhaustive" searches every view
+and scores every candidate in all of them, as the other two do; "exact" stops when no unseen grid can be among the best
+two; "configured" follows the settings, by default with early stopping when the first views agree.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,16 +38,16 @@ from submission.solver.stopping import ATTEMPTS
 LANES = 4
 """Views that advance together in the lock-step search."""
 
-TINY = 1e-9
-"""Seconds or passes of a part that ours did not need at all: no division by zero."""
+BASELINES = {"depth-first": 1, "lock-step": LANES}
+"""The published methods, and how many views advance together in each."""
 
 NEAR = 1e-3
 """Nats from the threshold within which rounding may decide whether an answer is found."""
 
 
 @dataclass(frozen=True)
-class Leg:
-    """What one way took."""
+class MethodWork:
+    """What one method took for one test input."""
 
     search: Work
     scoring: Work
@@ -56,157 +55,191 @@ class Leg:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One task."""
+    """The methods compared on the first test input of one task."""
 
     task: str
     views: int
     searched: int
-    """Views that `used` searched until the attempts were settled."""
+    """Views that "configured" searched."""
     answers: int
-    """Above the threshold, summed over the views."""
+    """Answers above the threshold, summed over the views."""
     candidates: int
-    legs: Mapping[str, Leg]
-    equal: bool
-    """Whether all ways found the same answers in every view, but for those near the threshold."""
+    work: Mapping[str, MethodWork]
+    """By the name of the method."""
+    same_answers: bool
+    """Whether all methods found the same answers in every view, apart from those near the threshold."""
     near: int
     """Answers so near the threshold that rounding may decide."""
     error: float
-    """Largest difference, in nats, between two ways of the log p of an answer above the threshold."""
+    """Largest difference between two methods in the log p of an answer above the threshold, in nats."""
     error_scored: float
-    """The same of any candidate in any view: unlikely ones have long sums, and float32 rounds every term."""
+    """The same for any candidate in any view: unlikely answers are long sums, and float32 rounds every term."""
     error_relative: float
-    """The same as a part of the log p itself, where that is beyond 1."""
-    attempts_equal: bool
-    """Whether `exact` gave the attempts that `whole` gave."""
-    first_equal: bool
-    """Whether `used` gave its first attempt."""
-    read_again: int
-    """Tokens of prompts that ours computed more than once."""
+    """The same relative to the log p, where that is beyond 1 nat."""
+    same_attempts: bool
+    """Whether "exact" gave the attempts of "exhaustive"."""
+    same_first_attempt: bool
+    """Whether "configured" gave the first attempt of "exhaustive"."""
+    recomputed: int
+    """Prompt tokens that ours computed more than once, in all three variants."""
 
 
-def races(
-    model: Path, settings: Settings, tasks: Mapping[str, Task], seed: int, tell: Callable[[Comparison], None]
+class _Baseline(NamedTuple):
+    """What a published method found for one test input."""
+
+    answers: list[Answers]
+    """By view."""
+    scores: NDArray[np.float64]
+    """log p [view, candidate], in nats."""
+    work: MethodWork
+
+
+def compare_tasks(
+    model: Path, settings: Settings, tasks: Mapping[str, Task], seed: int, on_result: Callable[[Comparison], None]
 ) -> list[Comparison]:
-    """Adapt to each task and search its first test input in all ways."""
+    """Train on each task and compare the methods on its first test input; `on_result` gets each comparison."""
     engine = LanguageModel(model, settings, seed)
-    run = []
+    comparisons = []
     for task in tasks.values():
         engine.forget()
         learn(task, engine, settings, NEVER, seed)
-        run.append(race(engine, task, ask(task, 0, engine, settings, seed), settings, seed))
-        tell(run[-1])
+        comparisons.append(compare(engine, task, ask(task, 0, engine, settings, seed), settings, seed))
+        on_result(comparisons[-1])
     engine.forget()
-    return run
+    return comparisons
 
 
-def race(engine: LanguageModel, task: Task, questions: Sequence[Question], settings: Settings, seed: int) -> Comparison:
-    """The first test input of a task in all ways."""
-    threshold = settings.search.threshold
-    legs: dict[str, Leg] = {}
-    sought: dict[str, Sought] = {}
-    for name, search in {
-        "whole": replace(settings.search, exhaustive=True),
+def compare(
+    engine: LanguageModel, task: Task, questions: Sequence[Question], settings: Settings, seed: int
+) -> Comparison:
+    """Compare the methods on the first test input of a task."""
+    variants = {
+        "exhaustive": replace(settings.search, exhaustive=True),
         "exact": replace(settings.search, early_stop_probability=1.0),
-        "used": settings.search,
-    }.items():  # fmt: skip
-        sought[name], legs[name] = _ours(engine, task, questions, replace(settings, search=search), seed)
-    whole, attempts = sought["whole"], {name: _attempts(each, questions) for name, each in sought.items()}
-    found: dict[str, list[Answers]] = {
-        "whole": [{grid_key(p.answer): p.log_probability for p in each.proposals if p.above} for each in whole.found]
+        "configured": settings.search,
     }
+    sought: dict[str, Sought] = {}
+    work: dict[str, MethodWork] = {}
+    for name, search in variants.items():
+        sought[name], work[name] = _ours(engine, task, questions, replace(settings, search=search), seed)
+    whole = sought["exhaustive"]
     pool = [answer for answer, _ in pooled(questions, whole.found)]
-    scores = {"whole": np.array([each.scores for each in whole.candidates]).T}
-    for name, lanes in (("plain", 1), ("lock-step", LANES)):
-        found[name], scores[name], legs[name] = _theirs(engine, questions, pool, threshold, lanes)
-    near = {
-        (k, key)
-        for each in found.values()
-        for k, answers in enumerate(each)
-        for key, log_p in answers.items()
-        if log_p - math.log(threshold) < NEAR
-    }
-    sets = [[{key for key in a if (k, key) not in near} for k, a in enumerate(each)] for each in found.values()]
-    shared = [
-        abs(mine - each[k][key])
-        for each in (found["plain"], found["lock-step"])
-        for k, answers in enumerate(found["whole"])
-        for key, mine in answers.items()
-        if key in each[k]
-    ]
-    apart = [np.abs(scores["whole"] - scores[name]) for name in ("plain", "lock-step") if pool]
-    parts = [each / np.maximum(1.0, np.abs(scores["whole"])) for each in apart]
+    found = [{grid_key(p.answer): p.log_probability for p in each.proposals if p.above} for each in whole.found]
+    scores = np.array([each.scores for each in whole.candidates]).T
+    published: list[_Baseline] = []
+    for name, lanes in BASELINES.items():
+        published.append(_baseline(engine, questions, pool, settings.search.threshold, lanes))
+        work[name] = published[-1].work
+    everything = [found, *(each.answers for each in published)]
+    near = _near_threshold(everything, settings.search.threshold)
+    differences = [np.abs(scores - each.scores) for each in published if pool]
+    relative = [each / np.maximum(1.0, np.abs(scores)) for each in differences]
+    attempts = {name: _attempts(each, questions) for name, each in sought.items()}
     return Comparison(
-        task.id, len(questions), len(sought["used"].found), sum(map(len, found["whole"])), len(pool), legs,
-        equal=all(each == sets[0] for each in sets), near=len(near), error=max([0.0, *shared]),
-        error_scored=_largest(apart), error_relative=_largest(parts),
-        attempts_equal=set(attempts["exact"]) == set(attempts["whole"]),
-        first_equal=attempts["used"][:1] == attempts["whole"][:1],
-        read_again=sum(legs[name].search.again + legs[name].scoring.again for name in sought),
+        task.id, len(questions), len(sought["configured"].found), sum(map(len, found)), len(pool), work,
+        same_answers=_are_same(everything, near),
+        near=len(near),
+        error=_largest_error(found, [each.answers for each in published]),
+        error_scored=_largest(differences),
+        error_relative=_largest(relative),
+        same_attempts=set(attempts["exact"]) == set(attempts["exhaustive"]),
+        same_first_attempt=attempts["configured"][:1] == attempts["exhaustive"][:1],
+        recomputed=sum(work[name].search.recomputed + work[name].scoring.recomputed for name in sought),
     )  # fmt: skip
 
 
-class _Timed:
-    """An inference that notes what its searching and its scoring take."""
+def _near_threshold(found: Sequence[Sequence[Answers]], threshold: float) -> set[tuple[int, bytes]]:
+    """Return (view, key) of the answers within NEAR of the threshold: found[method][view]."""
+    return {
+        (k, key)
+        for method in found
+        for k, answers in enumerate(method)
+        for key, log_p in answers.items()
+        if log_p - math.log(threshold) < NEAR
+    }
+
+
+def _are_same(found: Sequence[Sequence[Answers]], near: set[tuple[int, bytes]]) -> bool:
+    """Whether all methods found the same answers in every view, apart from those near the threshold."""
+    sets = [[{key for key in answers if (k, key) not in near} for k, answers in enumerate(each)] for each in found]
+    return all(each == sets[0] for each in sets)
+
+
+def _largest_error(ours: Sequence[Answers], theirs: Sequence[Sequence[Answers]]) -> float:
+    """Return the largest difference in the log p of an answer that ours and another method found in the same view."""
+    differences = [
+        abs(log_p - other[k][key])
+        for other in theirs
+        for k, answers in enumerate(ours)
+        for key, log_p in answers.items()
+        if key in other[k]
+    ]
+    return max([0.0, *differences])
+
+
+class _Measured:
+    """An inference that adds up the work of its searches and of its scorings."""
 
     def __init__(self, inference: ForestInference) -> None:
         self.inference = inference
-        self.leg = Leg(Work(), Work())
+        self.work = MethodWork(Work(), Work())
 
     def propose(
         self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
     ) -> list[Found]:
-        with self._noted(self.leg.search):
+        with self._added_to(self.work.search):
             return self.inference.propose(which, drafts, until, seed, best_paths)
 
     def score(self, answers: Sequence[Grid], top: int, until: Deadline) -> Scores:
-        with self._noted(self.leg.scoring):
+        with self._added_to(self.work.scoring):
             return self.inference.score(answers, top, until)
 
     @contextmanager
-    def _noted(self, work: Work) -> Iterator[None]:
+    def _added_to(self, work: Work) -> Iterator[None]:
+        """Add what happens in the context to `work`."""
         began = time.perf_counter()
         forest = self.inference.forest
         before = forest.passes, forest.prompt_tokens, forest.prefilled_again, forest.nodes + forest.padding
         yield
         work.passes += forest.passes - before[0]
         work.prompt_tokens += forest.prompt_tokens - before[1]
-        work.again += forest.prefilled_again - before[2]
+        work.recomputed += forest.prefilled_again - before[2]
         work.tokens += forest.nodes + forest.padding - before[3]
         work.seconds += time.perf_counter() - began
 
 
 def _ours(
     engine: LanguageModel, task: Task, questions: Sequence[Question], settings: Settings, seed: int
-) -> tuple[Sought, Leg]:
-    """Our search of these questions, and what it took; the prompts are prefilled anew."""
+) -> tuple[Sought, MethodWork]:
+    """Run our search with these settings; the prompts are prefilled anew."""
     with engine.inference(questions) as inference:
-        timed = _Timed(inference)
-        sought = seek(timed, task, task.tests[0], questions, settings, NEVER, seed)
-    return sought, timed.leg
+        measured = _Measured(inference)
+        sought = seek(measured, task, task.tests[0], questions, settings, NEVER, seed)
+    return sought, measured.work
 
 
-def _theirs(
+def _baseline(
     engine: LanguageModel, questions: Sequence[Question], pool: Sequence[Grid], threshold: float, lanes: int
-) -> tuple[list[Answers], NDArray[np.float64], Leg]:
-    """Through the very model that ours reads through."""
+) -> _Baseline:
+    """Run a published search on the model that ours uses, and score the candidates of `pool` as it does."""
     model, layout, prompts = engine.inference_model(), engine.layout, [each.prompt for each in questions]
-    leg = Leg(Work(), Work())
+    work = MethodWork(Work(), Work())
     began = time.perf_counter()
     found: list[Answers] = [{}] * len(prompts)
-    for group in _abreast(prompts, lanes):
-        some = baselines.lock_step(model, layout, [prompts[k] for k in group], threshold, leg.search)
+    for group in _groups(prompts, lanes):
+        some = baselines.lock_step(model, layout, [prompts[k] for k in group], threshold, work.search)
         for k, answers in zip(group, some, strict=True):
             found[k] = answers
-    leg.search.seconds = time.perf_counter() - began
+    work.search.seconds = time.perf_counter() - began
     began = time.perf_counter()
     seen = [[each.view.see(answer) for answer in pool] for each in questions]
-    scores = baselines.scored(model, layout, prompts, seen, leg.scoring)
-    leg.scoring.seconds = time.perf_counter() - began
-    return found, scores, leg
+    scores = baselines.scored(model, layout, prompts, seen, work.scoring)
+    work.scoring.seconds = time.perf_counter() - began
+    return _Baseline(found, scores, work)
 
 
-def _abreast(prompts: Sequence[Prompt], lanes: int) -> list[list[int]]:
-    """The prompts, up to `lanes` of one length at a time."""
+def _groups(prompts: Sequence[Prompt], lanes: int) -> list[list[int]]:
+    """Return the indices of the prompts in groups of one length, at most `lanes` in each."""
     order = sorted(range(len(prompts)), key=lambda k: len(prompts[k].ids))
     groups: list[list[int]] = []
     for k in order:
@@ -222,62 +255,6 @@ def _largest(differences: Sequence[NDArray[np.float64]]) -> float:
 
 
 def _attempts(sought: Sought, questions: Sequence[Question]) -> list[bytes]:
+    """Return the keys of the attempts under the product of experts."""
     ranking = voting.rank(sought.candidates, [each.view.symmetry for each in questions], "poe")
     return [grid_key(each) for each in ranking[:ATTEMPTS]]
-
-
-# -- what is told -----------------------------------------------------------------------------------------------------
-
-HEAD = (
-    f"{'task':10} {'views':>5} {'cand.':>5} {'plain':>6} {'lock-step':>9} {'whole':>6} {'exact':>6} {'used':>6}"
-    f"   {'plain':>7} {'lock-step':>9} {'whole':>7} {'exact':>7} {'used':>7}  {'ratio':>6}  same"
-)
-
-
-def line(each: Comparison, scoring: bool) -> str:
-    """One task: passes, seconds, and by how many times the plain way took longer than ours."""
-    passes = {name: _figure(each, name, "passes", scoring) for name in each.legs}
-    seconds = {name: _figure(each, name, "seconds", scoring) for name in each.legs}
-    same = "yes" if each.equal and each.attempts_equal else "NO"
-    return (
-        f"{each.task:10} {each.searched:5} {each.candidates:5} {passes['plain']:6.0f} {passes['lock-step']:9.0f}"
-        f" {passes['whole']:6.0f} {passes['exact']:6.0f} {passes['used']:6.0f}   {seconds['plain']:7.2f}"
-        f" {seconds['lock-step']:9.2f} {seconds['whole']:7.2f} {seconds['exact']:7.2f} {seconds['used']:7.2f}"
-        f"  {_ratio(each, 'plain', 'seconds', scoring):6.1f}  {same}"
-    )
-
-
-def totals(run: Sequence[Comparison], scoring: bool) -> str:
-    """The sums over all tasks, the spread of the ratios, and what agreed."""
-    lines = []
-    for what in ("passes", "seconds"):
-        sums = {name: sum(_figure(each, name, what, scoring) for each in run) for name in run[0].legs}
-        lines.append(f"{what}: " + ", ".join(f"{name} {total:.4g}" for name, total in sums.items()))
-        for name, ours in product(("plain", "lock-step"), ("exact", "used")):
-            spread = np.percentile([_ratio(each, name, what, scoring, ours) for each in run], [0, 25, 50, 75, 100])
-            lines.append(
-                f"  {name} over {ours}: {sums[name] / max(sums[ours], TINY):.1f} in all; by tasks, least / quarter /"
-                f" median / three quarters / most: {' / '.join(f'{each:.1f}' for each in spread)}"
-            )
-    lines.append(f"prompt tokens computed again: {sum(each.read_again for each in run)}")
-    lines.append(
-        f"same answers in {sum(each.equal for each in run)} of {len(run)} tasks ({sum(e.near for e in run)} answers so"
-        f" near the threshold that rounding decides); whole's attempts from exact in"
-        f" {sum(e.attempts_equal for e in run)}, its first one from used in {sum(e.first_equal for e in run)}"
-    )
-    lines.append(
-        f"largest difference of a log p: {max(each.error for each in run):.1e} of answers above the threshold,"
-        f" {max(each.error_scored for each in run):.1e} of all that were scored,"
-        f" {max(each.error_relative for each in run):.1e} of its size"
-    )
-    return "\n".join(lines)
-
-
-def _figure(each: Comparison, name: str, what: Literal["passes", "seconds"], scoring: bool) -> float:
-    leg = each.legs[name]
-    work = (leg.scoring,) if scoring else (leg.search, leg.scoring)
-    return float(sum(one.passes if what == "passes" else one.seconds for one in work))
-
-
-def _ratio(each: Comparison, name: str, what: Literal["passes", "seconds"], scoring: bool, ours: str = "used") -> float:
-    return _figure(each, name, what, scoring) / max(_figure(each, ours, what, scoring), TINY)

@@ -1,9 +1,9 @@
-"""The speed of the search at real size, without real weights: a random model of an 8B's shape, in NF4, on a script.
+"""The speed of the search at an 8B's size, without real weights: a model with random weights in NF4, scripted logits.
 
     python -m submission bench search --shape 8b --set model.device=cuda
 
-Random weights have flat logits, with which no search can be timed. Here every pass is computed whole, and then the
-logits are replaced by what a script says at each place of the answer: sure of most cells, in doubt at some.
+With the flat logits of random weights no search can be timed. Here every forward pass is computed in full, and its
+logits are then replaced by scripted ones: certain of most cells of the answer, undecided at some.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from submission.arc.prompts import Prompt
 from submission.arc.tasks import Grid, grid
 from submission.benchmarks import baselines
 from submission.benchmarks.baselines import Work
-from submission.benchmarks.search import LANES
+from submission.benchmarks.search import BASELINES
 from submission.deadline import NEVER
 from submission.inference import scoring, threshold_search
 from submission.inference.token_tree import TokenForest
@@ -38,55 +38,58 @@ SHAPES = {
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
              "num_key_value_heads": 1, "head_dim": 32},
 }  # fmt: skip
-"""8b: Mistral-NeMo-Minitron-8B, but for its vocabulary, which is cut to 16 as `pretrain --base` does."""
+"""8b: Mistral-NeMo-Minitron-8B with a vocabulary of 16 ids, as `pretrain --base` leaves it; tiny: for tests."""
 
 PROMPT, SIDE, DOUBT_EVERY = 2000, 12, 40
-"""Tokens of a prompt; rows and columns of the answer; one cell in so many is in doubt."""
+"""Tokens of a prompt; grid rows and columns of the answer; one token in DOUBT_EVERY is undecided."""
 
 VIEWS = (1, 4, 16)
-"""Views that are searched at a time, in turn."""
+"""Numbers of views that are measured."""
 
 
 @dataclass(frozen=True)
 class SearchSpeed:
-    """One way to search so many views, scores included."""
+    """What one method took to search and score a number of views."""
 
-    way: str
+    method: str
+    """"ours", "depth-first" or "lock-step", see `search`."""
     views: int
     passes: int
     tokens: int
-    """Of answers, padding included."""
+    """Answer tokens, padding included."""
     prompt_tokens: int
     seconds: float
-    prompt_seconds: float
-    """Of these, for reading the prompts once; 0 where that is not told apart."""
+    prefill_seconds: float
+    """Seconds of these for the prefill; 0 for methods whose prefill is not measured separately."""
 
     @property
     def pass_ms(self) -> float:
-        """Milliseconds for a pass over answers."""
-        return 1000 * (self.seconds - self.prompt_seconds) / max(1, self.passes)
+        """Milliseconds of a forward pass over answer tokens."""
+        return 1000 * (self.seconds - self.prefill_seconds) / max(1, self.passes)
 
 
 class Scripted(nn.Module):
-    """A model that computes all that it is asked, and then says what the script says."""
+    """A model that computes every forward pass, and returns scripted logits."""
 
     script: Tensor
 
-    def __init__(self, inner: Any, after: int, script: Tensor) -> None:
-        """`script` [places, vocabulary] are logits after so many tokens of an answer; prompts have `after` tokens."""
+    def __init__(self, inner: Any, prompt_tokens: int, script: Tensor) -> None:
+        """script [answer tokens, vocabulary]: row k has the logits of answer token k, whatever the tokens before."""
         super().__init__()
-        self.inner, self.config, self.after = inner, inner.config, after
+        self.inner, self.config, self.prompt_tokens = inner, inner.config, prompt_tokens
         self.register_buffer("script", script)
 
     def forward(self, input_ids: Tensor, position_ids: Tensor, logits_to_keep: int = 0, **rest: Any) -> Any:
-        """Logits [batch, length, vocabulary], the script's."""
-        said = self.inner(input_ids=input_ids, position_ids=position_ids, logits_to_keep=logits_to_keep, **rest)
-        place = (position_ids[:, -logits_to_keep:] - self.after + 1).clamp(0, len(self.script) - 1)
-        return CausalLMOutputWithPast(logits=self.script[place] + 0 * said.logits)
+        """Return the scripted logits [batch, length, vocabulary]."""
+        computed = self.inner(input_ids=input_ids, position_ids=position_ids, logits_to_keep=logits_to_keep, **rest)
+        next_token = position_ids[:, -logits_to_keep:] - self.prompt_tokens + 1
+        scripted = self.script[next_token.clamp(0, len(self.script) - 1)]
+        # Added, so that the computation cannot be skipped.
+        return CausalLMOutputWithPast(logits=scripted + 0 * computed.logits)
 
 
 def quantized(shape: str, device: str, dtype: torch.dtype) -> Any:
-    """A Llama of this shape with random weights, its blocks in NF4."""
+    """Return a Llama of this shape with random weights, its blocks in NF4."""
     config = LlamaConfig(
         **SHAPES[shape], vocab_size=16, max_position_embeddings=16384, pad_token_id=CHAT16.pad, bos_token_id=14,
         eos_token_id=15, attn_implementation="sdpa",
@@ -112,83 +115,89 @@ def quantized(shape: str, device: str, dtype: torch.dtype) -> Any:
 
 
 def script() -> Tensor:
-    """Logits for a square answer of random cells; at one cell in `DOUBT_EVERY` two colours are about as likely."""
+    """Return the logits of each token of a square answer with random cells: [answer tokens, vocabulary].
+
+    At one token in DOUBT_EVERY a second colour is about as likely as the first.
+    """
     rng = np.random.default_rng(0)
-    written = CHAT16.answer(grid(rng.integers(0, 10, (SIDE, SIDE))))
-    chances = np.full((len(written), 16), 1e-4)
-    chances[np.arange(len(written)), written] = 1.0
-    for place in range(DOUBT_EVERY // 2, len(written), DOUBT_EVERY):
-        if written[place] < 10:
-            chances[place, (written[place] + 1) % 10] = 0.7
+    answer = CHAT16.answer(grid(rng.integers(0, 10, (SIDE, SIDE))))
+    chances = np.full((len(answer), 16), 1e-4)
+    chances[np.arange(len(answer)), answer] = 1.0
+    for k in range(DOUBT_EVERY // 2, len(answer), DOUBT_EVERY):
+        if answer[k] < 10:
+            chances[k, (answer[k] + 1) % 10] = 0.7
     return torch.from_numpy(np.log(chances / chances.sum(axis=1, keepdims=True))).float()
 
 
-def speeds(shape: str, where: str, views: Sequence[int], threshold: float, megabytes: float) -> list[SearchSpeed]:
-    """Each way of `race` with so many views at a time."""
-    dtype = compute_dtype("auto", where)
-    said = script().to(where)
-    model = Scripted(quantized(shape, where, dtype), PROMPT, said)
+def speeds(shape: str, device: str, views: Sequence[int], threshold: float, megabytes: float) -> list[SearchSpeed]:
+    """Measure ours and the published methods for each number of views; `megabytes` of KV cache for ours."""
+    dtype = compute_dtype("auto", device)
+    scripted = script().to(device)
+    model = Scripted(quantized(shape, device, dtype), PROMPT, scripted)
     rng = np.random.default_rng(1)
     measured: list[SearchSpeed] = []
     for number in views:
         prompts = [Prompt(rng.integers(0, 10, PROMPT), 0) for _ in range(number)]
-        _ours(model, prompts, threshold, megabytes)  # once, to warm up
+        _ours(model, prompts, threshold, megabytes)  # warm-up
         speed, answers = _ours(model, prompts, threshold, megabytes)
         measured.append(speed)
-        for way, lanes in (("plain", 1), ("lock-step", LANES)):
+        for method, lanes in BASELINES.items():
             if lanes <= number:
-                measured.append(_theirs(model, prompts, answers, threshold, way, lanes))
+                measured.append(_baseline(model, prompts, answers, threshold, method, lanes))
     return measured
 
 
 def report(
-    shape: str, where: str, views: Sequence[int], threshold: float, megabytes: float
+    shape: str, device: str, views: Sequence[int], threshold: float, megabytes: float
 ) -> tuple[list[SearchSpeed], str]:
-    """The speeds, and what they say as text."""
-    measured = speeds(shape, where, views, threshold, megabytes)
+    """Return the speeds, and the same as text."""
+    measured = speeds(shape, device, views, threshold, megabytes)
     sizes = SHAPES[shape]
     heads = sizes["head_dim"] * (2 * sizes["num_attention_heads"] + 2 * sizes["num_key_value_heads"])
     weights = sizes["num_hidden_layers"] * sizes["hidden_size"] * (heads + 3 * sizes["intermediate_size"])
-    return measured, table(measured, weights * 0.5, bandwidth(where))
+    return measured, table(measured, weights * 0.5, bandwidth(device))
 
 
 def _ours(
     model: nn.Module, prompts: Sequence[Prompt], threshold: float, megabytes: float
 ) -> tuple[SearchSpeed, list[Grid]]:
+    """Search and score as `seek` does; return the speed and the answers of the first view."""
     forest = TokenForest(model, CHAT16, prompts, megabytes)
     began = _now(model)
     forest.evaluate({k: [()] for k in range(len(prompts))}, NEVER)
-    read = _now(model)
+    prefilled = _now(model)
     first, rest = range(min(2, len(prompts))), range(2, len(prompts))
     found = threshold_search.search(forest, first, {}, threshold, NEVER)
     answers = [each.answer for each in found[0].proposals]
     threshold_search.search(forest, rest, dict.fromkeys(rest, answers[:2]), threshold, NEVER)
     scoring.score(forest, [answers] * len(prompts), 2, NEVER)
     ended, tokens = _now(model), forest.nodes + forest.padding
-    speed = SearchSpeed("ours", len(prompts), forest.passes, tokens, forest.prompt_tokens, ended - began, read - began)
-    return speed, answers
+    seconds, prefill = ended - began, prefilled - began
+    return SearchSpeed("ours", len(prompts), forest.passes, tokens, forest.prompt_tokens, seconds, prefill), answers
 
 
-def _theirs(
-    model: nn.Module, prompts: Sequence[Prompt], answers: Sequence[Grid], threshold: float, way: str, lanes: int
+def _baseline(
+    model: nn.Module, prompts: Sequence[Prompt], answers: Sequence[Grid], threshold: float, method: str, lanes: int
 ) -> SearchSpeed:
+    """Search and score with a published method, `lanes` views at a time."""
     work = Work()
     began = _now(model)
     for at in range(0, len(prompts), lanes):
         baselines.lock_step(model, CHAT16, prompts[at : at + lanes], threshold, work)
     baselines.scored(model, CHAT16, prompts, [answers] * len(prompts), work)
-    return SearchSpeed(way, len(prompts), work.passes, work.tokens, work.prompt_tokens, _now(model) - began, 0.0)
+    return SearchSpeed(method, len(prompts), work.passes, work.tokens, work.prompt_tokens, _now(model) - began, 0.0)
 
 
 def _now(model: nn.Module) -> float:
+    """Return the clock in seconds, after the GPU has finished its queue."""
     if next(model.parameters()).is_cuda:
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
-def bandwidth(where: str) -> float:
-    """Bytes a second that a large copy moves on this device, read and written."""
-    source = torch.zeros(1 << (28 if where == "cuda" else 25), dtype=torch.float32, device=where)
+def bandwidth(device: str) -> float:
+    """Return the bytes per second that a large copy on this device reads and writes."""
+    source = torch.zeros(1 << (28 if device == "cuda" else 25), dtype=torch.float32, device=device)
     best = math.inf
     for _ in range(4):
         began = time.perf_counter()
@@ -199,14 +208,18 @@ def bandwidth(where: str) -> float:
 
 
 def table(measured: Sequence[SearchSpeed], weight_bytes: float, peak: float) -> str:
-    """The figures as lines of text; the share is of the weights' bytes each pass reads, in the measured bandwidth."""
+    """Return the speeds as a table.
+
+    share: the bytes of the weights, read once per pass, as a part of what the bandwidth `peak` (bytes per second) moves
+    in that time.
+    """
     heads = ("views", "passes", "tokens", "prompt", "seconds", "ms/pass", "tok/s", "share")
-    lines = [f"{'way':10}" + "".join(f"{head:>9}" for head in heads)]
+    lines = [f"{'method':12}" + "".join(f"{head:>9}" for head in heads)]
     for each in measured:
-        share = weight_bytes * each.passes / max(each.seconds - each.prompt_seconds, 1e-9) / peak
-        rate = each.tokens / max(each.seconds - each.prompt_seconds, 1e-9)
+        seconds = max(each.seconds - each.prefill_seconds, 1e-9)
+        share = weight_bytes * each.passes / seconds / peak
         lines.append(
-            f"{each.way:10}{each.views:9}{each.passes:9}{each.tokens:9}{each.prompt_tokens:9}{each.seconds:9.2f}"
-            f"{each.pass_ms:9.1f}{rate:9.0f}{share:9.2f}"
+            f"{each.method:12}{each.views:9}{each.passes:9}{each.tokens:9}{each.prompt_tokens:9}{each.seconds:9.2f}"
+            f"{each.pass_ms:9.1f}{each.tokens / seconds:9.0f}{share:9.2f}"
         )
     return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""Solved tasks against seconds: the adaptive schedule beside fixed ones, on the same tasks with the same seed.
+"""Solved tasks against seconds: the adaptive schedule compared with fixed ones, on the same tasks with the same seed.
 
-With s1's three figures of test-time scaling (arXiv 2501.19393, section 3.2): control, scaling, performance.
+The figures are the three of s1 for test-time scaling (arXiv 2501.19393, section 3.2): control, scaling, performance.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SCHEDULES: Mapping[str, Sequence[str]] = {
     "all training": ["time.schedule=uniform", "adapt.share=0.9", "training_rows.copies=72", "search.views=2"],
     "all views": ["time.schedule=uniform", "adapt.share=0.3", "training_rows.copies=8", "search.views=48"],
 }
-"""What is compared, as changes of the settings."""
+"""Name -> changes of the settings."""
 
 TOLERANCE = 0.05, 10.0
-"""A run may end this share, or these seconds, after its time; whichever is more."""
+"""A run is in time if it is late by at most this share of its budget, or these seconds: the larger counts."""
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,29 @@ class Point:
 
     schedule: str
     budget: float
-    """Seconds it was given."""
+    """Seconds that the run was given."""
     seconds: float
-    """Seconds it took."""
+    """Seconds that it took."""
     solved: int
+    """Tasks with a right attempt for every output."""
     finished: int
+    """Tasks whose record is complete."""
     tasks: int
     utilization: float
+    """Share of the workers' time in which they worked on tasks, 0..1."""
 
-    def kept(self) -> bool:
-        """Whether it ended in its time."""
+    def in_time(self) -> bool:
+        """Whether it ended within its budget and the tolerance."""
         return self.seconds <= self.budget + max(TOLERANCE[0] * self.budget, TOLERANCE[1])
 
 
 def measured(
-    job: RunSpec, tasks: Tasks, solutions: Solutions, budgets: Sequence[float], told: Callable[[Point], None]
+    job: RunSpec, tasks: Tasks, solutions: Solutions, budgets: Sequence[float], on_point: Callable[[Point], None]
 ) -> list[Point]:
-    """Run every schedule with every budget, in folders of their own under `job.out`; `told` hears of each."""
+    """Run every schedule with every budget (seconds), each in its own folder under `job.out`.
+
+    `on_point` gets each result as soon as it is there.
+    """
     points = []
     for budget in budgets:
         for name, changes in SCHEDULES.items():
@@ -62,17 +68,17 @@ def measured(
                     summary["utilization"],
                 )
             )  # fmt: skip
-            told(points[-1])
+            on_point(points[-1])
     return points
 
 
 def control(points: Sequence[Point]) -> float:
-    """Share of the runs that ended in their time."""
-    return sum(each.kept() for each in points) / len(points)
+    """Return the share of runs that ended in time."""
+    return sum(each.in_time() for each in points) / len(points)
 
 
 def slope(points: Sequence[Point]) -> float:
-    """Tasks gained for each doubling of the time: the mean over all pairs of budgets; NaN with one budget."""
+    """Return the tasks gained per doubling of the budget: the mean over all pairs of budgets; NaN with one budget."""
     slopes = [
         (b.solved - a.solved) / math.log2(b.budget / a.budget)
         for a, b in combinations(sorted(points, key=lambda each: each.budget), 2)
@@ -81,12 +87,12 @@ def slope(points: Sequence[Point]) -> float:
 
 
 def performance(points: Sequence[Point]) -> int:
-    """The most tasks that were solved with any budget."""
+    """Return the most tasks that were solved with any budget."""
     return max(each.solved for each in points)
 
 
 def table(points: Sequence[Point]) -> Iterator[str]:
-    """The lines of a Markdown table: a row a schedule, a column a budget."""
+    """Yield the lines of a Markdown table: a line per schedule, a column per budget."""
     budgets = sorted({each.budget for each in points})
     yield "| schedule | " + " | ".join(f"{each:.0f} s" for each in budgets) + " | control | scaling | performance |"
     yield "|---" * (4 + len(budgets)) + "|"

@@ -1,6 +1,8 @@
-"""Benchmarks that settings are chosen by, on training-side tasks that the embedded model has never seen.
+"""How likely the true answers become by test-time training: the benchmark by which its settings are chosen.
 
-python -m submission bench ttt --tasks 10 --try adapt.rate=0.006 --try training_rows.copies=12,adapt.batch=2
+    python -m submission bench ttt --tasks 10 --try adapt.rate=0.006 --try training_rows.copies=12,adapt.batch=2
+
+Measured on held-out training tasks, which the embedded model has never seen; no search, no vote.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from submission.solver.solve import ask, learn
 from submission.training.corpus import held_out_tasks
 
 SHORTEST = 130
-"""Tokens of the shortest prompt taken: shorter tasks are mostly single cells."""
+"""Tokens of the shortest prompt that is used: the outputs of shorter tasks are mostly single cells."""
 
 VIEWS = 8
 """Views under which the true answer is scored."""
@@ -29,34 +31,39 @@ VIEWS = 8
 
 @dataclass(frozen=True)
 class TttResult:
-    """How likely the true answers are after test-time training with one choice of settings."""
+    """The log-probability of the true answers after test-time training with one choice of settings."""
 
     changes: str
-    """What was changed against the preset, "" for nothing."""
+    """Settings that differ from the preset, "" for none."""
     nats: float
-    """Mean over tasks of -log p of the true answer, itself the mean over views."""
+    """-log p of the true answer, mean over tasks and views."""
     median_nats: float
+    """-log p of the true answer, mean over views, median over tasks."""
     nats_a_token: float
+    """-log p of the true answer divided by its tokens, mean over tasks and views."""
     likely: float
-    """Share of (task, view) in which the true answer has p > 1/e."""
+    """Share of all (task, view) in which the true answer has p > 1/e."""
     seconds: float
-    """Of training, per task."""
+    """Seconds of training, mean over tasks."""
     tasks: int
 
 
 def ttt(model: Path, settings: Settings, tries: Sequence[str], number: int, seed: int) -> list[TttResult]:
-    """Adapt to each of the `number` shortest held-out tasks and score its first true answer; no search, no vote."""
+    """Train on each of the `number` shortest held-out tasks and score the true answer to its first test input.
+
+    Returns one result for each of the `tries`, which are changes of the settings, separated by commas.
+    """
     tasks, solutions = held_out_tasks()
     lengths = {name: task_length(GRID16, task.demonstrations, task.tests[0]) for name, task in tasks.items()}
     names = [name for name in sorted(tasks, key=lambda name: (lengths[name], name)) if lengths[name] >= SHORTEST]
-    outcomes = []
+    results = []
     for changes in tries:
         tried = with_changes(settings, [change for change in changes.split(",") if change])
         engine = LanguageModel(model, tried, seed)
-        measured = [_truth(engine, tasks[name], solutions[name][0], tried, seed) for name in names[:number]]
-        log_p = np.array([scores for scores, _, _ in measured])
+        measured = [_score_truth(engine, tasks[name], solutions[name][0], tried, seed) for name in names[:number]]
+        log_p = np.array([scores for scores, _, _ in measured])  # [tasks, views]
         tokens = np.array([size for _, size, _ in measured])
-        outcomes.append(
+        results.append(
             TttResult(
                 changes,
                 nats=float(-log_p.mean()),
@@ -67,28 +74,28 @@ def ttt(model: Path, settings: Settings, tries: Sequence[str], number: int, seed
                 tasks=len(measured),
             )
         )
-    return outcomes
+    return results
 
 
-def _truth(
+def _score_truth(
     engine: LanguageModel, task: Task, answer: Grid, settings: Settings, seed: int
 ) -> tuple[list[float], int, float]:
-    """log p of the true answer in each view after training, its tokens, and the seconds of training."""
+    """Return the log p of the true answer in each view after training, its tokens, and the seconds of training."""
     engine.forget()
     _, fit = learn(task, engine, settings, NEVER, seed)
-    eight = replace(settings, search=replace(settings.search, views=VIEWS))
-    questions = ask(task, 0, engine, eight, seed)
+    scored = replace(settings, search=replace(settings.search, views=VIEWS))
+    questions = ask(task, 0, engine, scored, seed)
     with engine.inference(questions) as inference:
         scores = inference.score([answer], 1, NEVER)
     return scores.log_p[:, 0].tolist(), len(engine.layout.answer(answer)), fit.seconds
 
 
-def table(outcomes: Sequence[TttResult]) -> str:
-    """The outcomes as lines of text, the first of them the heads."""
-    lines = [f"{'changes':40} {'nats':>7} {'median':>7} {'a token':>7} {'likely':>7} {'s/task':>7}"]
+def table(results: Sequence[TttResult]) -> str:
+    """Return the results as a table."""
+    lines = [f"{'changes':40} {'-log p':>8} {'median':>8} {'/token':>8} {'p > 1/e':>8} {'s/task':>8}"]
     lines += [
-        f"{each.changes or '(preset)':40} {each.nats:7.2f} {each.median_nats:7.2f} {each.nats_a_token:7.3f}"
-        f" {each.likely:7.3f} {each.seconds:7.1f}"
-        for each in outcomes
+        f"{each.changes or '(preset)':40} {each.nats:8.2f} {each.median_nats:8.2f} {each.nats_a_token:8.3f}"
+        f" {each.likely:8.3f} {each.seconds:8.1f}"
+        for each in results
     ]
     return "\n".join(lines)

@@ -21,9 +21,11 @@ DEFAULT_TASKS = 24
 """How many tasks of a public set are run by default: those with the shortest prompts."""
 
 BENCH_ONLY: dict[str, set[str]] = {
-    "challenges": {"search", "scoring", "scaling", "plan"}, "data": {"search", "scoring", "scaling", "plan"},
-    "shape": {"search"}, "attempt": {"ttt"}, "minutes": {"scaling"}, "workers": {"scaling", "plan"}, "hours": {"plan"},
-    "out": {"scaling"},
+    "challenges": {"search", "scoring", "scaling", "plan"},
+    "data": {"search", "scoring", "scaling", "plan", "synthesis"},
+    "shape": {"search"}, "attempt": {"ttt"}, "minutes": {"scaling"}, "workers": {"scaling", "plan", "synthesis"},
+    "hours": {"plan"}, "out": {"scaling"}, "only": {"synthesis"}, "half": {"synthesis"}, "seconds": {"synthesis"},
+    **dict.fromkeys(("model", "preset", "set"), {"ttt", "search", "scoring", "scaling", "plan"}),
 }  # fmt: skip
 """Option of `bench` -> the benchmarks that have it; all others are for every benchmark."""
 
@@ -52,7 +54,8 @@ python -m submission bench ttt --tasks 10 --try adapt.rate=0.006     # compare s
 python -m submission bench scaling --tasks 60 --minutes 5,10,20      # solved tasks against time, by schedule
 python -m submission bench search --tasks 10                         # this search against the field's
 python -m submission bench search --shape 8b --set model.device=cuda --set search.megabytes=12000
-python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5""",
+python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
+python -m submission bench synthesis --only 67a3c6ac                 # the programs of a training task""",
     "pretrain": """\
 python -m submission pretrain --minutes 90 --rearc re_arc.zip --out trained              # leaves trained/model
 python -m submission pretrain --minutes 90 --rearc re_arc.zip --out trained --resume
@@ -168,17 +171,24 @@ def _add_bench(commands: Commands) -> None:
     bench = commands.add_parser(
         "bench", help="measure settings, and the search against other methods", **_examples("bench")
     )
-    bench.set_defaults(command="bench", solutions=None, only=None)
+    bench.set_defaults(command="bench", solutions=None)
     bench.add_argument(
-        "name", choices=["ttt", "search", "scoring", "scaling", "plan"],
+        "name", choices=["ttt", "search", "scoring", "scaling", "plan", "synthesis"],
         help="ttt: log-likelihood of the true answers after training; search, scoring: ours against the field's; "
-        "scaling: solved tasks against time, by schedule; plan: hours needed and tasks reached, predicted",
+        "scaling: solved tasks against time, by schedule; plan: hours needed and tasks reached, predicted; "
+        "synthesis: tasks that the search for programs solves",
     )  # fmt: skip
-    bench.add_argument("--tasks", type=_count, help="the N shortest (default: 10; plan: all that a run would take)")
+    bench.add_argument(
+        "--tasks", type=_count,
+        help="the N shortest (default: 10; plan: all that a run would take; synthesis: the first N by a hash, or all)",
+    )  # fmt: skip
+    bench.add_argument("--only", help="synthesis: these task ids, separated by commas; prints their programs")
+    bench.add_argument("--half", type=int, choices=(0, 1), help="synthesis: only tasks of this half of the set")
+    bench.add_argument("--seconds", type=_positive, default=4.0, help="synthesis: processor time for a task")
     bench.add_argument("--challenges", type=Path, help="not for ttt: a challenges file in Kaggle's format")
     bench.add_argument(
-        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval",
-        help=f"the task set (default: arc1-eval; ttt: always {HELD_OUT})",
+        "--data", choices=[*PUBLIC_SETS, HELD_OUT],
+        help=f"the task set (default: arc1-eval; synthesis: arc1-train; ttt: always {HELD_OUT})",
     )  # fmt: skip
     bench.add_argument("--shape", choices=["8b", "tiny"], help="search: random weights of this shape, scripted answers")
     bench.add_argument(
@@ -190,7 +200,9 @@ def _add_bench(commands: Commands) -> None:
     bench.add_argument(
         "--minutes", type=_minutes, default=[2.0, 5.0, 10.0], help="scaling: wall times of the runs (default: 2,5,10)"
     )
-    bench.add_argument("--workers", type=_count, default=0, help="scaling, plan: worker processes, as for run")
+    bench.add_argument(
+        "--workers", type=_count, default=0, help="scaling, plan: worker processes, as for run; synthesis: 1 by default"
+    )
     bench.add_argument("--hours", type=_positive, default=float("inf"), help="plan: wall time of the run")
     bench.add_argument("--out", type=Path, help="scaling: a folder for the runs (default: runs/<time>-scaling)")
     bench.add_argument("--json", type=Path, help="write the figures to this file as well")

@@ -6,9 +6,11 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from submission.arc.tasks import public_set
 from submission.atomic import write_json
 from submission.cli.arguments import require_own_options
 from submission.cli.inputs import preset_named, settings_named, tasks_named
@@ -26,7 +28,8 @@ def bench(options: argparse.Namespace) -> int:
     """Run one benchmark: print its table, and write its figures to --json. Returns the exit status, 0."""
     require_own_options(options)
     settings = settings_named(options)
-    number = BENCH_TASKS if options.tasks is None and options.name != "plan" else options.tasks
+    all_by_default = options.name in ("plan", "synthesis")
+    number = BENCH_TASKS if options.tasks is None and not all_by_default else options.tasks
     figures = BENCHMARKS["shape" if options.shape else options.name](options, settings, number)
     if options.json is not None:
         write_json(options.json, figures, indent=1)
@@ -70,15 +73,15 @@ def _shape(options: argparse.Namespace, settings: Settings, number: int | None) 
 
 
 def _search(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
-    from submission.benchmarks import search
+    from submission.benchmarks import search, search_table
 
     tasks, _ = tasks_named(options, number)
     scoring = options.name == "scoring"
-    print(search.HEAD)
-    measured = search.races(
-        options.model, settings, tasks, options.seed, lambda each: print(search.line(each, scoring), flush=True)
+    print(search_table.HEAD)
+    measured = search.compare_tasks(
+        options.model, settings, tasks, options.seed, lambda each: print(search_table.line(each, scoring), flush=True)
     )
-    print(search.totals(measured, scoring))
+    print(search_table.totals(measured, scoring))
     return [asdict(each) for each in measured]
 
 
@@ -92,7 +95,19 @@ def _plan(options: argparse.Namespace, settings: Settings, number: int | None) -
     return forecast.as_json(planned)
 
 
+def _synthesis(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    from submission.benchmarks import synthesis
+
+    tasks, solutions = public_set(options.data or "arc1-train")
+    chosen = {name: tasks[name] for name in synthesis.chosen(tasks, options.only, number, options.half)}
+    workers, sources = options.workers or 1, options.only is not None
+    return synthesis.measure(
+        chosen, solutions, options.seconds, workers, options.seed, sources, partial(print, flush=True)
+    )
+
+
 BENCHMARKS: dict[str, Callable[[argparse.Namespace, Settings, int | None], Figures]] = {
     "ttt": _ttt, "search": _search, "scoring": _search, "scaling": _scaling, "shape": _shape, "plan": _plan,
+    "synthesis": _synthesis,
 }  # fmt: skip
 """The benchmarks; each takes the options, the settings and the number of tasks (None: as many as a run would take)."""

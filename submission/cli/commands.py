@@ -9,6 +9,7 @@ python -m submission shrink --model DIR --layout numpy --out DIR --nf4
 python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006
 python -m submission bench scaling --tasks 60 --minutes 5,10,20
+python -m submission bench synthesis --data arc1-train --only 67a3c6ac
 python -m submission pretrain --minutes 60 --rearc re_arc.zip --out DIR
 python -m submission pretrain --base DIR --minutes 600 --rearc re_arc.zip --out DIR --device cuda
 """

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from submission.arc.layouts import CHAT16
-from submission.arc.prompts import task_length
+from submission.arc.prompts import task_cost
 from submission.arc.tasks import Solutions, Task, public_set, read_challenges, read_solutions
 from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT
 from submission.config import PRESETS, Settings, preset, with_changes
@@ -46,7 +45,7 @@ def tasks_named(options: argparse.Namespace, number: int | None = None) -> tuple
     else:
         if number is None:
             number = DEFAULT_TASKS if options.challenges is None else len(tasks)
-        longest = {n: max(task_length(CHAT16, t.demonstrations, q) for q in t.tests) for n, t in tasks.items()}
+        longest = {name: task_cost(task) for name, task in tasks.items()}
         chosen = sorted(tasks, key=lambda name: (longest[name], name))[:number]
     return _selected(chosen, tasks, solutions)
 
@@ -68,7 +67,7 @@ def _source(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | N
         from submission.training.corpus import held_out_tasks
 
         return held_out_tasks()
-    return public_set(options.data)
+    return public_set(options.data or "arc1-eval")
 
 
 def _selected(

@@ -86,7 +86,7 @@ class TokenForest:
         self.pass_overhead = PASS_OVERHEAD[self._device.type]
         self._alphabet = torch.tensor(layout.alphabet, device=self._device)
         self._column = {token: k for k, token in enumerate(layout.alphabet)}
-        ends = [tuple(layout.where(each.ids)[:, -1].tolist()) for each in prompts]
+        ends = [tuple(layout.positions_of(each.ids)[:, -1].tolist()) for each in prompts]
         self.roots = [Node(-1, None, AnswerState(), end, nll=0.0) for end in ends]
         longest = max((len(each.ids) for each in prompts), default=0) + layout.longest_answer
         token = TokenBytes.of(model)
@@ -107,7 +107,7 @@ class TokenForest:
         if known is None:
             state = successors(self.layout, node.state)[token]
             assert state is not None, "the last token of an answer is predicted, never evaluated"
-            known = node.children[token] = Node(token, node, state, self.layout.step(node.position, token))
+            known = node.children[token] = Node(token, node, state, self.layout.next_position(node.position, token))
             if node.log_p is not None:
                 known.nll = node.nll - self.log_p(node, token)
         return known
@@ -222,7 +222,7 @@ class TokenForest:
         """One pass over whole prompts of equal length: no padding, so no mask."""
         self.cache.add(prompts)
         ids = np.stack([self.prompts[k].ids for k in prompts])
-        positions = np.stack([self.layout.where(each) for each in ids], axis=1)
+        positions = np.stack([self.layout.positions_of(each) for each in ids], axis=1)
         rows = [self.cache.row(k) for k in prompts]
         plan = SlotPlan(rows, [0] * len(prompts), ids.shape[1], prefill=True, by_row=self._by_row)
         log_p = self._forward(ids, positions, None, plan)

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils.logging import disable_progress_bar
 
-from submission.arc.layouts import CHAT16, NAMED, Layout, architects, numpy_layout, read_layout, vocabulary
+from submission.arc.layouts import CHAT16, NAMED, Layout, read_layout, vocabulary
+from submission.arc.tokenizer_layouts import architects, numpy_layout
 from submission.config import Model, require_model_folder
 from submission.errors import BadInput
 from submission.model import attention

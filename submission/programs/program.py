@@ -1,4 +1,8 @@
-"""Programs that reproduce a task's demonstrations: what every source of them gives, and how they are ranked."""
+"""The `Program` that every source of programs returns, and the protocol of such a source.
+
+A program is Python that reproduces all demonstrations of a task. There are two sources: `synthesis` searches a small
+grid language, and `induction` samples programs from a language model.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +15,26 @@ from submission.deadline import Deadline
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A program that gives the right output for every demonstration of a task."""
+    """A program whose output is right for every demonstration of a task."""
 
     source: str
-    """Python that can be read, and run again: it defines `transform(grid)`."""
+    """Python source that defines `transform(grid)`."""
     answers: tuple[Grid | None, ...]
-    """Its output for each test input; None where it has none."""
+    """Its output for each test input; None where it failed."""
     size: int
-    """Operations in it: the shorter, the likelier to be meant."""
+    """Its length: calls of the grid language, or nodes of the syntax tree. Of equal programs the shorter is better."""
     origin: Literal["search", "written"]
-    """Found by a search in our own grid language, or written by a language model."""
+    """"search": found in the grid language. "written": sampled from a language model."""
     stability: float = 1.0
-    """Share of the demonstrations that can be left out, 0..1: what is found for the others then gives them as well.
+    """Leave-one-out stability, 0..1: the share of demonstrations that can be left out without changing the result.
 
-    The best sign that a program is no lucky fit: it is refitted, or looked for among its rivals, without each
-    demonstration in turn."""
+    For each demonstration the program is fitted on the others; the demonstration counts if that program also
+    reproduces it. A low value means an accidental fit."""
 
 
 class Source(Protocol):
-    """Anything that finds programs for a task."""
+    """A search for programs of a task."""
 
     def programs(self, task: Task, until: Deadline, seed: int) -> list[Program]:
-        """Verified programs, the most trusted first; what was found in time, perhaps nothing."""
+        """Return verified programs, the most trusted first; a list of those found by the deadline, maybe empty."""
         ...

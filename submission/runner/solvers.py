@@ -68,14 +68,14 @@ class NetworkSolver:
 
 def language_model_that_writes(settings: Settings, closing: ExitStack) -> Source:
     """The language model that writes programs, with a sandbox for them that is open until `closing` is."""
-    from submission.programs.induction.budget_forcing import Effort
+    from submission.programs.induction.budget_forcing import TokenBudget
     from submission.programs.induction.induction import Induction
-    from submission.programs.induction.sampler import LanguageWriter, Writing
+    from submission.programs.induction.sampler import LanguageWriter, Sampling
     from submission.programs.sandbox.sandbox import Sandbox
 
     how = settings.programs
-    effort = Effort(reasoning=how.reasoning_tokens, waits=how.waits)
-    writer = LanguageWriter(Path(how.writer), settings.model, Writing(), effort)
+    effort = TokenBudget(reasoning=how.reasoning_tokens, waits=how.waits)
+    writer = LanguageWriter(Path(how.writer), settings.model, Sampling(), effort)
     sandbox = closing.enter_context(Sandbox())
     logger.info("programs are confined by: %s", ", ".join(sandbox.layers))
     return Induction(writer, sandbox, count=how.samples)

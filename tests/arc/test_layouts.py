@@ -9,18 +9,10 @@ import numpy as np
 import pytest
 from tokenizers.pre_tokenizers import ByteLevel
 
-from submission.arc.layouts import (
-    CHAT16,
-    GRID16,
-    AnswerState,
-    Layout,
-    architects,
-    numpy_layout,
-    numpy_text,
-    successors,
-)
+from submission.arc.layouts import CHAT16, GRID16, AnswerState, Layout, successors
 from submission.arc.prompts import prompt, row
 from submission.arc.tasks import LARGEST_SIDE, Pair, grid
+from submission.arc.tokenizer_layouts import architects, numpy_layout, numpy_text
 from tests.support.layouts import (
     ARCHITECTS,
     LAYOUTS,
@@ -133,7 +125,7 @@ def test_positions_on_a_line_are_running_numbers(name: str) -> None:
     *pairs, last = random_pairs(np.random.default_rng(13), 3)
     ids = prompt(layout, pairs, last.input, UNLIMITED).ids
     assert layout.axes == 1
-    assert np.array_equal(layout.where(ids), [np.arange(len(ids))])
+    assert np.array_equal(layout.positions_of(ids), [np.arange(len(ids))])
 
 
 def test_positions_on_a_grid_are_segment_row_and_column() -> None:
@@ -142,7 +134,7 @@ def test_positions_on_a_grid_are_segment_row_and_column() -> None:
     for _ in range(20):
         pairs = random_pairs(rng, 3, largest=30)
         made = row(GRID16, pairs, UNLIMITED)
-        where = GRID16.where(made.ids)
+        where = GRID16.positions_of(made.ids)
         assert where.shape == (3, len(made.ids))
         cells = np.flatnonzero(made.ids < 10)
         expected = [
@@ -159,13 +151,13 @@ def test_every_cell_is_predicted_from_one_column_to_its_left_in_its_row() -> Non
     rng = np.random.default_rng(15)
     for _ in range(20):
         made = row(GRID16, random_pairs(rng, 3, largest=30), UNLIMITED)
-        where, cells = GRID16.where(made.ids), np.flatnonzero(made.ids < 10)
+        where, cells = GRID16.positions_of(made.ids), np.flatnonzero(made.ids < 10)
         assert np.array_equal(where[:, cells] - where[:, cells - 1], np.tile([[0], [0], [1]], len(cells)))
 
 
 def test_no_two_tokens_of_a_row_share_a_position() -> None:
     made = row(GRID16, random_pairs(np.random.default_rng(16), 4, largest=30), UNLIMITED)
-    assert len(np.unique(GRID16.where(made.ids), axis=1).T) == len(made.ids)
+    assert len(np.unique(GRID16.positions_of(made.ids), axis=1).T) == len(made.ids)
 
 
 def test_step_goes_on_where_the_prompt_ends(layout: Layout) -> None:
@@ -173,11 +165,11 @@ def test_step_goes_on_where_the_prompt_ends(layout: Layout) -> None:
     for largest in (1, 3, 30):
         *pairs, last = random_pairs(rng, 3, largest)
         asked, answer = prompt(layout, pairs, last.input, UNLIMITED), layout.answer(last.output)
-        whole = layout.where(np.concatenate([asked.ids, answer]))
-        at = tuple(layout.where(asked.ids)[:, -1].tolist())
+        whole = layout.positions_of(np.concatenate([asked.ids, answer]))
+        at = tuple(layout.positions_of(asked.ids)[:, -1].tolist())
         assert at == tuple(whole[:, len(asked.ids) - 1])
         for k, token in enumerate(answer.tolist()):
-            at = layout.step(at, token)
+            at = layout.next_position(at, token)
             assert at == tuple(whole[:, len(asked.ids) + k])
 
 
@@ -254,7 +246,7 @@ def test_exactly_the_legal_answers_are_accepted(name: str, longest: int) -> None
 
 def test_what_is_no_grid_of_at_most_30_by_30_is_no_answer(layout: Layout) -> None:
     def lines(*widths: int) -> list[int]:
-        parts = [layout.rows(grid(np.full((1, width), 3))).tolist() for width in widths]
+        parts = [layout.grid_ids(grid(np.full((1, width), 3))).tolist() for width in widths]
         joined = parts[0]
         for part in parts[1:]:
             joined = [*joined, *layout.row_gap, *part]
@@ -270,7 +262,7 @@ def test_what_is_no_grid_of_at_most_30_by_30_is_no_answer(layout: Layout) -> Non
         "empty": [*layout.answer_close],
         "nothing": [],
         "an empty first row": [*layout.row_gap, *lines(2)],
-        "an empty last row": [*layout.rows(grid([[3]])).tolist(), *layout.row_gap, *layout.answer_close],
+        "an empty last row": [*layout.grid_ids(grid([[3]])).tolist(), *layout.row_gap, *layout.answer_close],
         "unclosed": lines(2, 2)[: -len(layout.answer_close)],
         "half closed": lines(2, 2)[:-1] if len(layout.answer_close) > 1 else lines(2, 2)[:-2],
         "more after the close": [*lines(2, 2), layout.cells[0]],

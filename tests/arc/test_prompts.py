@@ -10,13 +10,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from submission.arc.layouts import (
-    Ids,
-    Layout,
-    numpy_text,
-)
+from submission.arc.layouts import Ids, Layout
 from submission.arc.prompts import Prompt, Row, padded, prompt, row, task_length
 from submission.arc.tasks import Grid, Pair, grid
+from submission.arc.tokenizer_layouts import numpy_text
 from tests.support.layouts import CHARACTERS, LAYOUTS, LLAMA3, UNLIMITED, random_pairs
 
 # -- the text forms ---------------------------------------------------------------------------------------------
@@ -81,7 +78,7 @@ def assert_outputs_with_their_close(layout: Layout, runs: list[list[int]], pairs
     """Each run is one pair's output and the tokens that close it; the last closes as an answer does."""
     assert len(runs) == len(pairs)
     for k, (run, pair) in enumerate(zip(runs, pairs, strict=True)):
-        cells = layout.rows(pair.output).tolist()
+        cells = layout.grid_ids(pair.output).tolist()
         assert run[: len(cells)] == cells
         close = tuple(run[len(cells) :])
         if k == len(pairs) - 1:
@@ -168,7 +165,7 @@ def test_a_batch_holds_each_row_on_the_left_and_learns_nothing_from_padding(layo
             n = len(each.ids)
             assert np.array_equal(ids[k, :n], each.ids)
             assert np.array_equal(learn[k, :n], each.learn)
-            assert np.array_equal(where[:, k, :n], layout.where(each.ids))
+            assert np.array_equal(where[:, k, :n], layout.positions_of(each.ids))
             assert (ids[k, n:] == layout.pad).all()
             assert not learn[k, n:].any()
 
@@ -177,6 +174,6 @@ def test_ids_are_64_bit_as_torch_wants_them(layout: Layout) -> None:
     pairs = random_pairs(np.random.default_rng(21), 2)
     made: Prompt = prompt(layout, pairs, pairs[0].input, UNLIMITED)
     trained = row(layout, pairs, UNLIMITED)
-    arrays: list[Ids] = [made.ids, trained.ids, layout.where(made.ids), layout.answer(pairs[0].output)]
+    arrays: list[Ids] = [made.ids, trained.ids, layout.positions_of(made.ids), layout.answer(pairs[0].output)]
     assert {each.dtype for each in arrays} == {np.dtype(np.int64)}
     assert trained.learn.dtype == bool

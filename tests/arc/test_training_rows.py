@@ -15,7 +15,7 @@ import pytest
 from submission.arc.layouts import CHAT16, GRID16, Layout
 from submission.arc.prompts import Row, row
 from submission.arc.tasks import Grid, Pair, Task, grid, grid_key
-from submission.arc.training_rows import augmenters, leave_out, related, training_rows
+from submission.arc.training_rows import augmenters, leave_out, marc_row_pairs, training_rows
 from submission.arc.views import COLOURS, View
 from submission.config import TrainingRows
 from submission.rng import generator
@@ -161,7 +161,7 @@ def test_poe_drops_demonstrations_over_the_limit_but_never_cells() -> None:
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 def test_before_any_filter_there_are_48k_and_48k_times_k_minus_1_lessons(k: int) -> None:
     pairs = made(k).demonstrations
-    one, two = (list(related(pairs, left_out, generator(0))) for left_out in (1, 2))
+    one, two = (list(marc_row_pairs(pairs, left_out, generator(0))) for left_out in (1, 2))
     assert (len(one), len(two)) == (48 * k, 48 * k * (k - 1))
     assert {len(lesson) for lesson in one} == {k} and {len(lesson) for lesson in two} <= {k - 1}
 
@@ -173,7 +173,7 @@ def test_left_out_pairs_are_neither_shown_nor_asked_twice() -> None:
 
 
 def test_each_lesson_has_a_copy_with_other_colours_and_order_that_keeps_the_background() -> None:
-    known = list(related(made(4, shape=(6, 6)).demonstrations, 1, generator(0)))
+    known = list(marc_row_pairs(made(4, shape=(6, 6)).demonstrations, 1, generator(0)))
     reordered = 0
     for plain, copy in zip(known[::2], known[1::2], strict=True):
         background = [[np.flatnonzero(pair.input == 0).tobytes() for pair in each] for each in (plain, copy)]
@@ -216,7 +216,7 @@ def test_the_augmenters_on_one_grid() -> None:
 
 def test_inputs_and_outputs_of_all_pairs_are_shifted_alike() -> None:
     same = tuple(Pair(each.input, each.input) for each in made(3).demonstrations)
-    pairs = [pair for lesson in related(same, 1, generator(3)) for pair in lesson]
+    pairs = [pair for lesson in marc_row_pairs(same, 1, generator(3)) for pair in lesson]
     assert all(grid_key(pair.input) == grid_key(pair.output) for pair in pairs)
 
 
@@ -308,7 +308,7 @@ def test_a_pair_that_is_too_long_by_itself_is_never_asked(recipe: Recipe) -> Non
 def test_test_inputs_are_in_no_row(recipe: Recipe) -> None:
     planted = grid(np.tile([[7, 8, 9]], (1, 4)))
     rows = taught(made(3, test=planted), recipe)
-    pattern = CHAT16.rows(planted).astype(np.uint8).tobytes()
+    pattern = CHAT16.grid_ids(planted).astype(np.uint8).tobytes()
     assert not any(pattern in each.ids.astype(np.uint8).tobytes() for each in rows)
     assert not any(1 in (*pair.input.shape, *pair.output.shape) for each in rows for pair in read(each))
     assert contents(rows) == contents(taught(made(3), recipe))

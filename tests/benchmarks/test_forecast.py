@@ -14,14 +14,17 @@ from submission.arc.prompts import expected_shape, prompt
 from submission.arc.tasks import Pair, Task, grid
 from submission.arc.training_rows import training_rows
 from submission.benchmarks import forecast
-from submission.benchmarks.forecast import EIGHT, STATED, Rates, cost, demand, finished, forecast_tasks, stated
+from submission.benchmarks.forecast import Machine, ModelSpec, cost, demand, finish_times, forecast_tasks
+from submission.benchmarks.rates import SHAPE_8B, STATED, Rates, stated
 from submission.cli.commands import main
 from submission.config import Settings, preset, with_changes
 from submission.model.memory_plan import CARDS
 from submission.rng import generator
 from tests.support.families import miniature
 
-RATES = Rates(training=1000.0, recomputing=500.0, reading=2000.0, pass_seconds=0.1, loading=10.0, source="a test")
+RATES = Rates(training=1000.0, recomputing=500.0, prefill=2000.0, pass_seconds=0.1, loading=10.0, source="a test")
+MACHINE = Machine(RATES, CARDS["l4"], width=2, workers=1)
+MODEL = ModelSpec(CHAT16, SHAPE_8B)
 
 
 def task(name: str, side: int) -> Task:
@@ -51,39 +54,39 @@ def test_the_size_of_an_answer_is_read_off_the_demonstrations() -> None:
 def test_seconds_follow_from_tokens_and_rates() -> None:
     settings = with_changes(Settings(), ["adapt.checkpointing=off", "time.seconds=1000"])
     asked = replace(demand(task("a", 5), CHAT16, settings), row_tokens=20_000, prompt_tokens=4000, answer_tokens=30)
-    made = cost(asked, EIGHT, settings, RATES, CARDS["l4"], 2)
-    assert (made.training, made.reading, made.recomputes) == (20.0, 2.0, False)
+    made = cost(asked, SHAPE_8B, settings, MACHINE)
+    assert (made.training, made.prefill, made.recomputes) == (20.0, 2.0, False)
     passes = forecast.PASSES_A_TOKEN * 30 + forecast.PASSES_A_TEST
-    assert made.searching == pytest.approx(passes * 0.1 + 30 * 16 / 2000)
-    assert made.seconds == pytest.approx(made.training + made.reading + made.searching)
-    again = cost(asked, EIGHT, with_changes(settings, ["adapt.checkpointing=on"]), RATES, CARDS["l4"], 2)
+    assert made.search == pytest.approx(passes * 0.1 + 30 * 16 / 2000)
+    assert made.seconds == pytest.approx(made.training + made.prefill + made.search)
+    again = cost(asked, SHAPE_8B, with_changes(settings, ["adapt.checkpointing=on"]), MACHINE)
     assert (again.training, again.recomputes) == (40.0, True)
-    hurried = cost(asked, EIGHT, with_changes(settings, ["time.seconds=10"]), RATES, CARDS["l4"], 2)
+    hurried = cost(asked, SHAPE_8B, with_changes(settings, ["time.seconds=10"]), MACHINE)
     assert (hurried.training, hurried.seconds) == (6.0, 10.0), "training has its share, and the task its limit"
 
 
 def test_each_task_goes_to_the_first_worker_that_is_free() -> None:
-    assert finished([1, 2, 3, 4], 2, 10) == [11, 12, 14, 16]
-    assert finished([1, 2, 3, 4], 1, 0) == [1, 3, 6, 10]
-    assert finished([], 3, 5) == []
+    assert finish_times([1, 2, 3, 4], 2, 10) == [11, 12, 14, 16]
+    assert finish_times([1, 2, 3, 4], 1, 0) == [1, 3, 6, 10]
+    assert finish_times([], 3, 5) == []
 
 
 def test_more_workers_reach_more_and_the_cheapest_come_first() -> None:
     tasks = {name: task(name, side) for name, side in (("large", 20), ("small", 3), ("middle", 10))}
     settings = preset("l4x4")
-    whole = forecast_tasks(tasks, CHAT16, EIGHT, settings, RATES, CARDS["l4"], 2, 1, float("inf"))
+    whole = forecast_tasks(tasks, MODEL, settings, MACHINE, float("inf"))
     assert [each.task for each in whole.tasks] == ["small", "middle", "large"]
     assert whole.reached == 3
     assert whole.hours * 3600 == pytest.approx(10 + sum(each.seconds for each in whole.tasks))
     first_two = (10 + whole.tasks[0].seconds + whole.tasks[1].seconds) / 3600
-    cut = forecast_tasks(tasks, CHAT16, EIGHT, settings, RATES, CARDS["l4"], 2, 1, first_two)
+    cut = forecast_tasks(tasks, MODEL, settings, MACHINE, first_two)
     assert [each.reached for each in cut.tasks] == [True, True, False]
-    assert forecast_tasks(tasks, CHAT16, EIGHT, settings, RATES, CARDS["l4"], 2, 4, first_two).hours < cut.hours
+    assert forecast_tasks(tasks, MODEL, settings, replace(MACHINE, workers=4), first_two).hours < cut.hours
 
 
 def test_stated_rates_are_of_an_8b_and_scale_with_the_weights() -> None:
-    assert stated("t4", EIGHT) == STATED["t4"]
-    half = stated("l4", replace(EIGHT, blocks=20))
+    assert stated("t4", SHAPE_8B) == STATED["t4"]
+    half = stated("l4", replace(SHAPE_8B, blocks=20))
     assert half.training == pytest.approx(2 * STATED["l4"].training)
     assert half.pass_seconds == pytest.approx(STATED["l4"].pass_seconds / 2)
     assert all("roofline" in each.source for each in STATED.values())

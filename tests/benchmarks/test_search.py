@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from submission.arc.tasks import Pair, Task, grid
-from submission.benchmarks.search import Comparison, _abreast, line, race, totals
+from submission.benchmarks.search import Comparison, _groups, compare
+from submission.benchmarks.search_table import line, totals
 from submission.cli.commands import main
 from submission.config import PRESETS, with_changes
 from submission.inference.language_model import LanguageModel
@@ -23,20 +24,20 @@ SETTINGS = with_changes(
 def run(copying_model: Path) -> list[Comparison]:
     task = Task("t", (Pair(grid([[1, 2]]), grid([[1, 2]])),) * 2, (grid([[2, 1]]),))
     engine = LanguageModel(copying_model, SETTINGS)
-    return [race(engine, task, ask(task, 0, engine, SETTINGS, 0), SETTINGS, 0)]
+    return [compare(engine, task, ask(task, 0, engine, SETTINGS, 0), SETTINGS, 0)]
 
 
 def test_all_ways_find_the_same_and_ours_in_fewer_passes(run: list[Comparison]) -> None:
     [each] = run
-    assert each.equal
-    assert each.attempts_equal
+    assert each.same_answers
+    assert each.same_attempts
     assert 0 < each.error < 1e-4
     assert each.error_relative < 1e-4
     assert each.answers > 0
-    assert each.read_again == 0
-    passes = {name: leg.search.passes + leg.scoring.passes for name, leg in each.legs.items()}
-    assert passes["whole"] < passes["lock-step"] < passes["plain"]
-    assert each.legs["plain"].scoring.prompt_tokens > 0, "the others read prompts again to score"
+    assert each.recomputed == 0
+    passes = {name: work.search.passes + work.scoring.passes for name, work in each.work.items()}
+    assert passes["exhaustive"] < passes["lock-step"] < passes["depth-first"]
+    assert each.work["depth-first"].scoring.prompt_tokens > 0, "the others read prompts again to score"
 
 
 def test_the_figures_are_those_that_were_measured(run: list[Comparison]) -> None:
@@ -55,7 +56,7 @@ def test_the_figures_are_those_that_were_measured(run: list[Comparison]) -> None
         assert dict(part.split() for part in first.removeprefix("passes: ").split(", ")) == {
             way: f"{2.0 * passes[ways.index(way)]:.4g}" for way in each.legs
         }
-        assert "prompt tokens computed again: 0" in said
+        assert "prompt tokens computed more than once: 0" in said
         assert any(told.startswith("same answers in 2 of 2 tasks") for told in said)
 
 
@@ -70,7 +71,7 @@ def test_views_abreast_have_one_length(run: list[Comparison], copying_model: Pat
     task = Task("t", (Pair(grid([[1, 2, 3]]), grid([[1, 2]])),) * 2, (grid([[2, 1, 4]]),))
     engine = LanguageModel(copying_model, SETTINGS)
     prompts = [each.prompt for each in ask(task, 0, engine, with_changes(SETTINGS, ["search.views=9"]), 0)]
-    groups = _abreast(prompts, 4)
+    groups = _groups(prompts, 4)
     assert sorted(k for group in groups for k in group) == list(range(9))
     assert all(len(group) <= 4 and len({len(prompts[k].ids) for k in group}) == 1 for group in groups)
 

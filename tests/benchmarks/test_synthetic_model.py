@@ -48,10 +48,10 @@ def test_the_scripted_model_is_in_four_bits_and_says_what_is_scripted(small: Non
 
 def test_ours_takes_fewer_passes_for_the_same(small: None) -> None:
     measured, text = synthetic_model.report("tiny", "cpu", (1, 4), 0.09, 500.0)
-    passes = {(each.way, each.views): each.passes for each in measured}
-    assert passes.keys() == {("ours", 1), ("plain", 1), ("ours", 4), ("plain", 4), ("lock-step", 4)}
-    assert passes["ours", 4] * 4 < passes["lock-step", 4] < passes["plain", 4]
-    assert all(each.seconds > each.prompt_seconds >= 0 for each in measured)
+    passes = {(each.method, each.views): each.passes for each in measured}
+    assert passes.keys() == {("ours", 1), ("depth-first", 1), ("ours", 4), ("depth-first", 4), ("lock-step", 4)}
+    assert passes["ours", 4] * 4 < passes["lock-step", 4] < passes["depth-first", 4]
+    assert all(each.seconds > each.prefill_seconds >= 0 for each in measured)
     assert len(text.splitlines()) == 6
 
 
@@ -62,11 +62,11 @@ def test_the_command_tells_and_writes_it(
     command = ["bench", "search", "--shape", "tiny", "--set", "model.device=cpu", "--json", str(tmp_path / "s.json")]
     assert main(command) == 0
     assert "ms/pass" in capsys.readouterr().out
-    assert [each["way"] for each in json.loads((tmp_path / "s.json").read_text())] == ["ours", "plain"]
+    assert [each["method"] for each in json.loads((tmp_path / "s.json").read_text())] == ["ours", "depth-first"]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_bench_runs_on_a_gpu() -> None:
     measured, _ = synthetic_model.report("tiny", "cuda", (1, 4), 0.09, 500.0)
-    assert {each.way for each in measured} == {"ours", "plain", "lock-step"}
+    assert {each.method for each in measured} == {"ours", "depth-first", "lock-step"}

@@ -22,7 +22,7 @@ def test_the_learned_tokens_of_all_rows_are_predicted_from_those_before_them() -
             logits, targets = predictions(model, *(torch.from_numpy(each) for each in padded(layout, rows, 32)))
             expected = []
             for each in rows:
-                where = position_ids(torch.from_numpy(layout.where(each.ids))[:, None])
+                where = position_ids(torch.from_numpy(layout.positions_of(each.ids))[:, None])
                 alone = model(input_ids=torch.from_numpy(each.ids)[None], position_ids=where, use_cache=False).logits[0]
                 expected.append(alone[:-1][torch.from_numpy(each.learn[1:])])
         assert targets.tolist() == np.concatenate([each.ids[each.learn] for each in rows]).tolist()

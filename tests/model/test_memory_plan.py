@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from submission.arc.layouts import CHAT16
 from submission.arc.prompts import padded, row
 from submission.arc.tasks import Task
-from submission.benchmarks.forecast import EIGHT
+from submission.benchmarks.rates import SHAPE_8B
 from submission.config import Adapt, Model, Search, Settings, preset, with_changes
 from submission.deadline import NEVER
 from submission.errors import BadInput
@@ -49,10 +49,10 @@ def test_the_weights_of_a_lora_are_counted(family: str, ends: bool, tmp_path: Pa
 
 def test_an_8b_in_four_bits_is_what_it_was_measured_to_be() -> None:
     """7.340 billion weights in 3.79 GB on disk; LoRA of rank 32 has 94 million; 164 KB of keys a token."""
-    assert EIGHT.block_weights == pytest.approx(7.340e9, rel=1e-3)
-    assert EIGHT.block_weights * memory_plan.NF4 == pytest.approx(3.79 * GB, rel=1e-2)
-    assert EIGHT.lora_weights(32, ends=False) == pytest.approx(94e6, rel=1e-2)
-    assert memory_plan.kv_bytes(EIGHT, 2) == 163_840
+    assert SHAPE_8B.block_weights == pytest.approx(7.340e9, rel=1e-3)
+    assert SHAPE_8B.block_weights * memory_plan.NF4 == pytest.approx(3.79 * GB, rel=1e-2)
+    assert SHAPE_8B.lora_weights(32, ends=False) == pytest.approx(94e6, rel=1e-2)
+    assert memory_plan.kv_bytes(SHAPE_8B, 2) == 163_840
 
 
 def kept_by_autograd(model: torch.nn.Module, task: Task) -> int:
@@ -99,25 +99,25 @@ def test_the_plan_is_what_autograd_keeps_and_a_little_more(
 
 def test_a_row_that_fits_keeps_its_activations_and_a_longer_one_does_not() -> None:
     settings, room = preset("l4x4"), CARDS["l4"]
-    short, long = choose_plan(EIGHT, settings, 2, 512, room), choose_plan(EIGHT, settings, 2, 8192, room)
+    short, long = choose_plan(SHAPE_8B, settings, 2, 512, room), choose_plan(SHAPE_8B, settings, 2, 8192, room)
     assert not short.checkpointing
     assert long.checkpointing
     assert max(short.total, long.total) < room
     for name, wanted in (("on", True), ("off", False)):
         told = with_changes(settings, [f"adapt.checkpointing={name}"])
-        assert {choose_plan(EIGHT, told, 2, n, room).checkpointing for n in (512, 8192)} == {wanted}
+        assert {choose_plan(SHAPE_8B, told, 2, n, room).checkpointing for n in (512, 8192)} == {wanted}
 
 
 @pytest.mark.parametrize("name", ["t4x2", "l4x4"])
 def test_the_presets_fit_an_8b_on_their_gpus(name: str) -> None:
     settings, room = preset(name), CARDS[name[:2]]
-    made = choose_plan(EIGHT, settings, 2, settings.model.context, room)
+    made = choose_plan(SHAPE_8B, settings, 2, settings.model.context, room)
     assert made.total < room, made.sentence()
-    assert longest_row(EIGHT, settings, 2, room) == settings.model.context
+    assert longest_row(SHAPE_8B, settings, 2, room) == settings.model.context
 
 
 def test_a_whole_vocabulary_does_not_fit_a_t4_and_the_plan_says_how_far_it_goes() -> None:
-    whole = replace(EIGHT, vocabulary=131_072)
+    whole = replace(SHAPE_8B, vocabulary=131_072)
     settings, room = preset("t4x2"), CARDS["t4"]
     longest = longest_row(whole, settings, 2, room)
     assert 0 < longest < settings.model.context

@@ -25,7 +25,7 @@ def some_prompts(layout: Layout, count: int, seed: int = 0) -> list[Prompt]:
 
 def log_p_of(model: torch.nn.Module, layout: Layout, ids: np.ndarray) -> np.ndarray:
     """log p of every next token after a whole sequence, computed afresh without cache, mask or batch."""
-    where = position_ids(torch.from_numpy(layout.where(ids))[:, None])
+    where = position_ids(torch.from_numpy(layout.positions_of(ids))[:, None])
     with torch.no_grad():
         logits = model(input_ids=torch.from_numpy(ids)[None], position_ids=where, use_cache=False).logits
     return torch.log_softmax(logits[0].double(), -1).numpy()

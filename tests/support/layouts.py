@@ -11,13 +11,9 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as InTurn
 
-from submission.arc.layouts import (
-    CHAT16,
-    GRID16,
-    architects,
-    numpy_layout,
-)
+from submission.arc.layouts import CHAT16, GRID16
 from submission.arc.tasks import Grid, Pair, grid
+from submission.arc.tokenizer_layouts import architects, numpy_layout
 
 UNLIMITED = 1 << 30
 

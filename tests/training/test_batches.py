@@ -79,7 +79,7 @@ def test_the_loss_is_on_the_outputs_after_the_first_pair() -> None:
         assert np.array_equal(again.ids, each.ids)
         learned, at = np.zeros(len(each.ids), bool), 0
         for k, pair in enumerate(pairs):
-            at += len(GRID16.input_open) + len(GRID16.rows(pair.input)) + len(GRID16.input_to_output)
+            at += len(GRID16.input_open) + len(GRID16.grid_ids(pair.input)) + len(GRID16.input_to_output)
             answer = len(GRID16.answer(pair.output))
             learned[at : at + answer] = k >= 1
             at += answer

@@ -1,77 +1,82 @@
-"""Operations on colours: choose, replace, rank, and rename them."""
+"""Operations on colours: select, replace, rank and rename them.
+
+Colours are ranked by how many cells of the grid have them; the background (0) does not take part. `renaming`, `renamed`
+and `restored` are for programs on a task with renamed colours (`synthesis.colour_normalization`).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from submission.programs.grid_language.values import Cells, coloured, only, require
+from submission.programs.grid_language.values import Cells, colour_mask, masked, require
 
 ABSENT = 1000
-"""More cells than a grid has: stands for colours that are not there when the rarest is asked for."""
+"""A count larger than any grid has cells: given to absent colours, so that they are never the rarest."""
 
 
 def keep_colour(cells: Cells, colour: int) -> Cells:
-    """Only the cells of a colour."""
-    made = only(cells, cells == colour)
-    require(bool(made.any()))
-    return made
+    """Keep only the cells of one colour; NotApplicable if there is none."""
+    result = masked(cells, cells == colour)
+    require(bool(result.any()))
+    return result
 
 
 def drop_colour(cells: Cells, colour: int) -> Cells:
-    """Without the cells of a colour."""
-    return only(cells, cells != colour)
+    """Remove the cells of one colour."""
+    return masked(cells, cells != colour)
 
 
 def paint_all(cells: Cells, colour: int) -> Cells:
-    """Everything that is coloured in one colour."""
-    return coloured(cells != 0, colour)
+    """Paint all coloured cells in one colour."""
+    return colour_mask(cells != 0, colour)
 
 
 def fill_background(cells: Cells, colour: int) -> Cells:
-    """The background in a colour."""
-    return cells + coloured(cells == 0, colour)
+    """Paint the background in a colour."""
+    return cells + colour_mask(cells == 0, colour)
 
 
 def where_empty(cells: Cells, colour: int) -> Cells:
-    """The background in a colour, and everything coloured taken away."""
-    return coloured(cells == 0, colour)
+    """Paint the background in a colour and remove all coloured cells."""
+    return colour_mask(cells == 0, colour)
 
 
 def swap_with_background(cells: Cells) -> Cells:
-    """The most common colour and the background change places."""
+    """Swap the most common colour with the background."""
     counts = np.bincount(cells.ravel(), minlength=10)
     counts[0] = 0
     colour = int(counts.argmax())
-    return only(cells, cells != colour) + coloured(cells == 0, colour)
+    return masked(cells, cells != colour) + colour_mask(cells == 0, colour)
 
 
 def keep_ranked(cells: Cells, rarest: bool) -> Cells:
-    """Only the cells of the most common colour, or of the rarest; the background is no colour."""
-    return only(cells, cells == _ranked(cells, rarest))
+    """Keep only the cells of the most common (or rarest) colour; the background does not count as a colour."""
+    return masked(cells, cells == _ranked(cells, rarest))
 
 
 def drop_ranked(cells: Cells, rarest: bool) -> Cells:
-    """Without the cells of the most common colour, or of the rarest; the background is no colour."""
-    return only(cells, cells != _ranked(cells, rarest))
+    """Remove the cells of the most common (or rarest) colour; the background does not count as a colour."""
+    return masked(cells, cells != _ranked(cells, rarest))
 
 
 def paint_ranked(cells: Cells, rarest: bool) -> Cells:
-    """Everything that is coloured in the most common colour, or in the rarest."""
-    return coloured(cells != 0, _ranked(cells, rarest))
+    """Paint all coloured cells in the most common (or rarest) colour."""
+    return colour_mask(cells != 0, _ranked(cells, rarest))
 
 
 def flood_ranked(cells: Cells, rarest: bool) -> Cells:
-    """The whole grid, background included, in the most common colour, or in the rarest."""
+    """Paint the whole grid, background included, in the most common (or rarest) colour."""
     return np.full_like(cells, _ranked(cells, rarest))
 
 
 def ranked_cell(cells: Cells, rarest: bool) -> Cells:
-    """A single cell of the most common colour, or of the rarest."""
+    """Return a 1x1 grid of the most common (or rarest) colour."""
     return np.full((1, 1), _ranked(cells, rarest), np.uint8)
 
 
 def _ranked(cells: Cells, rarest: bool) -> int:
+    """Return the most common (or rarest) colour; NotApplicable for an empty grid."""
     counts = np.bincount(cells.ravel(), minlength=10)
     counts[0] = 0
     require(bool(counts.any()))
@@ -81,7 +86,7 @@ def _ranked(cells: Cells, rarest: bool) -> int:
 
 
 def histogram(cells: Cells) -> Cells:
-    """A column per colour, the most common first, as high as it has cells; standing on the lower edge."""
+    """Draw a bar chart: one grid column per colour, the most common first, as high as the colour has cells."""
     colours, counts = _by_count(cells)
     require(counts.size > 0 and counts.max() <= 30)
     rows = np.arange(counts.max())[::-1, None]
@@ -89,18 +94,19 @@ def histogram(cells: Cells) -> Cells:
 
 
 def colours_by_count(cells: Cells) -> Cells:
-    """A column of the colours, the most common first; the background is no colour."""
+    """Return one grid column of the colours, the most common first; the background does not count as a colour."""
     return np.ascontiguousarray(_by_count(cells)[0].astype(np.uint8)[:, None])
 
 
 def count_row(cells: Cells) -> Cells:
-    """A row of as many cells as are coloured, in the most common colour."""
+    """Return one grid row, as long as the grid has coloured cells, in the most common colour."""
     count = int((cells != 0).sum())
     require(0 < count <= 30)
     return np.full((1, count), _ranked(cells, False), np.uint8)
 
 
 def _by_count(cells: Cells) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the colours, the most common first, and their counts: [colours] each."""
     counts = np.bincount(cells.ravel(), minlength=10)
     counts[0] = 0
     order = np.argsort(-counts, kind="stable")[: int((counts > 0).sum())]
@@ -109,9 +115,10 @@ def _by_count(cells: Cells) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def renaming(cells: Cells, free: tuple[int, ...], rarest_first: bool) -> Cells:
-    """New names of the ten colours, [10]: the free ones among themselves, in order of how often the grid has them.
+    """Return the new name of each of the ten colours: [10].
 
-    The other colours keep their names. With (0, and the most common colour) free this moves any background to 0.
+    The `free` colours exchange names: sorted by how often the grid has them, they get the free names in ascending
+    order. The other colours keep their names. If 0 is free, the most common free colour becomes the background.
     """
     counts = np.bincount(cells.ravel(), minlength=10)
     ordered = sorted(free, key=lambda c: ((counts[c] or ABSENT) if rarest_first else -counts[c], c))
@@ -122,17 +129,10 @@ def renaming(cells: Cells, free: tuple[int, ...], rarest_first: bool) -> Cells:
 
 
 def renamed(cells: Cells, names: Cells) -> Cells:
-    """The grid in new names."""
+    """Rename the colours of a grid by a table from `renaming`."""
     return names[cells]
 
 
 def restored(cells: Cells, names: Cells) -> Cells:
-    """The grid in the old names again: undoes `renamed`."""
+    """Undo `renamed`."""
     return np.argsort(names).astype(np.uint8)[cells]
-
-
-def recolour(cells: Cells, table: tuple[int, ...]) -> Cells:
-    """Each colour replaced by that of a table of ten; -1 stands for a colour that the table does not know."""
-    made = np.array(table, np.int8)[cells]
-    require(int(made.min()) >= 0)
-    return made.astype(np.uint8)

@@ -1,4 +1,8 @@
-"""Connected components of a grid, by a flood over its cells."""
+"""Connected components of a grid, found by flood fill.
+
+Written in plain Python with a cache: on grids of at most 30x30 this needs no library, and the search asks for the
+components of the same grid many times.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +11,44 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from submission.programs.grid_language.values import MOST_PARTS, Cells, Part, Parts, parts, require
+from submission.programs.grid_language.values import MOST_PARTS, Cells, Part, Parts, make_parts, require
 
 Labels = NDArray[np.int16]
-"""[height, width]: 0 for the background, 1.. for components in reading order."""
+"""[height, width]: 0 for the background, 1, 2, ... for the components in reading order."""
 Box = tuple[int, int, int, int]
-"""First and last row, first and last column of a component; all inclusive."""
+"""First and last grid row, first and last grid column of a component; all inclusive."""
 
 OUTSIDE = 255
+"""Marks the padding around a grid, where the flood stops."""
 
 
 def components(cells: Cells, by_colour: bool, diagonal: bool) -> Parts:
-    """The connected components of what is not background, each cropped; touching corners may count as connected."""
+    """Return the connected components of the coloured cells, each cropped to its bounding box.
+
+    `by_colour`: only cells of one colour are connected. `diagonal`: cells that touch by a corner are connected too.
+    """
     labels, boxes = labelled(cells, by_colour, diagonal)
     require(len(boxes) <= MOST_PARTS)
     items = []
     for k, (top, bottom, left, right) in enumerate(boxes, 1):
         own = labels[top : bottom + 1, left : right + 1] == k
         items.append(Part(cells[top : bottom + 1, left : right + 1] * own, top, left))
-    return parts((cells.shape[0], cells.shape[1]), items)
+    return make_parts((cells.shape[0], cells.shape[1]), items)
 
 
 def holes(cells: Cells) -> Parts:
-    """The regions of background that do not reach the border, each as a part of colour 1."""
+    """Return the background regions that do not touch the border, each as a part of colour 1."""
     labels, boxes = labelled((cells == 0).astype(np.uint8), False, False)
     items = []
     for k, (top, bottom, left, right) in enumerate(boxes, 1):
         if top and left and bottom < cells.shape[0] - 1 and right < cells.shape[1] - 1:
             own = labels[top : bottom + 1, left : right + 1] == k
             items.append(Part(own.astype(np.uint8), top, left))
-    return parts((cells.shape[0], cells.shape[1]), items)
+    return make_parts((cells.shape[0], cells.shape[1]), items)
 
 
 def labelled(cells: Cells, by_colour: bool, diagonal: bool) -> tuple[Labels, tuple[Box, ...]]:
-    """Which component each cell is of, and the components' boxes."""
+    """Return the component labels [height, width] and the bounding box of each component; cached."""
     return _labelled(cells.tobytes(), cells.shape[1], by_colour, diagonal)
 
 
@@ -48,7 +56,7 @@ def labelled(cells: Cells, by_colour: bool, diagonal: bool) -> tuple[Labels, tup
 def _labelled(content: bytes, width: int, by_colour: bool, diagonal: bool) -> tuple[Labels, tuple[Box, ...]]:
     height = len(content) // width
     stride = width + 1
-    # One column and two rows of walls keep the flood inside without a test for the border.
+    # One padding column and two padding rows keep the flood inside without a test for the border.
     flat = np.full((height + 2, stride), OUTSIDE, np.uint8)
     flat[1:-1, :-1] = np.frombuffer(content, np.uint8).reshape(height, width)
     near = (1, -1, stride, -stride) + ((stride + 1, stride - 1, -stride + 1, -stride - 1) if diagonal else ())
@@ -60,6 +68,7 @@ def _labelled(content: bytes, width: int, by_colour: bool, diagonal: bool) -> tu
 
 
 def _flooded(colours: list[int], stride: int, near: tuple[int, ...]) -> tuple[list[int], tuple[Box, ...]]:
+    """Flood fill over the padded grid as a flat list [(height + 2) * stride]; `near` are the offsets of neighbours."""
     labels = [0] * len(colours)
     boxes: list[Box] = []
     for start, colour in enumerate(colours):

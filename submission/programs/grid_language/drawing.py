@@ -1,4 +1,8 @@
-"""Operations that draw on a grid: fill, outline, extend, connect, let fall, grow."""
+"""Operations that draw on a grid: fill, outline, extend, connect, gravity, grow, denoise.
+
+The result has the size of the input. Some operations return only what they draw, as colour 1, so that the search can
+combine it with other states.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from submission.programs.grid_language.components import components, holes, labelled
-from submission.programs.grid_language.values import Cells, bordered, coloured, only, require
+from submission.programs.grid_language.values import Cells, bordered, colour_mask, masked, require, shifted
 
 DIRECTIONS = {
     "down": (1, 0),
@@ -18,130 +22,125 @@ DIRECTIONS = {
     "down-left": (1, -1),
     "up-right": (-1, 1),
 }
+"""Name -> steps down and to the right; the first four are along grid rows and columns."""
 
 
 def inside(cells: Cells) -> Cells:
-    """Only the background that is enclosed (not joined by sides to the border), as colour 1."""
-    made = np.zeros_like(cells)
+    """Keep only the enclosed background (not connected by sides to the border), as colour 1."""
+    result = np.zeros_like(cells)
     for part in holes(cells).items:
         h, w = part.cells.shape
-        made[part.top : part.top + h, part.left : part.left + w] |= part.cells
-    return made
+        result[part.top : part.top + h, part.left : part.left + w] |= part.cells
+    return result
 
 
 def fill_holes(cells: Cells) -> Cells:
-    """Enclosed background gets the colour that is found on its upper left corner's left."""
-    made = cells.copy()
+    """Fill each enclosed background region with the colour of the cell to the left of its first cell."""
+    result = cells.copy()
     for part in holes(cells).items:
         h, w = part.cells.shape
         row, column = part.top, part.left + int(part.cells[0].argmax())
-        region = made[part.top : part.top + h, part.left : part.left + w]
+        region = result[part.top : part.top + h, part.left : part.left + w]
         region[part.cells != 0] = cells[row, column - 1]
-    return made
+    return result
 
 
 def boxes(cells: Cells, by_colour: bool, diagonal: bool) -> Cells:
-    """The bounding box of each component filled with its (upper left) colour, larger ones below."""
-    made = np.zeros_like(cells)
+    """Fill the bounding box of each component with the colour of its first cell, smaller boxes on top."""
+    result = np.zeros_like(cells)
     found = components(cells, by_colour, diagonal).items
     for part in sorted(found, key=lambda p: -p.cells.size):
         h, w = part.cells.shape
-        made[part.top : part.top + h, part.left : part.left + w] = part.cells[part.cells != 0][0]
-    return made
+        result[part.top : part.top + h, part.left : part.left + w] = part.cells[part.cells != 0][0]
+    return result
 
 
 def box_fill(cells: Cells) -> Cells:
-    """The background within the bounding boxes of touching components as colour 1, everything else away."""
-    return coloured((boxes(cells, False, True) != 0) & (cells == 0))
+    """Keep only the background within the bounding boxes of components, as colour 1."""
+    return colour_mask((boxes(cells, False, True) != 0) & (cells == 0))
 
 
 def outline(cells: Cells, diagonal: bool) -> Cells:
-    """Only the background that touches something coloured, as colour 1."""
-    return coloured(_grown(cells != 0, diagonal) & (cells == 0))
+    """Keep only the background cells that touch a coloured cell, as colour 1; `diagonal`: also by a corner."""
+    return colour_mask(_grown(cells != 0, diagonal) & (cells == 0))
 
 
 def edge(cells: Cells, diagonal: bool) -> Cells:
-    """Only the coloured cells that touch background or the border."""
-    return only(cells, _near_background(cells, diagonal))
+    """Keep only the coloured cells that touch the background or the border; `diagonal`: also by a corner."""
+    return masked(cells, _near_background(cells, diagonal))
 
 
 def core(cells: Cells) -> Cells:
-    """Only the coloured cells with nothing but colour around."""
-    return only(cells, ~_near_background(cells, True))
+    """Keep only the coloured cells whose eight neighbours are all coloured."""
+    return masked(cells, ~_near_background(cells, True))
 
 
 def _near_background(cells: Cells, diagonal: bool) -> NDArray[np.bool_]:
-    return _grown(bordered(coloured(cells == 0), 1, 1) != 0, diagonal)[1:-1, 1:-1]
+    """Which cells are background or have a background neighbour; outside of the grid is background."""
+    return _grown(bordered(colour_mask(cells == 0), 1, 1) != 0, diagonal)[1:-1, 1:-1]
 
 
 def _grown(mask: NDArray[np.bool_], diagonal: bool) -> NDArray[np.bool_]:
+    """Dilate a mask by one cell."""
     rows = mask.copy()
     rows[1:] |= mask[:-1]
     rows[:-1] |= mask[1:]
     across = rows if diagonal else mask
-    made = rows.copy()
-    made[:, 1:] |= across[:, :-1]
-    made[:, :-1] |= across[:, 1:]
-    return made
+    result = rows.copy()
+    result[:, 1:] |= across[:, :-1]
+    result[:, :-1] |= across[:, 1:]
+    return result
 
 
 def frame(cells: Cells) -> Cells:
-    """Only the outermost rows and columns."""
-    made = cells.copy()
-    made[1:-1, 1:-1] = 0
-    return made
+    """Keep only the outermost grid rows and columns."""
+    result = cells.copy()
+    result[1:-1, 1:-1] = 0
+    return result
 
 
 def halo(cells: Cells, diagonal: bool) -> Cells:
-    """Each colour spreads by one cell into the background, lower colours over higher ones."""
-    made = cells.copy()
+    """Grow each colour by one cell into the background, lower colours over higher ones."""
+    result = cells.copy()
     for colour in np.unique(cells[cells != 0])[::-1].tolist():
-        made[_grown(cells == colour, diagonal) & (cells == 0)] = colour
-    return made
+        result[_grown(cells == colour, diagonal) & (cells == 0)] = colour
+    return result
 
 
 def extend(cells: Cells, *directions: str) -> Cells:
-    """Coloured cells run into the background in some directions, until something coloured is met or the border."""
-    made = cells
+    """Extend coloured cells through the background in the given directions, up to a coloured cell or the border."""
+    result = cells
     for name in directions:
-        made = _extended(made if len(directions) == 1 else cells, made, *DIRECTIONS[name])
-    return made
+        result = _extended(result if len(directions) == 1 else cells, result, *DIRECTIONS[name])
+    return result
 
 
 def _extended(cells: Cells, below: Cells, down: int, right: int) -> Cells:
-    made = below.copy()
+    """Extend the cells in one direction, and draw them below what is in `below` already."""
+    result = below.copy()
     moved = cells
     for _ in range(max(cells.shape)):
-        moved = _moved(moved, down, right) * (cells == 0)
+        moved = shifted(moved, down, right) * (cells == 0)
         if not moved.any():
             break
-        np.copyto(made, moved, where=(moved != 0) & (made == 0))
-    return made
-
-
-def _moved(cells: Cells, down: int, right: int) -> Cells:
-    made = np.zeros_like(cells)
-    h, w = cells.shape
-    made[max(down, 0) : h + min(down, 0), max(right, 0) : w + min(right, 0)] = cells[
-        max(-down, 0) : h + min(-down, 0), max(-right, 0) : w + min(-right, 0)
-    ]
-    return made
+        np.copyto(result, moved, where=(moved != 0) & (result == 0))
+    return result
 
 
 def connect(cells: Cells, across: bool, down: bool, diagonal: bool = False) -> Cells:
-    """Equal colours that see each other over background are joined by a line; horizontal lines lie below."""
-    made = cells.copy()
+    """Join cells of one colour with only background between them by a line; vertical lines over horizontal ones."""
+    result = cells.copy()
     pairs = [("right", "left")] * across + [("down", "up")] * down
     pairs += [("down-right", "up-left"), ("down-left", "up-right")] * diagonal
     for one, other in pairs:
         first, second = extend(cells, one), extend(cells, other)
         between = (first == second) & (first != 0) & (cells == 0)
-        made[between] = first[between]
-    return made
+        result[between] = first[between]
+    return result
 
 
 def gravity(cells: Cells, direction: str) -> Cells:
-    """Every coloured cell falls to the border or onto others."""
+    """Let every coloured cell fall in a direction, to the border or onto other cells."""
     turns = {"down": 0, "left": 1, "up": 2, "right": 3}[direction]
     turned = np.rot90(cells, turns)
     order = np.argsort(turned != 0, axis=0, kind="stable")
@@ -149,18 +148,18 @@ def gravity(cells: Cells, direction: str) -> Cells:
 
 
 def gravity_parts(cells: Cells, direction: str) -> Cells:
-    """Every touching component falls as a whole to the border or onto others."""
+    """Let every component fall as a whole in a direction, to the border or onto others."""
     turns = {"down": 0, "left": 1, "up": 2, "right": 3}[direction]
     turned = np.ascontiguousarray(np.rot90(cells, turns))
     found = components(turned, False, True).items
-    made = np.zeros_like(turned)
+    result = np.zeros_like(turned)
     for part in sorted(found, key=lambda p: -(p.top + p.cells.shape[0])):
         h, w = part.cells.shape
         top = part.top
-        while top + h < turned.shape[0] and not _collides(made, part.cells, top + 1, part.left):
+        while top + h < turned.shape[0] and not _collides(result, part.cells, top + 1, part.left):
             top += 1
-        made[top : top + h, part.left : part.left + w] |= part.cells
-    return np.ascontiguousarray(np.rot90(made, -turns))
+        result[top : top + h, part.left : part.left + w] |= part.cells
+    return np.ascontiguousarray(np.rot90(result, -turns))
 
 
 def _collides(below: Cells, piece: Cells, top: int, left: int) -> bool:
@@ -169,60 +168,60 @@ def _collides(below: Cells, piece: Cells, top: int, left: int) -> bool:
 
 
 def nearest_colour(cells: Cells) -> Cells:
-    """Each background cell in the colour of the nearest coloured cell (by steps along rows and columns)."""
+    """Give each background cell the colour of the nearest coloured cell (Manhattan distance)."""
     require(bool(cells.any()))
-    made = cells
-    while not made.all():
-        made = halo(made, False)
-    return made
+    result = cells
+    while not result.all():
+        result = halo(result, False)
+    return result
 
 
 def full_lines(cells: Cells, across: bool, down: bool) -> Cells:
-    """A line through the whole grid in the colour of each coloured cell; vertical lines lie above."""
-    made = np.zeros_like(cells)
+    """Draw full lines through each coloured cell in its colour; vertical lines over horizontal ones."""
+    result = np.zeros_like(cells)
     if across:
         rows = cells.max(1)
-        made[:] = rows[:, None]
+        result[:] = rows[:, None]
     if down:
         columns = cells.max(0)
-        made[:, columns != 0] = columns[columns != 0]
-    return made
+        result[:, columns != 0] = columns[columns != 0]
+    return result
 
 
 def crossings(cells: Cells) -> Cells:
-    """Cells whose row and column both hold something coloured, as colour 1."""
+    """Mark the cells whose grid row and column both hold a coloured cell, as colour 1."""
     filled = cells != 0
-    return coloured(filled.any(1)[:, None] & filled.any(0)[None, :])
+    return colour_mask(filled.any(1)[:, None] & filled.any(0)[None, :])
 
 
 def uniform_lines(cells: Cells) -> Cells:
-    """Only the rows and columns of one colour from border to border."""
-    made = np.zeros_like(cells)
+    """Keep only the grid rows and columns that have one colour from border to border."""
+    result = np.zeros_like(cells)
     rows, columns = (cells == cells[:, :1]).all(1), (cells == cells[:1]).all(0)
-    made[rows] = cells[rows]
-    made[:, columns] = cells[:, columns]
-    return made
+    result[rows] = cells[rows]
+    result[:, columns] = cells[:, columns]
+    return result
 
 
 def without_specks(cells: Cells) -> Cells:
-    """Without single cells: components of one cell, corners not counted as touching."""
+    """Remove components of a single cell."""
     labels, _ = labelled(cells, True, False)
-    return only(cells, np.bincount(labels.ravel())[labels] > 1)
+    return masked(cells, np.bincount(labels.ravel())[labels] > 1)
 
 
 def denoised(cells: Cells) -> Cells:
-    """Each cell takes the colour that five or more of the nine cells around it have, if there is one."""
+    """Give each cell the colour that at least five cells of its 3x3 neighbourhood have, if there is one."""
     padded = np.pad(cells, 1, mode="edge")
     h, w = cells.shape
     around = np.stack([padded[r : r + h, c : c + w] for r in range(3) for c in range(3)])
-    made = cells.copy()
+    result = cells.copy()
     for colour in np.unique(cells).tolist():
-        made[(around == colour).sum(0) >= 5] = colour
-    return made
+        result[(around == colour).sum(0) >= 5] = colour
+    return result
 
 
 def rings(cells: Cells) -> Cells:
-    """Each concentric ring in one colour, in the opposite order of colours."""
+    """Reverse the order of colours of concentric rings; NotApplicable unless each ring has one colour."""
     h, w = cells.shape
     depth = np.minimum(
         np.minimum(np.arange(h), np.arange(h)[::-1])[:, None], np.minimum(np.arange(w), np.arange(w)[::-1])

@@ -1,4 +1,7 @@
-"""Operations on lists of parts: choose one or some of them by a property, order them."""
+"""Operations on lists of parts: select one or several by a property, sort them, change each of them.
+
+PROPERTIES are numbers by which parts are ranked; KINDS are keys by which parts are compared.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,30 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from submission.programs.grid_language.components import labelled
-from submission.programs.grid_language.values import Cells, Part, Parts, bordered, coloured, parts, require, turns_of
+from submission.programs.grid_language.values import (
+    Cells,
+    Part,
+    Parts,
+    bordered,
+    colour_mask,
+    make_parts,
+    require,
+    symmetric_views,
+)
+
+
+def hole_count(cells: Cells) -> int:
+    """Return the number of background regions that do not touch the border."""
+    empty = bordered(colour_mask(cells == 0), 1, 1)
+    return len(labelled(empty, True, False)[1]) - 1
 
 
 def _cells(part: Part) -> int:
     return int((part.cells != 0).sum())
 
 
-def _holes(part: Part) -> int:
-    empty = bordered(coloured(part.cells == 0), 1, 1)
-    return len(labelled(empty, True, False)[1]) - 1
-
-
 def _mirrored(part: Part) -> int:
+    """0 to 2: how many of the two mirrorings, left-right and up-down, leave the part unchanged."""
     return int((part.cells == part.cells[:, ::-1]).all()) + int((part.cells == part.cells[::-1]).all())
 
 
@@ -30,6 +44,7 @@ def _symmetric(part: Part) -> int:
 
 
 def _squareness(part: Part) -> int:
+    """0 for a square, the lower the more the sides differ."""
     return -abs(int(part.cells.shape[0]) - int(part.cells.shape[1]))
 
 
@@ -38,6 +53,7 @@ def _colours(part: Part) -> int:
 
 
 def _rare_cells(part: Part) -> int:
+    """Cells that are not of the most common colour, where the background counts as a colour."""
     counts = np.bincount(part.cells.ravel(), minlength=10)
     counts[counts.argmax()] = 0
     return int(counts.sum())
@@ -52,7 +68,7 @@ PROPERTIES: dict[str, Callable[[Part], int]] = {
     "area": lambda p: p.cells.size,
     "height": lambda p: p.cells.shape[0],
     "width": lambda p: p.cells.shape[1],
-    "holes": _holes,
+    "holes": lambda p: hole_count(p.cells),
     "colours": _colours,
     "symmetry": _mirrored,
     "symmetric": _symmetric,
@@ -65,15 +81,16 @@ PROPERTIES: dict[str, Callable[[Part], int]] = {
     "components": _components,
     "rare cells": _rare_cells,
 }
-"""Numbers by which parts are ranked."""
+"""Name -> a number by which parts are ranked."""
 
 
 def _shape(part: Part) -> bytes:
-    return bytes(part.cells.shape) + coloured(part.cells != 0).tobytes()
+    return bytes(part.cells.shape) + colour_mask(part.cells != 0).tobytes()
 
 
 def _free_shape(part: Part) -> bytes:
-    return min(bytes(view.shape) + view.tobytes() for view in turns_of(coloured(part.cells != 0)))
+    """One key for all eight symmetric views of a shape."""
+    return min(bytes(view.shape) + view.tobytes() for view in symmetric_views(colour_mask(part.cells != 0)))
 
 
 KINDS: dict[str, Callable[[Part], bytes]] = {
@@ -83,108 +100,109 @@ KINDS: dict[str, Callable[[Part], bytes]] = {
     "main colour": lambda p: bytes([int(np.bincount(p.cells[p.cells != 0] if p.cells.any() else [0]).argmax())]),
     "size": lambda p: bytes(p.cells.shape),
 }
-"""What two parts can have in common."""
+"""Name -> a key; two parts are of one kind if their keys are equal."""
 
 
-def most(found: Parts, name: str) -> Cells:
-    """The part with the most of a property; the first of equals."""
-    return max(found.items, key=PROPERTIES[name]).cells
+def most(parts: Parts, name: str) -> Cells:
+    """Return the part with the largest value of a property; of equals the first."""
+    return max(parts.items, key=PROPERTIES[name]).cells
 
 
-def least(found: Parts, name: str) -> Cells:
-    """The part with the least of a property; the first of equals."""
-    return min(found.items, key=PROPERTIES[name]).cells
+def least(parts: Parts, name: str) -> Cells:
+    """Return the part with the smallest value of a property; of equals the first."""
+    return min(parts.items, key=PROPERTIES[name]).cells
 
 
-def unique(found: Parts, name: str) -> Cells:
-    """The only part of its kind; NotApplicable unless there is exactly one such part."""
-    single = _by_frequency(found, name, lambda count, _: count == 1)
-    require(len(single) == 1 and len(found.items) > 1)
+def unique(parts: Parts, name: str) -> Cells:
+    """Return the part that is the only one of its kind; NotApplicable unless there is exactly one such part."""
+    single = _by_frequency(parts, name, lambda count, _: count == 1)
+    require(len(single) == 1 and len(parts.items) > 1)
     return single[0].cells
 
 
-def typical(found: Parts, name: str) -> Cells:
-    """A part of the most common kind."""
-    return _by_frequency(found, name, lambda count, top: count == top)[0].cells
+def typical(parts: Parts, name: str) -> Cells:
+    """Return the first part of the most common kind."""
+    return _by_frequency(parts, name, lambda count, top: count == top)[0].cells
 
 
-def keep_most(found: Parts, name: str) -> Parts:
-    """All parts with the most of a property."""
-    return _at_extreme(found, name, max, True)
+def keep_most(parts: Parts, name: str) -> Parts:
+    """Keep the parts with the largest value of a property."""
+    return _at_extreme(parts, name, max, True)
 
 
-def drop_most(found: Parts, name: str) -> Parts:
-    """All parts but those with the most of a property."""
-    return _at_extreme(found, name, max, False)
+def drop_most(parts: Parts, name: str) -> Parts:
+    """Remove the parts with the largest value of a property."""
+    return _at_extreme(parts, name, max, False)
 
 
-def keep_least(found: Parts, name: str) -> Parts:
-    """All parts with the least of a property."""
-    return _at_extreme(found, name, min, True)
+def keep_least(parts: Parts, name: str) -> Parts:
+    """Keep the parts with the smallest value of a property."""
+    return _at_extreme(parts, name, min, True)
 
 
-def drop_least(found: Parts, name: str) -> Parts:
-    """All parts but those with the least of a property."""
-    return _at_extreme(found, name, min, False)
+def drop_least(parts: Parts, name: str) -> Parts:
+    """Remove the parts with the smallest value of a property."""
+    return _at_extreme(parts, name, min, False)
 
 
-def _at_extreme(found: Parts, name: str, extreme: Callable[[Iterable[float]], float], kept: bool) -> Parts:
-    """The parts at an extreme of a property, or all others."""
-    edge = extreme(map(PROPERTIES[name], found.items))
-    return parts(found.shape, [p for p in found.items if (PROPERTIES[name](p) == edge) == kept])
+def _at_extreme(parts: Parts, name: str, extreme: Callable[[Iterable[float]], float], kept: bool) -> Parts:
+    """Return the parts whose property is the extreme value, or (`kept` False) all others."""
+    edge = extreme(map(PROPERTIES[name], parts.items))
+    return make_parts(parts.shape, [p for p in parts.items if (PROPERTIES[name](p) == edge) == kept])
 
 
-def keep_unique(found: Parts, name: str) -> Parts:
-    """The parts that are alone of their kind."""
-    return parts(found.shape, _by_frequency(found, name, lambda count, _: count == 1))
+def keep_unique(parts: Parts, name: str) -> Parts:
+    """Keep the parts that are the only ones of their kind."""
+    return make_parts(parts.shape, _by_frequency(parts, name, lambda count, _: count == 1))
 
 
-def keep_repeated(found: Parts, name: str) -> Parts:
-    """The parts that are not alone of their kind."""
-    return parts(found.shape, _by_frequency(found, name, lambda count, _: count > 1))
+def keep_repeated(parts: Parts, name: str) -> Parts:
+    """Keep the parts that are not the only ones of their kind."""
+    return make_parts(parts.shape, _by_frequency(parts, name, lambda count, _: count > 1))
 
 
-def _by_frequency(found: Parts, name: str, wanted: Callable[[int, int], bool]) -> list[Part]:
-    kinds = [KINDS[name](part) for part in found.items]
+def _by_frequency(parts: Parts, name: str, wanted: Callable[[int, int], bool]) -> list[Part]:
+    """Return the parts for which `wanted(count of the part's kind, count of the most common kind)` holds."""
+    kinds = [KINDS[name](part) for part in parts.items]
     counts = Counter(kinds)
     top = max(counts.values())
-    return [part for part, kind in zip(found.items, kinds, strict=True) if wanted(counts[kind], top)]
+    return [part for part, kind in zip(parts.items, kinds, strict=True) if wanted(counts[kind], top)]
 
 
-def ordered(found: Parts, name: str) -> Parts:
-    """The parts by a property, the least first; equals keep their order."""
-    return Parts(found.shape, tuple(sorted(found.items, key=PROPERTIES[name])))
+def ordered(parts: Parts, name: str) -> Parts:
+    """Sort the parts by a property, the smallest value first; equals keep their order."""
+    return Parts(parts.shape, tuple(sorted(parts.items, key=PROPERTIES[name])))
 
 
-def reverse(found: Parts) -> Parts:
-    """The parts in the opposite order."""
-    return Parts(found.shape, found.items[::-1])
+def reverse(parts: Parts) -> Parts:
+    """Reverse the order of the parts."""
+    return Parts(parts.shape, parts.items[::-1])
 
 
-def distinct(found: Parts) -> Parts:
-    """Each picture once, in order of its first appearance."""
-    return Parts(found.shape, tuple({KINDS["picture"](p): p for p in reversed(found.items)}.values())[::-1])
+def distinct(parts: Parts) -> Parts:
+    """Remove parts with the same cells as an earlier one."""
+    return Parts(parts.shape, tuple({KINDS["picture"](p): p for p in reversed(parts.items)}.values())[::-1])
 
 
-def keep_at_border(found: Parts, touching: bool) -> Parts:
-    """The parts that touch (do not touch) the border of the grid."""
-    height, width = found.shape
-    return parts(
-        found.shape,
+def keep_at_border(parts: Parts, touching: bool) -> Parts:
+    """Keep the parts that touch (or do not touch) the border of the grid."""
+    height, width = parts.shape
+    return make_parts(
+        parts.shape,
         [
             p
-            for p in found.items
+            for p in parts.items
             if touching
             == (p.top == 0 or p.left == 0 or p.top + p.cells.shape[0] == height or p.left + p.cells.shape[1] == width)
         ],
     )
 
 
-def keep_with(found: Parts, colour: int, present: bool) -> Parts:
-    """The parts in which the colour is present (absent)."""
-    return parts(found.shape, [p for p in found.items if bool((p.cells == colour).any()) == present])
+def keep_with(parts: Parts, colour: int, present: bool) -> Parts:
+    """Keep the parts in which the colour is present (or absent)."""
+    return make_parts(parts.shape, [p for p in parts.items if bool((p.cells == colour).any()) == present])
 
 
-def each(found: Parts, change: Callable[..., Cells], *constants: object) -> Parts:
-    """A grid operation done to every part; it keeps its upper left corner."""
-    return parts(found.shape, [Part(change(p.cells, *constants), p.top, p.left) for p in found.items])
+def each(parts: Parts, change: Callable[..., Cells], *constants: object) -> Parts:
+    """Apply a grid operation to every part; the upper left corners stay."""
+    return make_parts(parts.shape, [Part(change(p.cells, *constants), p.top, p.left) for p in parts.items])

@@ -1,4 +1,7 @@
-"""Operations that cut a grid into a list of parts."""
+"""Operations that cut a grid into a list of parts: components, layers, panels, windows, lines.
+
+Every part keeps its place in the grid; NotApplicable if there is none, or more than MOST_PARTS.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from submission.programs.grid_language.components import (
-    components as components,  # the main way to cut: part of this room
+    components as components,  # the main way to cut a grid: part of this module's interface
 )
 from submission.programs.grid_language.components import holes as holes
-from submission.programs.grid_language.values import Cells, Part, Parts, legal, parts, require
+from submission.programs.grid_language.values import Cells, Part, Parts, legal_grid, make_parts, require
 
 
 def layers(cells: Cells) -> Parts:
-    """One part per colour, each as large as the grid; the most common colour first."""
+    """Return one part per colour, each as large as the grid; the most common colour first."""
     counts = np.bincount(cells.ravel(), minlength=10)
     counts[0] = 0
     order = np.argsort(-counts, kind="stable")[: int((counts > 0).sum())]
-    return parts(cells.shape, [Part(cells * (cells == colour), 0, 0) for colour in order.astype(np.uint8)])
+    return make_parts(cells.shape, [Part(cells * (cells == colour), 0, 0) for colour in order.astype(np.uint8)])
 
 
 def cropped_layers(cells: Cells) -> Parts:
-    """One part per colour, each cropped with everything that lies in its bounding box."""
+    """Return the bounding box of each colour with everything in it; the lowest colour first."""
     items = []
     for colour in np.unique(cells[cells != 0]).tolist():
         rows, columns = np.flatnonzero((cells == colour).any(1)), np.flatnonzero((cells == colour).any(0))
         piece = cells[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        items.append(Part(legal(piece), int(rows[0]), int(columns[0])))
-    return parts(cells.shape, items)
+        items.append(Part(legal_grid(piece), int(rows[0]), int(columns[0])))
+    return make_parts(cells.shape, items)
 
 
 def between_lines(cells: Cells) -> Parts:
-    """The rectangles between lines that run from border to border in one colour, in reading order."""
+    """Return the rectangles between full lines of one colour, in reading order.
+
+    A full line runs from border to border. Of several line colours the most common one that cuts the grid is used.
+    """
     lines = [
         {int(cells[k, 0]) for k in np.flatnonzero((cells == cells[:, :1]).all(1))},
         {int(cells[0, k]) for k in np.flatnonzero((cells == cells[:1]).all(0))},
@@ -41,34 +47,35 @@ def between_lines(cells: Cells) -> Parts:
         rows, columns = (cells == colour).all(1), (cells == colour).all(0)
         spans = [(a, b) for a in _spans(rows) for b in _spans(columns)]
         if len(spans) > 1:
-            return parts(cells.shape, [_piece(cells, *a, *b) for a, b in spans])
+            return make_parts(cells.shape, [_piece(cells, *a, *b) for a, b in spans])
     require(False)
-    return parts(cells.shape, [])
+    return make_parts(cells.shape, [])
 
 
 def _spans(line: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Start and end of each run without a line."""
+    """Return start and end (exclusive) of each run of False: line [side]."""
     edges = np.flatnonzero(np.diff(np.r_[True, line, True].astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _piece(cells: Cells, top: int, bottom: int, left: int, right: int) -> Part:
+    """Cut out a rectangle; `bottom` and `right` are exclusive."""
     return Part(np.ascontiguousarray(cells[top:bottom, left:right]), top, left)
 
 
 def equal_pieces(cells: Cells, down: int, across: int) -> Parts:
-    """The grid in that many equal rectangles, in reading order."""
+    """Cut the grid into `down` times `across` equal rectangles, in reading order."""
     height, width = cells.shape
     require(height % down == 0 and width % across == 0)
     h, w = height // down, width // across
-    return parts(
+    return make_parts(
         cells.shape,
         [_piece(cells, r * h, r * h + h, c * w, c * w + w) for r in range(down) for c in range(across)],
     )
 
 
 def squares(cells: Cells) -> Parts:
-    """A longish grid in squares as wide as its short side."""
+    """Cut a grid whose long side is a multiple of its short side into squares."""
     height, width = cells.shape
     side = min(height, width)
     require(max(height, width) % side == 0 and height != width)
@@ -76,50 +83,50 @@ def squares(cells: Cells) -> Parts:
 
 
 def windows_like(cells: Cells, canvas: Cells) -> Parts:
-    """The grid in rectangles as large as the canvas, without overlap."""
+    """Cut the grid into rectangles as large as the canvas, without overlap."""
     (height, width), (h, w) = cells.shape, canvas.shape
     require(height >= h and width >= w and (height, width) != (h, w) and height % h == 0 and width % w == 0)
     return equal_pieces(cells, height // h, width // w)
 
 
 def corners_like(cells: Cells, canvas: Cells) -> Parts:
-    """The four corners of the grid, each as large as the canvas; they may overlap."""
+    """Return the four corners of the grid, each as large as the canvas; they may overlap."""
     (height, width), (h, w) = cells.shape, canvas.shape
     require(height > h and width > w)
     tops, lefts = (0, height - h), (0, width - w)
-    return parts(cells.shape, [_piece(cells, top, top + h, left, left + w) for top in tops for left in lefts])
+    return make_parts(cells.shape, [_piece(cells, top, top + h, left, left + w) for top in tops for left in lefts])
 
 
 def rows(cells: Cells) -> Parts:
-    """Each row that is not empty."""
-    return parts(
+    """Return each grid row that is not empty."""
+    return make_parts(
         cells.shape, [_piece(cells, k, k + 1, 0, cells.shape[1]) for k in np.flatnonzero(cells.any(1)).tolist()]
     )
 
 
 def columns(cells: Cells) -> Parts:
-    """Each column that is not empty."""
-    return parts(
+    """Return each grid column that is not empty."""
+    return make_parts(
         cells.shape, [_piece(cells, 0, cells.shape[0], k, k + 1) for k in np.flatnonzero(cells.any(0)).tolist()]
     )
 
 
 def framed(cells: Cells) -> Parts:
-    """What lies within each rectangular frame: the bounding box of each component of one colour, frame left out."""
+    """Return the inside of each rectangular frame of one colour, without the frame."""
     items = []
     for part in components(cells, True, False).items:
         h, w = part.cells.shape
         own = part.cells != 0
         if h > 2 and w > 2 and own[0].all() and own[-1].all() and own[:, 0].all() and own[:, -1].all():
             items.append(_piece(cells, part.top + 1, part.top + h - 1, part.left + 1, part.left + w - 1))
-    return parts(cells.shape, items)
+    return make_parts(cells.shape, items)
 
 
 def boxed(cells: Cells, diagonal: bool) -> Parts:
-    """The bounding box of each one-coloured component of two cells or more, with all that lies in it."""
+    """Return the bounding box of each component of one colour, with everything in it; single cells are left out."""
     items = [
         _piece(cells, p.top, p.top + p.cells.shape[0], p.left, p.left + p.cells.shape[1])
         for p in components(cells, True, diagonal).items
         if p.cells.size > 1
     ]
-    return parts(cells.shape, items)
+    return make_parts(cells.shape, items)

@@ -1,4 +1,8 @@
-"""The operations that the search may use for a task, and what each costs."""
+"""The operations that the search may use for a task, and the cost of each.
+
+Costs add up to the length of a program's description: the search explores expressions in ascending order of cost, and
+of two programs that fit the cheaper one is trusted more.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from submission.programs.grid_language import assembly, colours, drawing, part_s
 from submission.programs.grid_language.values import Value
 
 Kind = Literal["grid", "parts", "canvas"]
-
+"""The types of the language; a canvas is an empty grid of the predicted output size."""
 
 Entry = tuple[float, Callable[..., Value], *tuple[tuple[object, ...], ...]]
 """Cost, function, and each choice of its constants."""
@@ -18,27 +22,43 @@ Entry = tuple[float, Callable[..., Value], *tuple[tuple[object, ...], ...]]
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """A function of the language with its constants filled in."""
+    """A function of the language together with its constants."""
 
     function: Callable[..., Value]
-    """Takes a value (and a canvas, if `on_canvas`), then the constants."""
+    """Its arguments: a value, then (if `on_canvas`) a canvas, then the constants."""
     takes: Kind
     gives: Kind
     cost: float
-    """What it adds to a program's description; an everyday operation costs 1."""
+    """What it adds to the cost of a program; a common operation costs 1."""
     constants: tuple[object, ...] = ()
-    """Text, numbers, or a function of the language followed by its own constants (for `each`)."""
+    """Strings and numbers; for `each`, a function of the language followed by that function's constants."""
     on_canvas: bool = False
-    """Whether the second argument is an empty grid of the predicted output size."""
+    """Whether the second argument is a canvas."""
 
 
 def operations(used: tuple[int, ...]) -> tuple[Operation, ...]:
-    """All operations for a task with these colours (background left out), in a fixed order."""
+    """Return all operations for a task with these colours (without the background), in a fixed order."""
     return (*_on_grids(used), *_to_parts(), *_on_parts(used), *_from_parts())
 
 
 def _on_grids(used: tuple[int, ...]) -> Iterator[Operation]:
-    plain: tuple[Entry, ...] = (
+    """Yield the operations from a grid to a grid."""
+    entries = (*_shapes(), *_colours(used), *_drawing(), *_patterns(used))
+    for cost, function, *choices in entries:
+        for constants in choices:
+            yield Operation(function, "grid", "grid", cost, constants)
+    for cost, function in (
+        (1.1, shapes.tile_over),
+        (1.2, shapes.mirror_over),
+        (1.1, shapes.stretch_over),
+        (1.2, shapes.place_over),
+    ):
+        yield Operation(function, "grid", "grid", cost, on_canvas=True)
+
+
+def _shapes() -> tuple[Entry, ...]:
+    """Return the entries of `shapes`."""
+    return (
         (1.0, shapes.turn, (1,), (2,), (3,)),
         (1.0, shapes.mirror_rows, ()),
         (1.0, shapes.mirror_columns, ()),
@@ -59,6 +79,12 @@ def _on_grids(used: tuple[int, ...]) -> Iterator[Operation]:
         (1.5, shapes.sort_rows, ()),
         (1.4, shapes.roll, (1, 0), (-1, 0), (0, 1), (0, -1)),
         (1.3, shapes.shift, (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1)),
+    )
+
+
+def _colours(used: tuple[int, ...]) -> tuple[Entry, ...]:
+    """Return the entries of `colours`, with these colours as constants."""
+    return (
         (1.0, colours.keep_colour, *((c,) for c in used)),
         (1.0, colours.drop_colour, *((c,) for c in used)),
         (1.3, colours.paint_all, *((c,) for c in used)),
@@ -73,6 +99,12 @@ def _on_grids(used: tuple[int, ...]) -> Iterator[Operation]:
         (1.3, colours.histogram, ()),
         (1.2, colours.colours_by_count, ()),
         (1.4, colours.count_row, ()),
+    )
+
+
+def _drawing() -> tuple[Entry, ...]:
+    """Return the entries of `drawing`."""
+    return (
         (1.0, drawing.inside, ()),
         (1.0, drawing.fill_holes, ()),
         (1.2, drawing.boxes, (False, True), (True, True), (True, False)),
@@ -96,6 +128,12 @@ def _on_grids(used: tuple[int, ...]) -> Iterator[Operation]:
         (1.2, drawing.without_specks, ()),
         (1.3, drawing.denoised, ()),
         (1.4, drawing.rings, ()),
+    )
+
+
+def _patterns(used: tuple[int, ...]) -> tuple[Entry, ...]:
+    """Return the entries of `patterns`, with these colours as constants."""
+    return (
         (1.3, patterns.hide, *((c,) for c in used)),
         (1.3, patterns.uncovered, *((c, how) for c in (0, *used) for how in ("symmetry", "repetition"))),
         (1.3, patterns.revealed, *((c, how) for c in (0, *used) for how in ("symmetry", "repetition"))),
@@ -104,20 +142,11 @@ def _on_grids(used: tuple[int, ...]) -> Iterator[Operation]:
         (1.0, patterns.symmetrised, *((axes,) for axes in patterns.AXES)),
         (1.3, patterns.symmetrised_about, *((r, a) for r in (True, False) for a in ("both", "rows", "columns"))),
     )
-    for cost, function, *choices in plain:
-        for constants in choices:
-            yield Operation(function, "grid", "grid", cost, constants)
-    for cost, function in (
-        (1.1, shapes.tile_over),
-        (1.2, shapes.mirror_over),
-        (1.1, shapes.stretch_over),
-        (1.2, shapes.place_over),
-    ):
-        yield Operation(function, "grid", "grid", cost, on_canvas=True)
 
 
 def _to_parts() -> Iterator[Operation]:
-    plain: tuple[Entry, ...] = (
+    """Yield the operations from a grid to a list of parts."""
+    entries: tuple[Entry, ...] = (
         (0.4, segmentation.components, (False, True), (True, True), (True, False), (False, False)),
         (0.7, segmentation.holes, ()),
         (0.7, segmentation.layers, ()),
@@ -130,7 +159,7 @@ def _to_parts() -> Iterator[Operation]:
         (0.7, segmentation.framed, ()),
         (0.7, segmentation.boxed, (True,), (False,)),
     )
-    for cost, function, *choices in plain:
+    for cost, function, *choices in entries:
         for constants in choices:
             yield Operation(function, "grid", "parts", cost, constants)
     yield Operation(segmentation.windows_like, "grid", "parts", 0.7, on_canvas=True)
@@ -138,8 +167,8 @@ def _to_parts() -> Iterator[Operation]:
 
 
 def _on_parts(used: tuple[int, ...]) -> Iterator[Operation]:
-    plain = ("cells", "area", "holes", "colours", "symmetric", "fullness", "height", "width")
-    for name in plain:
+    """Yield the operations from a list of parts to a list of parts."""
+    for name in ("cells", "area", "holes", "colours", "symmetric", "fullness", "height", "width"):
         for function in (
             part_selection.keep_most,
             part_selection.drop_most,
@@ -179,6 +208,7 @@ def _on_parts(used: tuple[int, ...]) -> Iterator[Operation]:
 
 
 def _from_parts() -> Iterator[Operation]:
+    """Yield the operations from a list of parts to a grid."""
     for name in part_selection.PROPERTIES:
         yield Operation(part_selection.most, "parts", "grid", 0.6, (name,))
         yield Operation(part_selection.least, "parts", "grid", 0.6, (name,))

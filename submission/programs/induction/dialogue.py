@@ -1,8 +1,7 @@
-"""What a language model is asked about a task, and the program that is read out of what it says.
+"""The prompt that asks a language model for a program, and the extraction of the program from its completion.
 
-The form is that of BARC (Li et al., 2025): grids as lines of cells, a cell being the name of its colour or its digit;
-the answer a Python program that opens with comments on the concepts in it and a description of the rule.
-The wording is our own.
+The format is that of BARC (Li et al., arXiv 2411.02272): a grid is lines of cells, each the name of its colour or its
+digit; the program begins with comments on the concepts it uses and a description of the rule. The wording is our own.
 """
 
 from __future__ import annotations
@@ -16,15 +15,16 @@ from typing import Literal
 from submission.arc.tasks import Grid, Task
 
 COLOURS = ("Black", "Blue", "Red", "Green", "Yellow", "Gray", "Pink", "Orange", "Purple", "Brown")
-"""What BARC calls the colours 0..9: a token each in most vocabularies."""
+"""BARC's names of the colours 0..9: one token each in most vocabularies."""
 
-Cells = Literal["colours", "digits"]
+CellFormat = Literal["colours", "digits"]
+"""How a cell is written."""
 
 OPENING = "```python\n"
-"""How a program opens; a model that has been thinking for long enough is made to write it."""
+"""The opening of a program; budget forcing writes it when the reasoning must end."""
 FENCE = "```"
-LONGEST = 20_000
-"""Characters of a program; what is longer is no rule of a puzzle."""
+MOST_CHARACTERS = 20_000
+"""Longer programs are ignored."""
 
 SYSTEM = "You find the rule behind small coloured grids and write it down as a Python program."
 
@@ -41,62 +41,64 @@ and the standard library only; nothing may depend on chance."""
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a dialogue, as chat templates take it."""
+    """One message of a chat, as chat templates take it."""
 
     role: Literal["system", "user"]
     content: str
 
 
-def asked(task: Task, cells: Cells = "colours", demonstrations: int | None = None) -> tuple[Message, ...]:
-    """The dialogue so far: the request, the first so many demonstrations (all for None), the test inputs."""
+def messages(task: Task, cells: CellFormat = "colours", demonstrations: int | None = None) -> tuple[Message, ...]:
+    """Return the system and the user message: the request, the first `demonstrations` (None: all), the test inputs."""
     legend = ", ".join(f"{k} is {name}" for k, name in enumerate(COLOURS))
     if cells == "digits":
         legend = "0 is mostly the background"
     parts = [RULES.format(legend=legend)]
     for k, pair in enumerate(task.demonstrations[:demonstrations]):
-        parts.append(f"Example {k + 1}\nInput:\n{shown(pair.input, cells)}\n\nOutput:\n{shown(pair.output, cells)}")
-    parts += [f"Test input:\n{shown(each, cells)}" for each in task.tests]
+        parts.append(
+            f"Example {k + 1}\nInput:\n{grid_text(pair.input, cells)}\n\nOutput:\n{grid_text(pair.output, cells)}"
+        )
+    parts += [f"Test input:\n{grid_text(each, cells)}" for each in task.tests]
     return Message("system", SYSTEM), Message("user", "\n\n".join(parts))
 
 
-def shown(cells: Grid, how: Cells) -> str:
-    """A grid as text: a line a row, a word or a digit a cell, one space between them."""
+def grid_text(cells: Grid, how: CellFormat) -> str:
+    """Return a grid as text: one line per grid row, one word or digit per cell, separated by spaces."""
     return "\n".join(" ".join(COLOURS[cell] if how == "colours" else str(cell) for cell in row) for row in cells)
 
 
 def program_of(text: str) -> str | None:
-    """The last code block of a text that defines `transform`, be it cut off at the end; None where there is none."""
+    """Return the last code block that defines `transform`, None if there is none; the last block may be unfinished."""
     blocks = re.findall(r"```([^\n`]*)\n(.*?)(?:```|\Z)", text, flags=re.DOTALL)
     python = [code for language, code in blocks if language.strip().lower() in ("", "python", "py", "python3")]
     defining = [each for each in python if re.search(r"^def transform\(", each, flags=re.MULTILINE)]
-    return defining[-1] if defining and len(defining[-1]) <= LONGEST else None
+    return defining[-1] if defining and len(defining[-1]) <= MOST_CHARACTERS else None
 
 
 @dataclass(frozen=True)
-class Form:
-    """What a program is, apart from its spelling."""
+class Syntax:
+    """The syntax of a program, without its comments and layout."""
 
     key: str
-    """Equal for two programs that differ in comments, docstrings, blank lines and layout alone."""
+    """Equal for two programs that differ only in comments, docstrings, blank lines and layout."""
     size: int
-    """Nodes of its syntax tree."""
+    """Nodes of the syntax tree."""
 
 
-def form_of(source: str) -> Form | None:
-    """The form of a program; None for text that is not Python, or that no parser gets to the bottom of."""
+def syntax_of(source: str) -> Syntax | None:
+    """Return the syntax of a program; None for text that is not Python, or is nested too deeply for the parser."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" in a string, `x is 1`: the model's affair
+            warnings.simplefilter("ignore")  # such as "\d" in a string or `x is 1`: not worth a line in the log
             tree = ast.parse(source)
         for node in ast.walk(tree):
-            _undocumented(node)
-        return Form(ast.dump(tree), sum(1 for _ in ast.walk(tree)))
+            _drop_docstring(node)
+        return Syntax(ast.dump(tree), sum(1 for _ in ast.walk(tree)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
-def _undocumented(node: ast.AST) -> None:
-    """Take away the docstring of a node that has one."""
+def _drop_docstring(node: ast.AST) -> None:
+    """Remove the docstring of a module, class or function that has one."""
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
         node, clean=False
     ):

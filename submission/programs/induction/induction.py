@@ -1,7 +1,7 @@
-"""Induction: programs that a language model writes for a task, kept if they reproduce all its demonstrations.
+"""Induction: sample programs from a language model and keep those that reproduce all demonstrations.
 
-After BARC (Li et al., 2025): many programs are sampled, each is run, and what fits the demonstrations votes on the
-test outputs. A program is only ever run in a `Sandbox`, which is sent inputs and nothing else.
+Source: BARC (Li et al., arXiv 2411.02272): many programs are sampled, each is run, and those that fit vote on the test
+outputs. A program is run only in a `Sandbox`, which receives inputs and never an output.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from submission.arc.tasks import Grid, Task, grid_key
 from submission.deadline import Deadline
-from submission.programs.induction.dialogue import form_of, program_of
+from submission.programs.induction.dialogue import program_of, syntax_of
 from submission.programs.program import Program
 from submission.programs.sandbox.sandbox import ProgramResult, Sandbox
 from submission.rng import generator
@@ -23,34 +23,31 @@ logger = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
-    """Whatever writes texts that may hold programs for a task."""
+    """A source of texts that may contain programs: a language model."""
 
     def write(self, task: Task, count: int, until: Deadline, seed: int) -> list[str]:
-        """At most so many texts: those that came in time, perhaps none."""
+        """Return up to `count` texts: those that were finished by the deadline, maybe none."""
         ...
 
 
 @dataclass(frozen=True)
 class Induction:
-    """A source of programs: a writer, and the sandbox in which its programs are tried.
-
-    Implements `programs.Source`.
-    """
+    """A source of programs (implements `program.Source`): a writer, and the sandbox in which its programs run."""
 
     writer: Writer
     sandbox: Sandbox
     count: int = 336
-    """The most texts for one task (336: what BARC had time for on Kaggle)."""
+    """Most texts for one task (336: what BARC had time for on Kaggle)."""
     batch: int = 16
-    """Texts that are asked for at a time; the clock and the count are looked at in between."""
-    writing: float = 0.9
-    """Share of the time for a task in which texts may be written; the last programs are run in the rest."""
+    """Texts per request to the writer; the deadline is checked between requests."""
+    writing_share: float = 0.9
+    """Share of a task's time in which texts may be written; the rest is for running the last programs."""
 
     def programs(self, task: Task, until: Deadline, seed: int) -> list[Program]:
-        """Verified programs, the most trusted first: by how many agree with their test answers, then the shortest."""
+        """Return verified programs: those whose test answers most programs agree with first, of equals the shortest."""
         rng = generator(seed, task.id, "induction")
         written, verified, seen = 0, [], set[str]()
-        writing = until.share(self.writing)
+        writing = until.share(self.writing_share)
         while written < self.count and not writing.passed():
             texts = self.writer.write(task, min(self.batch, self.count - written), writing, int(rng.integers(2**31)))
             if not texts:
@@ -61,40 +58,40 @@ class Induction:
                     break
                 program = verify(source, task, self.sandbox, until)
                 verified += [program] if program is not None else []
-        logger.info("task %s: %d texts, %d programs, %d fit", task.id, written, len(seen), len(verified))
+        logger.info("task %s: %d texts, %d distinct programs, %d fit", task.id, written, len(seen), len(verified))
         return ranked(verified)
 
 
 def _unseen(texts: Sequence[str], seen: set[str]) -> list[str]:
-    """The programs in these texts of which no other spelling has been seen; their forms are added to `seen`."""
+    """Return the new programs in these texts; the keys of their syntax are added to `seen`."""
     fresh = []
     for text in texts:
         source = program_of(text)
-        form = form_of(source) if source is not None else None
-        if source is not None and form is not None and form.key not in seen:
-            seen.add(form.key)
+        syntax = syntax_of(source) if source is not None else None
+        if source is not None and syntax is not None and syntax.key not in seen:
+            seen.add(syntax.key)
             fresh.append(source)
     return fresh
 
 
 def verify(source: str, task: Task, sandbox: Sandbox, until: Deadline) -> Program | None:
-    """The program with its test answers, if it gives every demonstration's output and at least one answer."""
+    """Return the program with its test answers; None unless it fits every demonstration and answers a test."""
     grids = [*(pair.input for pair in task.demonstrations), *task.tests]
-    # Few programs get past the first look, which is half the work.
-    if not fits(sandbox.once(source, grids, until), task):
+    # A run in one process costs half of a full run, and few programs fit.
+    if not fits(sandbox.run_once(source, grids, until), task):
         return None
-    outcome = sandbox.run(source, grids, until)
-    answers = outcome.outputs[len(task.demonstrations) :]
-    if not fits(outcome, task) or all(each is None for each in answers):
+    result = sandbox.run(source, grids, until)
+    answers = result.outputs[len(task.demonstrations) :]
+    if not fits(result, task) or all(each is None for each in answers):
         return None
-    form = form_of(source)
-    assert form is not None, "it ran, so it is Python"
-    return Program(source, answers, form.size, "written")
+    syntax = syntax_of(source)
+    assert syntax is not None, "it ran, so it is Python"
+    return Program(source, answers, syntax.size, "written")
 
 
-def fits(outcome: ProgramResult, task: Task) -> bool:
-    """Whether the outputs begin with those of the demonstrations."""
-    outputs = outcome.outputs[: len(task.demonstrations)]
+def fits(result: ProgramResult, task: Task) -> bool:
+    """Whether the first outputs are those of the demonstrations."""
+    outputs = result.outputs[: len(task.demonstrations)]
     return all(
         got is not None and grid_key(got) == grid_key(pair.output)
         for got, pair in zip(outputs, task.demonstrations, strict=True)
@@ -102,11 +99,14 @@ def fits(outcome: ProgramResult, task: Task) -> bool:
 
 
 def ranked(programs: Sequence[Program]) -> list[Program]:
-    """By how many programs give each of its test answers, summed over the tests; then the smallest first."""
-    votes = Counter(place for each in programs for place in _places(each.answers))
-    return sorted(programs, key=lambda each: (-sum(votes[place] for place in _places(each.answers)), each.size))
+    """Sort by votes, the most first, then by size, the smallest first.
+
+    An answer has a vote from each program that gives it; the votes of a program are those of its answers together.
+    """
+    votes = Counter(answer for each in programs for answer in _keys(each.answers))
+    return sorted(programs, key=lambda each: (-sum(votes[answer] for answer in _keys(each.answers)), each.size))
 
 
-def _places(answers: Sequence[Grid | None]) -> list[tuple[int, bytes]]:
-    """Each answer with the test that it is for."""
+def _keys(answers: Sequence[Grid | None]) -> list[tuple[int, bytes]]:
+    """Return (number of the test, key of the grid) of each answer."""
     return [(k, grid_key(each)) for k, each in enumerate(answers) if each is not None]

@@ -1,7 +1,7 @@
-"""A causal language model that writes programs for a task: prompt, sampling side by side, budget forcing.
+"""A causal language model that writes programs for a task: prefill, batched sampling, budget forcing.
 
-One path for all checkpoints that bring a tokenizer. The decoding loop is our own, since it has to look at the clock
-and to put tokens in the model's place at every step; with nothing forced it is `generate`, token for token.
+Works for every checkpoint that has a tokenizer. The decoding loop is our own because it checks the deadline and forces
+tokens at every step; without forced tokens it gives exactly the tokens of `generate`.
 """
 
 from __future__ import annotations
@@ -22,52 +22,54 @@ from submission.config import Model
 from submission.deadline import Deadline
 from submission.errors import BadInput
 from submission.model.loading import load_base, read_tokenizer, resolve_device
-from submission.programs.induction.budget_forcing import Draft, Effort, Tokens
-from submission.programs.induction.dialogue import Cells, asked
+from submission.programs.induction.budget_forcing import Codec, Completion, TokenBudget
+from submission.programs.induction.dialogue import CellFormat, messages
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 512
-"""Tokens of a prompt read at once: between two chunks the clock is looked at."""
+"""Prompt tokens per prefill pass; the deadline is checked between two passes."""
 
 
 @dataclass(frozen=True)
-class Writing:
-    """How programs are asked for and sampled. BARC: temperature 0.8, prompts of at most 8000 tokens."""
+class Sampling:
+    """How programs are prompted for and sampled. BARC: temperature 0.8, prompts of at most 8000 tokens."""
 
-    cells: Cells = "colours"
+    cells: CellFormat = "colours"
     """How a cell is written: the name of its colour, or its digit."""
     temperature: float = 0.8
-    """Of the samples; 0 takes the likeliest token, and every text is the same."""
-    prompt: int = 8000
-    """Tokens of a prompt; a longer one loses its last demonstrations, never cells."""
-    cached: int = 65_536
-    """Tokens whose keys and values are kept for the texts that are written side by side (an 8B with grouped
-    attention takes 128 KiB for each in 16 bits)."""
+    """Sampling temperature; 0 takes the most likely token, so that all texts are the same."""
+    prompt_tokens: int = 8000
+    """Longest prompt; from a longer one the last demonstrations are dropped, never cells."""
+    cache_tokens: int = 65_536
+    """Tokens in the KV cache of all texts of a batch (an 8B with grouped attention: 128 KiB a token in 16 bits)."""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or self.prompt < 1 or self.cached < 1:
-            raise BadInput("writing: temperature must not be negative, prompt and cached must be positive")
+        if self.temperature < 0 or self.prompt_tokens < 1 or self.cache_tokens < 1:
+            raise BadInput(
+                "sampling: temperature must not be negative; prompt_tokens and cache_tokens must be positive"
+            )
 
 
 @dataclass(frozen=True, eq=False)
 class _Prefix:
-    """A prompt that has been read."""
+    """A prompt after its prefill."""
 
     ids: list[int]
     cache: DynamicCache
-    logits: Tensor  # [1, vocabulary], of the first token to be written
+    logits: Tensor
+    """[1, vocabulary], of the first token of the completion."""
 
 
 class LanguageWriter:
-    """A checkpoint and its tokenizer. Implements `induction.Writer`."""
+    """A checkpoint and its tokenizer; implements `induction.Writer`."""
 
-    def __init__(self, path: Path, settings: Model, writing: Writing, effort: Effort) -> None:
-        """Load a checkpoint folder; BadInput where it is none, or has no tokenizer."""
+    def __init__(self, path: Path, settings: Model, sampling: Sampling, budget: TokenBudget) -> None:
+        """Load a checkpoint folder; BadInput if it is none, or has no tokenizer."""
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        self.writing = writing
-        self.effort = effort
+        self.sampling = sampling
+        self.budget = budget
         self.device = resolve_device(settings.device)
         self.model = load_base(path, settings, self.device).eval()
         try:
@@ -76,7 +78,7 @@ class LanguageWriter:
             raise BadInput(f"{path}: cannot write programs: {error}") from error
         ends = self.model.generation_config.eos_token_id
         stops = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
-        self.tokens = Tokens(
+        self.codec = Codec(
             lambda text: list(self.tokenizer.encode(text, add_special_tokens=False)),
             lambda ids: str(self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)),
             frozenset(stops),
@@ -84,39 +86,40 @@ class LanguageWriter:
         self._prefix: _Prefix | None = None
 
     def write(self, task: Task, count: int, until: Deadline, seed: int) -> list[str]:
-        """So many texts, fewer where the deadline comes first: what a cut text has is kept."""
+        """Return `count` texts, fewer if the deadline comes first; a text cut by the deadline is returned as it is."""
         prompt = self.prompt(task)
-        prefix = self._read(prompt, until) if prompt is not None else None
+        prefix = self._prefill(prompt, until) if prompt is not None else None
         if prefix is None:
             return []
         rng = torch.Generator(self.device).manual_seed(seed)
-        longest = len(prefix.ids) + self.effort.reasoning + self.effort.program
-        abreast = max(1, self.writing.cached // longest)
-        drafts: list[Draft] = []
-        while len(drafts) < count and not until.passed():
-            drafts += self._continue(prefix, min(abreast, count - len(drafts)), until, rng)
-        return [str(self.tokenizer.decode(each.ids, skip_special_tokens=True)) for each in drafts]
+        longest = len(prefix.ids) + self.budget.reasoning + self.budget.program
+        batch = max(1, self.sampling.cache_tokens // longest)
+        completions: list[Completion] = []
+        while len(completions) < count and not until.passed():
+            completions += self._decode(prefix, min(batch, count - len(completions)), until, rng)
+        return [str(self.tokenizer.decode(each.ids, skip_special_tokens=True)) for each in completions]
 
     def prompt(self, task: Task) -> list[int] | None:
-        """The dialogue's ids, with as many demonstrations as there is room for; None if there is none for one."""
+        """Return the prompt's ids, with as many demonstrations as fit; None if not one fits."""
         for shown in range(len(task.demonstrations), 0, -1):
-            ids = self._dialogue(task, shown)
-            if len(ids) <= self.writing.prompt:
+            ids = self._chat_ids(task, shown)
+            if len(ids) <= self.sampling.prompt_tokens:
                 return ids
-        logger.warning("task %s: not one demonstration fits into %d tokens", task.id, self.writing.prompt)
+        logger.warning("task %s: not one demonstration fits into %d tokens", task.id, self.sampling.prompt_tokens)
         return None
 
-    def _dialogue(self, task: Task, shown: int) -> list[int]:
-        messages = asked(task, self.writing.cells, shown)
+    def _chat_ids(self, task: Task, shown: int) -> list[int]:
+        """Return the ids of the messages with the first `shown` demonstrations; plain text without a chat template."""
+        chat = messages(task, self.sampling.cells, shown)
         if not self.tokenizer.chat_template:
-            return list(self.tokenizer.encode("\n\n".join(each.content for each in messages) + "\n\n"))
-        turns = [{"role": each.role, "content": each.content} for each in messages]
+            return list(self.tokenizer.encode("\n\n".join(each.content for each in chat) + "\n\n"))
+        turns = [{"role": each.role, "content": each.content} for each in chat]
         text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return self.tokens.encode(text)
+        return self.codec.encode(text)
 
     @torch.inference_mode()
-    def _read(self, ids: list[int], until: Deadline) -> _Prefix | None:
-        """Read a prompt, or take it as it was last read; None where the deadline comes first."""
+    def _prefill(self, ids: list[int], until: Deadline) -> _Prefix | None:
+        """Prefill a prompt, or reuse the last one if it is the same; None if the deadline comes first."""
         if self._prefix is not None and self._prefix.ids == ids:
             return self._prefix
         self._prefix = None
@@ -125,45 +128,45 @@ class LanguageWriter:
         for at in range(0, len(ids), CHUNK):
             if until.passed():
                 return None
-            logits = self._step(whole[:, at : at + CHUNK], cache)
+            logits = self._forward(whole[:, at : at + CHUNK], cache)
         self._prefix = _Prefix(ids, cache, logits)
         return self._prefix
 
     @torch.inference_mode()
-    def _continue(self, prefix: _Prefix, count: int, until: Deadline, rng: torch.Generator) -> list[Draft]:
-        """Write texts side by side, a token of each a step; what ends early leaves the batch."""
-        drafts = [Draft(self.effort, self.tokens) for _ in range(count)]
-        live: Sequence[Draft] = drafts
+    def _decode(self, prefix: _Prefix, count: int, until: Deadline, rng: torch.Generator) -> list[Completion]:
+        """Sample `count` completions as one batch; a completion that ends leaves the batch."""
+        completions = [Completion(self.budget, self.codec) for _ in range(count)]
+        live: Sequence[Completion] = completions
         cache = copy.deepcopy(prefix.cache)
         cache.batch_repeat_interleave(count)
         logits = prefix.logits.expand(count, -1)
         began, steps = time.monotonic(), 0
         while not until.passed():
-            if steps and until.left() < (time.monotonic() - began) / steps * self.effort.program:
-                # A program that is begun in time is worth more than the end of a thought.
-                for draft in live:
-                    draft.conclude()
-            proposed = choose(logits, self.writing.temperature, rng).tolist()
-            taken = [draft.take(token) for draft, token in zip(live, proposed, strict=True)]
-            rows = [k for k, draft in enumerate(live) if not draft.done]
-            if not rows:
+            if steps and until.left() < (time.monotonic() - began) / steps * self.budget.program:
+                # At this pace a program just fits: begin it, reasoning finished or not.
+                for each in live:
+                    each.start_program()
+            proposed = sample_tokens(logits, self.sampling.temperature, rng).tolist()
+            taken = [each.take(token) for each, token in zip(live, proposed, strict=True)]
+            kept = [k for k, each in enumerate(live) if not each.done]
+            if not kept:
                 break
-            if len(rows) < len(live):
-                live = [live[k] for k in rows]
-                cache.batch_select_indices(torch.tensor(rows, device=self.device))
-            logits = self._step(torch.tensor([[taken[k]] for k in rows], device=self.device), cache)
+            if len(kept) < len(live):
+                live = [live[k] for k in kept]
+                cache.batch_select_indices(torch.tensor(kept, device=self.device))
+            logits = self._forward(torch.tensor([[taken[k]] for k in kept], device=self.device), cache)
             steps += 1
-        return drafts
+        return completions
 
-    def _step(self, ids: Tensor, cache: DynamicCache) -> Tensor:
-        """Logits [batch, vocabulary] after these ids [batch, length], which the cache then holds too."""
+    def _forward(self, ids: Tensor, cache: DynamicCache) -> Tensor:
+        """Return the logits [batch, vocabulary] after these ids [batch, length]; the ids are added to the cache."""
         read = self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         last: Tensor = read.logits[:, -1]
         return last
 
 
-def choose(logits: Tensor, temperature: float, rng: torch.Generator) -> Tensor:
-    """A token for each row [batch, vocabulary]: the likeliest at temperature 0, a sample otherwise."""
+def sample_tokens(logits: Tensor, temperature: float, rng: torch.Generator) -> Tensor:
+    """Sample one token per text, the most likely at temperature 0: [batch, vocabulary] -> [batch]."""
     if temperature == 0:
         return logits.argmax(-1)
     return torch.multinomial(torch.softmax(logits.float() / temperature, -1), 1, generator=rng)[:, 0]

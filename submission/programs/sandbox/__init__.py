@@ -1,1 +1,1 @@
-"""A sandbox for programs that nobody has read."""
+"""A sandbox for untrusted Python programs: confined processes, forked from a clean interpreter."""

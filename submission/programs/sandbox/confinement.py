@@ -1,20 +1,20 @@
-"""What a process gives up, for good, before it runs a program that nobody has read.
+"""Confinement of a process before it runs an untrusted program; none of it can be undone.
 
-Each layer is tried on its own, since containers permit different ones; `confine` says which of them hold:
+Each layer is tried on its own, since containers permit different ones; `confine` returns those that are in force:
 
 - `own user`: not root. A root process becomes nobody (65534), without groups.
-- `empty root`: the file tree is one empty folder (chroot; for root, or in a user namespace of our own).
-- `no network`: network and System V namespaces of its own, without an interface that is up (`unshare`).
+- `empty root`: the file tree is one empty folder (chroot: for root, or in a user namespace of its own).
+- `no network`: its own network and System V namespaces, without an active interface (`unshare`).
 - `limits`: address space, CPU seconds, no bytes into files, no core dump, no further process or thread of an
-  unprivileged user, and **no new file descriptor**: RLIMIT_NOFILE 0 alone ends open, socket and memfd_create.
-- `no files`: Landlock without one rule: no path can be opened, made, removed or executed (Linux 5.13 and later).
-- `system calls`: a seccomp filter lets through what memory, clocks, locks and the end of a process need, and
-  reading and writing what is open already (x86-64). All else fails with EPERM: fork, exec, open, socket, kill.
-- `audit`: Python's own hook refuses the events behind such things. It names what a program tried, and it is all
-  there is on other systems; code that rewrites the interpreter's memory gets around it, the layers above it not.
+  unprivileged user, and **no new file descriptor**: RLIMIT_NOFILE 0 alone stops open, socket and memfd_create.
+- `no files`: Landlock without any rule: no path can be opened, made, removed or executed (Linux 5.13 and later).
+- `system calls`: a seccomp filter (x86-64) permits those for memory, clocks, locks, exit, and for reading and writing
+  open descriptors. All others fail with EPERM: fork, exec, open, socket, kill.
+- `audit`: Python's audit hook refuses the corresponding events, and its error says what the program tried. On other
+  systems it is the main layer; code that rewrites the interpreter's memory gets around it, but not around the others.
 
-Not covered: flaws of the kernel, side channels such as timing, and what the process holds in its memory already.
-Linux is meant; elsewhere `limits` and `audit` remain.
+Not covered: flaws of the kernel, side channels such as timing, and what is in the process's memory already. All layers
+need Linux; elsewhere only `limits` and `audit` are in force.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 NOBODY = 65534
 MEGABYTE = 1 << 20
-WHOLE = ("own user", "empty root", "no network", "limits", "no files", "system calls", "audit")
-"""The layers of a machine that permits all of them."""
+ALL_LAYERS = ("own user", "empty root", "no network", "limits", "no files", "system calls", "audit")
+"""The layers in force on a machine that permits all of them."""
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 22, 36, 38
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWNET = 0x08000000, 0x10000000, 0x40000000
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
-"""Of Linux's headers: prctl.h, sched.h, and system calls that have one number on all architectures."""
+"""From Linux's headers: prctl.h, sched.h, and system calls with the same number on all architectures."""
 
 SYSTEM_CALLS = {
     "read": 0, "write": 1, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13,
@@ -47,51 +47,52 @@ SYSTEM_CALLS = {
     "restart_syscall": 219, "clock_gettime": 228, "clock_getres": 229, "clock_nanosleep": 230, "exit_group": 231,
     "getrandom": 318,
 }  # fmt: skip
-"""What a confined process on x86-64 may still ask of the kernel."""
+"""The system calls that a confined process on x86-64 may make, with their numbers."""
 
 
-def isolate() -> bool:
-    """Leave the machine's network, once, before any confined process is forked; whether it was permitted."""
+def leave_network() -> bool:
+    """Enter new network namespaces, once, before any confined process is forked; returns whether it was permitted."""
     if not sys.platform.startswith("linux"):
         return False
-    apart = CLONE_NEWNET | CLONE_NEWIPC
-    # Only a privileged process may do this as it is, any other user inside a user namespace of his own. Root without
-    # the privilege stays where it is: in such a namespace it would look like nobody, and be root outside of it.
-    return _permitted(lambda: _call("unshare", apart if os.getuid() == 0 else apart | CLONE_NEWUSER))
+    namespaces = CLONE_NEWNET | CLONE_NEWIPC
+    # A process without privileges needs a user namespace of its own for this. Not so root without the privilege: in a
+    # user namespace it would take itself for nobody, and still be root outside of it.
+    return _permitted(lambda: _call("unshare", namespaces if os.getuid() == 0 else namespaces | CLONE_NEWUSER))
 
 
-def adopt() -> None:
-    """Become the parent of whatever a confined process may leave behind (where the system can do that)."""
+def become_subreaper() -> None:
+    """Become the parent of orphaned descendants (PR_SET_CHILD_SUBREAPER; Linux only)."""
     if sys.platform.startswith("linux"):
         _permitted(lambda: _call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
-def confine(megabytes: int, seconds: int, apart: bool) -> tuple[str, ...]:
-    """Give up everything but memory, CPU time and the open descriptors; the names of the layers that hold.
+def confine(megabytes: int, seconds: int, no_network: bool) -> tuple[str, ...]:
+    """Give up everything but memory, CPU time and the open descriptors; return the names of the layers in force.
 
-    `megabytes` may be taken beyond what the process holds; after `seconds` of CPU time it is killed; `apart` is
-    what `isolate` told. The working folder must be an empty one: it becomes the root.
+    The process may take `megabytes` of address space beyond what it has, and is killed after `seconds` of CPU time.
+    `no_network` is the result of `leave_network`. The working folder must be empty: it becomes the root.
     """
     linux = sys.platform.startswith("linux")
     held = _address_space() if linux else 0
     layers = {
         "empty root": _permitted(lambda: os.chroot(".")),
-        "own user": _own_user(),
-        "no network": apart,
+        "own user": _drop_root(),
+        "no network": no_network,
     }
     if linux:
-        # Not before the change of user, which would take its death signal away.
-        _permitted(_bound)
-        layers["no files"] = _permitted(_without_files)
-    layers["limits"] = _limited(held + megabytes * MEGABYTE, seconds)
+        # After the change of user, which would clear the death signal.
+        _permitted(_tie_to_parent)
+        layers["no files"] = _permitted(_forbid_files)
+    layers["limits"] = _set_limits(held + megabytes * MEGABYTE, seconds)
     if linux and platform.machine() == "x86_64":
-        layers["system calls"] = _permitted(_filtered)
+        layers["system calls"] = _permitted(_filter_system_calls)
     sys.addaudithook(_audit)
     layers["audit"] = True
-    return tuple(name for name in WHOLE if layers.get(name))
+    return tuple(name for name in ALL_LAYERS if layers.get(name))
 
 
 def _permitted(attempt: Callable[[], object]) -> bool:
+    """Whether the attempt succeeded: False where the system refuses it with an OSError."""
     try:
         attempt()
     except OSError:
@@ -100,7 +101,7 @@ def _permitted(attempt: Callable[[], object]) -> bool:
 
 
 def _call(name: str, *values: Any) -> int:
-    """A function of the C library, by name; OSError where it fails."""
+    """Call a function of the C library by its name; OSError if it fails."""
     libc = ctypes.CDLL(None, use_errno=True)
     whole = [ctypes.c_long(value) if isinstance(value, int) else value for value in values]
     answer: int = libc[name](*whole)
@@ -110,12 +111,14 @@ def _call(name: str, *values: Any) -> int:
 
 
 def _address_space() -> int:
-    # As bytes: a codec that is not loaded yet might be out of reach by now.
+    """Return the bytes of address space that this process has."""
+    # As bytes: reading text may need a codec that can no longer be loaded.
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
-def _own_user() -> bool:
+def _drop_root() -> bool:
+    """Become nobody if root; returns whether the process is not root."""
     if os.getuid() == 0:
         with contextlib.suppress(OSError):
             os.setgroups([])
@@ -124,13 +127,14 @@ def _own_user() -> bool:
     return os.getuid() != 0
 
 
-def _bound() -> None:
-    """Die with the parent, and gain no privilege by executing a file, without which the layers below are refused."""
+def _tie_to_parent() -> None:
+    """Die with the parent, and gain no privilege by exec: the kernel demands the latter for Landlock and seccomp."""
     _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _limited(space: int, seconds: int) -> bool:
+def _set_limits(space: int, seconds: int) -> bool:
+    """Set all resource limits: `space` bytes of address space, CPU `seconds`; returns whether all were accepted."""
     wanted = [
         (resource.RLIMIT_AS, space),
         (resource.RLIMIT_CPU, seconds),
@@ -139,11 +143,11 @@ def _limited(space: int, seconds: int) -> bool:
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_NOFILE, 0),
     ]
-    # All of them are tried, whichever fails; a system that has no such limit answers with ValueError.
-    return all([_set(which, most) for which, most in wanted])
+    # A list, not a generator: all are set even if one fails. A system without such a limit raises ValueError.
+    return all([_set_limit(which, most) for which, most in wanted])
 
 
-def _set(which: int, most: int) -> bool:
+def _set_limit(which: int, most: int) -> bool:
     try:
         resource.setrlimit(which, (most, most))
     except (OSError, ValueError):
@@ -151,11 +155,11 @@ def _set(which: int, most: int) -> bool:
     return True
 
 
-def _without_files() -> None:
-    """Landlock: handle every right there is in this kernel's version of it, and grant none.
+def _forbid_files() -> None:
+    """Landlock: restrict every right that this kernel's version knows, and grant none.
 
-    Source: Documentation/userspace-api/landlock.rst of Linux 6.12. Rights on files: 13 in version 1, then one more
-    in versions 2, 3 and 5; two on TCP from version 4; from 6 on, abstract sockets and signals to other processes.
+    Source: Documentation/userspace-api/landlock.rst of Linux 6.12. Rights on files: 13 in version 1, one more in each
+    of versions 2, 3 and 5; two on TCP from version 4; abstract sockets and signals to other processes from version 6.
     """
     version = _call("syscall", LANDLOCK_CREATE_RULESET, None, 0, 1)
     files = 13 + (version >= 2) + (version >= 3) + (version >= 5)
@@ -167,22 +171,22 @@ def _without_files() -> None:
         os.close(ruleset)
 
 
-def _filtered() -> None:
-    """Install the filter of system calls; source: Documentation/userspace-api/seccomp_filter.rst of Linux."""
+def _filter_system_calls() -> None:
+    """Install the seccomp filter; source: Documentation/userspace-api/seccomp_filter.rst of Linux."""
     program = ctypes.create_string_buffer(filter_of(SYSTEM_CALLS.values()))
     described = struct.pack("@HP", len(program.raw) // 8, ctypes.addressof(program))
     _call("prctl", PR_SET_SECCOMP, 2, described, 0, 0)
 
 
-def filter_of(allowed: Any) -> bytes:
-    """Classic BPF for seccomp: other architectures are killed, these system calls pass, all others give EPERM.
+def filter_of(allowed: Iterable[int]) -> bytes:
+    """Return a classic BPF program for seccomp: other architectures are killed, system calls not `allowed` fail.
 
-    Each instruction is (code u16, jump if true u8, if false u8, constant u32), as linux/filter.h has it.
+    Each instruction is (code u16, jump if true u8, jump if false u8, constant u32), as in linux/filter.h.
     """
     load, equal, answer = 0x20, 0x15, 0x06
     kill, refuse, permit = 0x80000000, 0x00050001, 0x7FFF0000
     numbers = sorted(allowed)
-    # The architecture is at byte 4 of what a filter sees, the number of the call at byte 0.
+    # The filter's input has the number of the system call at byte 0, the architecture at byte 4.
     lines = [(load, 0, 0, 4), (equal, 1, 0, 0xC000003E), (answer, 0, 0, kill), (load, 0, 0, 0)]
     lines += [(equal, len(numbers) - k, 0, number) for k, number in enumerate(numbers)]
     lines += [(answer, 0, 0, refuse), (answer, 0, 0, permit)]
@@ -190,9 +194,10 @@ def filter_of(allowed: Any) -> bytes:
 
 
 def _audit(event: str, values: tuple[Any, ...]) -> None:
-    """Let pass what ordinary programs raise (dataclasses and named tuples most of it), but no change of a code object.
+    """Refuse all events but those that ordinary programs raise (mostly dataclasses and named tuples).
 
-    The events stand in the code itself: a global, a default or a closure could be changed by the program.
+    Assigning a code object is refused too. The permitted events are written inside of the function because the program
+    could change a global, a default or a closure.
     """
     quiet = event in {
         "import", "compile", "exec", "builtins.id", "object.__getattr__", "object.__setattr__", "object.__delattr__",

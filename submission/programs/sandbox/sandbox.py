@@ -1,19 +1,16 @@
-"""Programs that nobody has read, run on grids: what they give back, and why not.
+"""Run untrusted programs on grids, and collect their outputs or the reasons why there are none.
 
-A program is Python text that defines `transform(grid)`, from an int64 array [height, width] to a grid. It runs in
-a process of its own, forked from a clean interpreter (`forkserver`) and confined by the kernel as far as the
-machine permits (`confinement`, which says what is covered and what is not). It sees inputs only: neither the
-outputs of demonstrations nor solutions are ever sent to it, so what it writes must be verified outside, and can be.
+A program is Python text that defines `transform(grid)`, from an int64 array [height, width] to a grid. It runs in a
+process of its own, forked from a clean interpreter (`forkserver`) and confined by the kernel as far as the machine
+permits (`confinement` says what is covered and what is not). Only inputs are sent to it, never outputs or solutions;
+its outputs are verified outside.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import select
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -29,54 +26,54 @@ import numpy as np
 from submission.arc.tasks import Grid, grid, grid_key
 from submission.deadline import NEVER, Deadline
 from submission.errors import BadInput
-from submission.programs.sandbox.confinement import WHOLE
-from submission.programs.sandbox.forkserver import Request
+from submission.programs.sandbox.confinement import ALL_LAYERS
+from submission.programs.sandbox.protocol import Request, receive_message, send_message
 
 logger = logging.getLogger(__name__)
 
 GRACE = 5.0
-"""Seconds beyond a program's own in which the server has to answer; after that it is replaced."""
+"""Seconds after a program's own limit in which the server must answer; after that it is replaced."""
 STARTING = 60.0
-"""Seconds for the server to start."""
+"""Seconds in which a server must have started."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a program may take."""
+    """The resource limits of a program."""
 
     call_seconds: float = 2.0
-    """Of the wall's clock, for one grid."""
+    """Wall time for one grid."""
     seconds: float = 6.0
-    """Of the wall's clock, for all grids of a task together; CPU time is limited to a second more."""
+    """Wall time for all grids of a task together; CPU time is limited to a second more."""
     megabytes: int = 256
-    """Of address space, beyond what Python and numpy hold."""
+    """Address space, beyond what Python and numpy take."""
 
 
 @dataclass(frozen=True, eq=False)
 class ProgramResult:
-    """What a program made of some grids."""
+    """The outputs of a program for some grids."""
 
     outputs: tuple[Grid | None, ...]
-    """One for each grid; None where it has none."""
+    """One for each grid; None where the program failed."""
     reasons: tuple[str | None, ...]
-    """Why an output is None, in words that complete "the program: ..."."""
+    """Why an output is None: a clause without the subject, which is the program."""
 
 
 def run(source: str, grids: Sequence[Grid], limits: Limits = Limits()) -> ProgramResult:  # noqa: B008 - frozen
-    """Run one program on some grids, in a sandbox made for it alone; see `Sandbox` for many programs."""
+    """Run one program on some grids in a new sandbox; use a `Sandbox` for many programs."""
     with Sandbox(limits) as sandbox:
         return sandbox.run(source, grids)
 
 
 class Sandbox:
-    """Runs programs, one at a time; a context manager, since two processes wait for them.
+    """Runs programs one at a time, on two server processes; a context manager that ends them.
 
-    The two differ in the seeds of `random` and `numpy.random` and in the salt of `hash`. Every program that gives a
-    grid in the first is run in the second too: an output that depends on chance is no output.
+    The servers differ in the seeds of `random` and `numpy.random` and in the salt of `hash`. A program that gives a
+    grid on the first server is run on the second as well: an output that depends on chance is rejected.
     """
 
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
-        """Nothing is started yet; BadInput comes with the first program where no server can be started."""
+        """Start nothing yet: the servers start with the first program, or BadInput is raised then."""
         self.limits = limits
         self._servers = (_Server(1), _Server(2))
 
@@ -87,27 +84,28 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the processes; a later `run` starts them anew."""
+        """End the servers; a later `run` starts new ones."""
         for server in self._servers:
             server.stop()
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers of confinement that hold on this machine; `confinement.WHOLE` are all there can be."""
+        """Return the layers of confinement in force on this machine, out of `confinement.ALL_LAYERS`."""
         return self._servers[0].start()
 
     def run(self, source: str, grids: Sequence[Grid], until: Deadline = NEVER) -> ProgramResult:
-        """The outputs of a program; it is stopped at its limits and at the deadline."""
-        first = self.once(source, grids, until)
+        """Run a program on both servers and return the outputs that agree; stops it at its limits and the deadline."""
+        first = self.run_once(source, grids, until)
         if all(each is None for each in first.outputs):
             return first
-        return _steady(first, self._outcome(1, source, grids, until))
+        return _agreeing(first, self._run_on(1, source, grids, until))
 
-    def once(self, source: str, grids: Sequence[Grid], until: Deadline = NEVER) -> ProgramResult:
-        """The same from one process alone: what it gives may depend on chance."""
-        return self._outcome(0, source, grids, until)
+    def run_once(self, source: str, grids: Sequence[Grid], until: Deadline = NEVER) -> ProgramResult:
+        """Run a program on one server only: its outputs may depend on chance."""
+        return self._run_on(0, source, grids, until)
 
-    def _outcome(self, which: int, source: str, grids: Sequence[Grid], until: Deadline) -> ProgramResult:
+    def _run_on(self, which: int, source: str, grids: Sequence[Grid], until: Deadline) -> ProgramResult:
+        """Run a program on one of the two servers."""
         seconds = min(self.limits.seconds, until.left())
         rows = [each.tolist() for each in grids]
         request = Request(
@@ -118,8 +116,8 @@ class Sandbox:
         return ProgramResult(outputs, tuple(each.get("reason") for each in results))
 
 
-def _steady(first: ProgramResult, second: ProgramResult) -> ProgramResult:
-    """The outputs that both runs gave."""
+def _agreeing(first: ProgramResult, second: ProgramResult) -> ProgramResult:
+    """Return the outputs that are equal in both runs."""
     outputs: list[Grid | None] = []
     reasons: list[str | None] = []
     for one, other, why, again in zip(first.outputs, second.outputs, first.reasons, second.reasons, strict=True):
@@ -130,46 +128,47 @@ def _steady(first: ProgramResult, second: ProgramResult) -> ProgramResult:
 
 
 class _Server:
-    """One `forkserver` process, started when it is first asked, and again after it was lost."""
+    """One `forkserver` process, started at the first request, and again after it was lost."""
 
     def __init__(self, salt: int) -> None:
+        """`salt` is the server's PYTHONHASHSEED."""
         self._salt = salt
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._layers: tuple[str, ...] = ()
 
     def start(self) -> tuple[str, ...]:
-        """Start it unless it runs; the layers that it found to hold."""
+        """Start the server unless it runs; return the layers of confinement in force. BadInput if it cannot start."""
         if self._process is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="program-")
             self._process = _started(self._salt, self._scratch.name)
             try:
                 self._layers = tuple(_receive(self._process, time.monotonic() + STARTING))
             except _Lost as lost:
-                told = self._last_words()
-                raise BadInput(f"the sandbox for written programs cannot be started: {told or lost}") from lost
-            missing = [name for name in WHOLE if name not in self._layers]
+                reason = self._stop_after_error() or lost
+                raise BadInput(f"the sandbox for written programs cannot be started: {reason}") from lost
+            missing = [name for name in ALL_LAYERS if name not in self._layers]
             if missing:
                 logger.warning("written programs run without these layers of confinement: %s", ", ".join(missing))
         return self._layers
 
     def ask(self, request: Request) -> list[dict[str, Any]]:
-        """The server's results, one for each grid of the request."""
+        """Return the server's results, {"grid": rows} or {"reason": sentence} for each grid of the request."""
         self.start()
         assert self._process is not None
         try:
             _send(self._process, asdict(request))
-            answer: list[dict[str, Any]] = _receive(self._process, time.monotonic() + request.seconds + GRACE)
+            results: list[dict[str, Any]] = _receive(self._process, time.monotonic() + request.seconds + GRACE)
         except _Lost as lost:
-            logger.warning("the sandbox is started anew: %s", lost)
+            logger.warning("restarting the sandbox: %s", lost)
             self.stop()
-            answer = [{"reason": f"the sandbox was lost ({lost})"}] * len(request.grids)
-        return answer
+            results = [{"reason": f"the sandbox was lost ({lost})"}] * len(request.grids)
+        return results
 
     def stop(self) -> None:
-        """End the process, and with it whatever it may have forked; remove its folder."""
+        """End the process with its forks, and remove its folder."""
         if self._process is not None:
-            # It leads a group of its own; a fork of it dies with it, by the death signal that it has set.
+            # The server leads its own process group; its forks die with it by their death signal.
             os.killpg(self._process.pid, signal.SIGKILL)
             for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
                 assert pipe is not None
@@ -180,13 +179,14 @@ class _Server:
             self._scratch.cleanup()
             self._scratch = None
 
-    def _last_words(self) -> str:
+    def _stop_after_error(self) -> str:
+        """End the process; return the last line of its standard error, "" if there is none."""
         assert self._process is not None
         assert self._process.stderr is not None
         os.killpg(self._process.pid, signal.SIGKILL)
-        said = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
+        lines = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
         self.stop()
-        return said[-1] if said else ""
+        return lines[-1] if lines else ""
 
 
 class _Lost(Exception):
@@ -194,15 +194,15 @@ class _Lost(Exception):
 
 
 BOOT = "import sys; sys.path += sys.argv[1:]; from submission.programs.sandbox import forkserver; forkserver.main()"
-"""What the server is told: where this package and numpy are, and nothing else of this process's path."""
+"""The server's program; its arguments are the folders of this package and of numpy, all it adds to its path."""
 
 
 def _started(salt: int, folder: str) -> subprocess.Popen[bytes]:
-    """The process, in a session of its own, in an empty folder, with an environment that says only this."""
-    places = [str(Path(__file__).parents[3]), str(Path(np.__file__).parents[1])]
-    # No -I: it would ignore PYTHONHASHSEED. Its other halves are -P and -s; the environment is ours.
+    """Start a server in its own session, in an empty folder, with none of this process's environment."""
+    paths = [str(Path(__file__).parents[3]), str(Path(np.__file__).parents[1])]
+    # -I would ignore PYTHONHASHSEED; -P and -s are its other effects, and the environment is set below.
     return subprocess.Popen(
-        [sys.executable, "-P", "-s", "-S", "-B", "-X", "utf8", "-c", BOOT, *places],
+        [sys.executable, "-P", "-s", "-S", "-B", "-X", "utf8", "-c", BOOT, *paths],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -214,30 +214,20 @@ def _started(salt: int, folder: str) -> subprocess.Popen[bytes]:
 
 
 def _send(process: subprocess.Popen[bytes], content: Any) -> None:
+    """Send a message to a server; _Lost if it has ended."""
     assert process.stdin is not None
-    body = json.dumps(content).encode()
-    left = memoryview(struct.pack(">I", len(body)) + body)
     try:
-        while left:
-            left = left[os.write(process.stdin.fileno(), left) :]
+        send_message(process.stdin.fileno(), content)
     except BrokenPipeError as error:
         raise _Lost("it has ended") from error
 
 
 def _receive(process: subprocess.Popen[bytes], until: float) -> Any:
-    (length,) = struct.unpack(">I", _read_exactly(process, 4, until))
-    return json.loads(_read_exactly(process, length, until))
-
-
-def _read_exactly(process: subprocess.Popen[bytes], length: int, until: float) -> bytes:
+    """Receive a message from a server; _Lost if it has ended, or at the moment `until` of time.monotonic()."""
     assert process.stdout is not None
-    kept = b""
-    while len(kept) < length:
-        left = until - time.monotonic()
-        if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
-            raise _Lost("it did not answer in time")
-        more = os.read(process.stdout.fileno(), length - len(kept))
-        if not more:
-            raise _Lost("it has ended")
-        kept += more
-    return kept
+    try:
+        return receive_message(process.stdout.fileno(), until)
+    except TimeoutError as error:
+        raise _Lost("it did not answer in time") from error
+    except EOFError as error:
+        raise _Lost("it has ended") from error

@@ -1,14 +1,14 @@
-"""A synthesizer of short programs in a small grid language, found by search and verified on every demonstration.
+"""A synthesizer of short programs in the grid language: found by search, verified on every demonstration.
 
-The language, from grids to grids and to lists of parts and back: `values`, `components`, `shapes`, `colours`,
-`drawing`, `patterns`, `cutting`, `choosing`, `joining`, `sizes`; `vocabulary` lists its operations with their costs.
+`search` explores the states that the language reaches from all inputs of a task at once, cheapest first.
 
-The search: `search` explores the states that the language reaches from all inputs of a task at once, cheapest first.
+A program (`solution`) is a state that equals the output, or a state with one learned step after it (`learned_steps`):
+- `cell_rules` learns the output cell by cell from `features` (those of components and panels: `regions`), as a
+  decision table (`tables`), as decision trees (`trees`), or as a stack of states (`layers`);
+- `scans` learns rules that run over the grid line by line;
+- `learned_selection` learns which part of the input is the output;
+- `mosaics` arranges states as tiles.
 
-What a program may end with, besides a state that is the output (`found`): `cells` learns what becomes of a cell, as a
-table over few `features` (`tables`), as decision trees (`trees`), or as layers of states (`layers`); `scans` learns
-rules that run from line to line; `choices` learns which part is meant; `mosaics` puts states side by side.
-
-Around it: `naming` renames colours and searches again, `expressions` prints programs as Python, `synthesizer` ranks
-them, and `python -m submission.benchmarks.synthesis` measures it all.
+`colour_normalization` renames colours and searches again, `expressions` prints programs as Python, `synthesizer` ranks
+them, and `python -m submission bench synthesis` measures all of it.
 """

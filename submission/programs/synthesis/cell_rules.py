@@ -1,4 +1,9 @@
-"""Learned rules for the cells of the output, from what is seen of them in the input and in other states."""
+"""Rules that make the output cell by cell, from features of the cells of states that are as large as the output.
+
+A rule says for each cell whether it keeps the colour it has in one state (the base), or which colour it gets. It is
+learned as a decision table (`tables`) or as decision trees (`trees`). Outputs that are a stack of whole states
+(`layers`) are searched here as well, since they need states of the same size.
+"""
 
 from __future__ import annotations
 
@@ -16,79 +21,103 @@ from submission.programs.synthesis import features, layers, learned_steps, table
 from submission.programs.synthesis.expressions import Call, Expression, expression_of
 from submission.programs.synthesis.search import State, StatePool
 from submission.programs.synthesis.solution import Solution
-from submission.programs.synthesis.tables import Cases, Decision
+from submission.programs.synthesis.tables import CellExamples, FeatureSet
 from submission.rng import generator
 
+MOST_SIZES = 2
+"""Groups of states, by their sizes in the tests, that rules are learned from."""
 STATES_SEEN = 60
-"""How many states, the cheapest, have their colours among the features of cells."""
+"""The cheapest states, whose colours are features of the cells."""
 MORE_BASES = 2
-"""How many further states are looked at in full where the first gives nothing stable."""
-MOST_UNSTEADY = 12
-"""Entries of a table that may rest on a single demonstration each: a longer one is a copy of what was seen."""
-STATES_LAID = 800
-"""How many may be layers."""
+"""Further states that are tried as base if the first one gives no rule of stability 1."""
+MOST_UNSTABLE_ENTRIES = 12
+"""A table of stability 0 with more entries than this is left out: it has learned the cells by heart."""
+MOST_PAINTS = 5
+"""Features that are tried as a source of colours."""
+STATES_STACKED = 800
+"""The cheapest states, of which stacks are made."""
+TREES, LEAST_TREES, LEFT_OUT_TREES = 9, 3, 5
+"""Trees that are grown; the fewest that may vote; trees that are grown without one demonstration."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
-    """A feature of one state's cells: for every input of the task, an array as large as the output."""
+class StateFeature:
+    """A feature of the cells of one state."""
 
     state: State
     name: str
+    """One of `features.FEATURES`."""
     cost: float
-    views: tuple[Cells, ...]
+    columns: tuple[Cells, ...]
+    """For every input of the task, demonstrations first: [height, width] of the output."""
 
-    def expression(self, root: Expression, made: dict[int, Expression]) -> Expression:
-        """What computes it."""
-        state = expression_of(self.state, root, made)
+    def expression(self, root: Expression, known: dict[int, Expression]) -> Expression:
+        """Return the expression of the feature; `known` as in `expression_of`."""
+        state = expression_of(self.state, root, known)
         return state if self.name == "colour" else Call(features.feature, (state, self.name))
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
-    """All cells of a task's outputs in one line, demonstrations first, and what is seen of each."""
+class OutputCells:
+    """All cells of a task's outputs in one line, demonstrations first, then tests, with their features."""
 
     base: State
-    """The state of which cells are kept: the cheapest that is as large as the outputs."""
-    sights: tuple[Sight, ...]
-    seen: NDArray[np.uint8]
-    """[sights, cells]"""
-    bases: NDArray[np.uint8]
-    """[cells]: the base's colours."""
+    """The state whose colours cells may keep."""
+    features: tuple[StateFeature, ...]
+    """The distinct features, the cheapest first."""
+    values: NDArray[np.uint8]
+    """[features, cells], numbers 0..63."""
+    base_colours: NDArray[np.uint8]
+    """[cells]"""
     outputs: NDArray[np.uint8]
     """[cells of demonstrations]: the right colours."""
-    marks: NDArray[np.uint8]
-    """[cells of demonstrations]: which demonstration a cell is of."""
+    demonstration: NDArray[np.uint8]
+    """[cells of demonstrations]: the number of the demonstration that a cell belongs to."""
     shapes: tuple[tuple[int, int], ...]
     """Height and width of each test's output."""
 
-    def answers(self, cells: NDArray[np.uint8]) -> tuple[Grid, ...]:
-        """The tests' outputs out of all cells in a line."""
+    def answers(self, colours: NDArray[np.uint8]) -> tuple[Grid, ...]:
+        """Cut the tests' outputs out of the colours of all cells: [cells] -> a grid for each test."""
         ends = np.cumsum([h * w for h, w in self.shapes])[:-1]
-        pieces = np.split(cells[self.outputs.size :], ends)
+        pieces = np.split(colours[self.outputs.size :], ends)
         return tuple(piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True))
 
 
 def cell_rules(task: Task, pool: StatePool, states: Sequence[State], seed: int, until: Deadline) -> Iterator[Solution]:
-    """Programs that end with layers, a table or trees for cells.
+    """Yield programs that end with a stack of layers, or with a table or trees for cells.
 
-    Cells are seen in the cheapest state as large as the outputs; if that gives nothing stable, in those states too
-    that agree with the outputs best.
+    The base is the cheapest state as large as the outputs; if it gives no rule of stability 1, the states that agree
+    best with the outputs are tried as base too.
     """
-    for group in fitting(task, pool, states)[:2]:
-        yield from _layers(task, pool, group)
+    for group in fitting(task, pool, states)[:MOST_SIZES]:
+        yield from _stacks(task, pool, group)
         for base in (group[0], *_nearest(task, pool, group)):
             stable = False
-            field = _field(task, pool, group, base)
-            for found in _rules(task, field, seed, until):
+            cells = _output_cells(task, pool, group, base)
+            for found in _rules(task, cells, seed, until):
                 stable = stable or found.stability == 1
                 yield found
             if stable or until.passed():
                 break
 
 
+def fitting(task: Task, pool: StatePool, states: Sequence[State]) -> list[list[State]]:
+    """Return the states as large as the outputs in all demonstrations, grouped by their sizes in the tests.
+
+    Groups and states are in the order of `states`: the cheapest first.
+    """
+    shapes = [pair.output.shape for pair in task.demonstrations]
+    groups: dict[tuple[tuple[int, ...], ...], list[State]] = {}
+    for state in states:
+        if state.kind == "grid":
+            grids = pool.grids(state)
+            if all(cells.shape == shape for cells, shape in zip(grids, shapes, strict=False)):
+                groups.setdefault(tuple(cells.shape for cells in grids[len(shapes) :]), []).append(state)
+    return list(groups.values())
+
+
 def _nearest(task: Task, pool: StatePool, group: Sequence[State]) -> list[State]:
-    """The states that agree in most cells with the outputs, if in more than the first state."""
+    """Return the states that agree with the outputs in most cells, if in more than the first state."""
     agreements = [
         sum(
             int((cells == pair.output).sum())
@@ -100,37 +129,30 @@ def _nearest(task: Task, pool: StatePool, group: Sequence[State]) -> list[State]
     return [group[k] for k in best[:MORE_BASES] if agreements[k] > agreements[0]]
 
 
-def _rules(task: Task, field: Field, seed: int, until: Deadline) -> Iterator[Solution]:
+def _rules(task: Task, cells: OutputCells, seed: int, until: Deadline) -> Iterator[Solution]:
+    """Yield tables; then trees, if no table has stability 1."""
     stable = False
-    for paint in (None, *_paints(field)):
-        for found in _tables(task, field, paint, seed, until):
+    for paint in (None, *_paints(cells)):
+        for found in _tables(task, cells, paint, seed, until):
             stable = stable or found.stability == 1
             yield found
     if not stable and not until.passed():
-        for paint in (None, *_paints(field)[:1]):
-            yield from _trees(task, field, paint, seed, until)
+        for paint in (None, *_paints(cells)[:1]):
+            yield from _trees(task, cells, paint, seed, until)
 
 
-def fitting(task: Task, pool: StatePool, states: Sequence[State]) -> list[list[State]]:
-    """Groups of states as large as the outputs in all demonstrations, by their sizes in the tests; cheapest first."""
-    shapes = [pair.output.shape for pair in task.demonstrations]
-    groups: dict[tuple[tuple[int, ...], ...], list[State]] = {}
-    for state in states:
-        if state.kind == "grid":
-            grids = pool.grids(state)
-            if all(cells.shape == shape for cells, shape in zip(grids, shapes, strict=False)):
-                groups.setdefault(tuple(cells.shape for cells in grids[len(shapes) :]), []).append(state)
-    return list(groups.values())
+# -- features ---------------------------------------------------------------------------------------------------
 
 
-def _field(task: Task, pool: StatePool, group: Sequence[State], base: State) -> Field:
-    seen = _sights(pool, [base, *(state for state in group[:STATES_SEEN] if state is not base)])
+def _output_cells(task: Task, pool: StatePool, group: Sequence[State], base: State) -> OutputCells:
+    """Return the cells of the outputs with their features in this base, and their colours in other states."""
+    found = _features(pool, [base, *(state for state in group[:STATES_SEEN] if state is not base)])
     bases = pool.grids(base)
     outputs = [pair.output for pair in task.demonstrations]
-    return Field(
+    return OutputCells(
         base,
-        tuple(seen),
-        np.stack([np.concatenate([view.ravel() for view in sight.views]) for sight in seen]),
+        tuple(found),
+        np.stack([np.concatenate([column.ravel() for column in each.columns]) for each in found]),
         np.concatenate([cells.ravel() for cells in bases]),
         np.concatenate([cells.ravel() for cells in outputs]),
         np.concatenate([np.full(cells.size, k, np.uint8) for k, cells in enumerate(outputs)]),
@@ -138,130 +160,159 @@ def _field(task: Task, pool: StatePool, group: Sequence[State], base: State) -> 
     )
 
 
-def _sights(pool: StatePool, group: Sequence[State]) -> list[Sight]:
-    """All features of the first state, the colours of the others; each distinct content once, the cheapest first."""
-    distinct: dict[bytes, Sight] = {}
+def _features(pool: StatePool, group: Sequence[State]) -> list[StateFeature]:
+    """Return all features of the first state and the colours of the others, the cheapest first.
+
+    Of features that are equal for all cells only the cheapest is kept.
+    """
+    distinct: dict[bytes, StateFeature] = {}
     for k, state in enumerate(group):
         grids = pool.grids(state)
         for name in features.FEATURES if k == 0 else ("colour",):
             try:
-                views = tuple(features.feature(cells, name) for cells in grids)
+                columns = tuple(features.feature(cells, name) for cells in grids)
             except NotApplicable:
                 continue
-            content = b"".join(view.tobytes() for view in views)
+            content = b"".join(column.tobytes() for column in columns)
             cost = features.cost(name) + (state.cost if k else 0)
             if content not in distinct or distinct[content].cost > cost:
-                distinct[content] = Sight(state, name, cost, views)
-    return sorted(distinct.values(), key=lambda sight: sight.cost)
+                distinct[content] = StateFeature(state, name, cost, columns)
+    return sorted(distinct.values(), key=lambda each: each.cost)
 
 
-def _paints(field: Field, most: int = 5) -> list[int]:
-    """Sights that give the right colour wherever the output differs from the base; none where one colour does."""
-    count = field.outputs.size
-    changed = field.outputs != field.bases[:count]
-    target = field.outputs[changed]
+def _paints(cells: OutputCells) -> list[int]:
+    """Return the features that equal the output wherever it differs from the base: sources of colours.
+
+    None are needed, and none returned, where all these cells have one colour.
+    """
+    count = cells.outputs.size
+    changed = cells.outputs != cells.base_colours[:count]
+    target = cells.outputs[changed]
     if not target.size or (target == target[0]).all():
         return []
-    right = (field.seen[:, :count][:, changed] == target).all(1)
+    right = (cells.values[:, :count][:, changed] == target).all(1)
     return [
         int(k)
         for k in np.flatnonzero(right)
-        if field.sights[k].name == "colour" or field.sights[k].name in features.COLOURED
-    ][:most]
+        if cells.features[k].name == "colour" or cells.features[k].name in features.COLOURED
+    ][:MOST_PAINTS]
 
 
-def _cases(field: Field, paint: int | None) -> Cases:
-    """What becomes of each cell, distinct ones once: it is kept, or painted, or gets a colour of its own."""
-    count = field.outputs.size
-    other = field.outputs if paint is None else np.uint8(learned_steps.PAINT)
-    outcome = np.where(field.outputs == field.bases[:count], np.uint8(learned_steps.KEEP), other).astype(np.uint8)
-    costs = np.array([sight.cost for sight in field.sights])
-    return tables.distinct(Cases(field.seen[:, :count], field.seen[:, count:], outcome, field.marks, costs))
+def _examples(cells: OutputCells, paint: int | None) -> CellExamples:
+    """Return the cells with their outcomes: KEEP, or PAINT if there is a paint, else the colour of the output."""
+    count = cells.outputs.size
+    other = cells.outputs if paint is None else np.uint8(learned_steps.PAINT)
+    kept = cells.outputs == cells.base_colours[:count]
+    outcome = np.where(kept, np.uint8(learned_steps.KEEP), other).astype(np.uint8)
+    costs = np.array([each.cost for each in cells.features])
+    values = cells.values
+    return tables.distinct(CellExamples(values[:, :count], values[:, count:], outcome, cells.demonstration, costs))
 
 
-def _tables(task: Task, field: Field, paint: int | None, seed: int, until: Deadline) -> Iterator[Solution]:
+def _colours(cells: OutputCells, outcome: NDArray[np.uint8], paint: int | None) -> NDArray[np.uint8]:
+    """Return outcomes as colours: [cells] -> [cells]."""
+    return learned_steps.resolved(cells.base_colours, outcome, None if paint is None else cells.values[paint])
+
+
+# -- tables -----------------------------------------------------------------------------------------------------
+
+
+def _tables(task: Task, cells: OutputCells, paint: int | None, seed: int, until: Deadline) -> Iterator[Solution]:
+    """Yield programs that end with a decision table."""
     if until.passed():
         return
-    cases = _cases(field, paint)
-    for decision in tables.decisions(cases, 3, 12, generator(seed, task.id, "tables"), until):
-        if decision.stability == 0 and decision.entries > MOST_UNSTEADY:
+    examples = _examples(cells, paint)
+    for decision in tables.decision_tables(examples, 3, 12, generator(seed, task.id, "tables"), until):
+        if decision.stability == 0 and decision.entries > MOST_UNSTABLE_ENTRIES:
             continue
-        table = tables.table_of(cases, decision.features)
-        outcome = learned_steps.looked_up([field.seen[k] for k in decision.features], table)
-        cost = decision.cost + field.base.cost + (0.5 + field.sights[paint].cost if paint is not None else 0)
-        build = partial(_table_expression, field, decision, table, paint)
-        yield Solution(build, field.answers(_painted(field, outcome, paint)), cost, decision.stability, "table")
-
-
-def _painted(field: Field, outcome: NDArray[np.uint8], paint: int | None) -> NDArray[np.uint8]:
-    return learned_steps.resolved(field.bases, outcome, None if paint is None else field.seen[paint])
+        table = tables.entries_of(examples, decision.features)
+        outcome = learned_steps.looked_up([cells.values[k] for k in decision.features], table)
+        cost = decision.cost + cells.base.cost + (0.5 + cells.features[paint].cost if paint is not None else 0)
+        build = partial(_table_expression, cells, decision.features, table, paint)
+        yield Solution(build, cells.answers(_colours(cells, outcome, paint)), cost, decision.stability, "table")
 
 
 def _table_expression(
-    field: Field, decision: Decision, table: dict[tuple[int, ...], int], paint: int | None, root: Expression
+    cells: OutputCells, chosen: FeatureSet, table: dict[tuple[int, ...], int], paint: int | None, root: Expression
 ) -> Expression:
-    made: dict[int, Expression] = {}
-    columns = [field.sights[k].expression(root, made) for k in decision.features]
-    extra = () if paint is None else (field.sights[paint].expression(root, made),)
-    return Call(learned_steps.by_table, (expression_of(field.base, root, made), columns, table, *extra))
+    known: dict[int, Expression] = {}
+    columns = [cells.features[k].expression(root, known) for k in chosen]
+    extra = () if paint is None else (cells.features[paint].expression(root, known),)
+    return Call(learned_steps.by_table, (expression_of(cells.base, root, known), columns, table, *extra))
 
 
-def _trees(task: Task, field: Field, paint: int | None, seed: int, until: Deadline) -> Iterator[Solution]:
-    cases = _cases(field, paint)
-    grown = trees.forest(cases, 9, generator(seed, task.id, "trees"), until)
-    if len(grown) < 3:
+# -- trees ------------------------------------------------------------------------------------------------------
+
+
+def _trees(task: Task, cells: OutputCells, paint: int | None, seed: int, until: Deadline) -> Iterator[Solution]:
+    """Yield the program that ends with decision trees, if enough trees can be grown and their vote is right."""
+    examples = _examples(cells, paint)
+    grown = trees.forest(examples, TREES, generator(seed, task.id, "trees"), until)
+    if len(grown) < LEAST_TREES:
         return
-    cells = _painted(field, trees.voted(grown, field.seen), paint)
-    if not (cells[: field.outputs.size] == field.outputs).all():
+    colours = _colours(cells, trees.voted(grown, cells.values), paint)
+    if not (colours[: cells.outputs.size] == cells.outputs).all():
         return
-    stability = _tree_steadiness(task, cases, seed, until)
-    cost = 3 + sum(map(trees.leaves, grown)) / len(grown) / 2 + field.base.cost
-    yield Solution(partial(_tree_expression, field, grown, paint), field.answers(cells), cost, stability, "trees")
+    stability = _tree_stability(task, examples, seed, until)
+    cost = 3 + sum(map(trees.leaves, grown)) / len(grown) / 2 + cells.base.cost
+    yield Solution(partial(_tree_expression, cells, grown, paint), cells.answers(colours), cost, stability, "trees")
 
 
-def _tree_steadiness(task: Task, cases: Cases, seed: int, until: Deadline) -> float:
-    """Share of demonstrations whose cells are all decided rightly by trees grown on the others."""
+def _tree_stability(task: Task, examples: CellExamples, seed: int, until: Deadline) -> float:
+    """Return the leave-one-out stability: the share of demonstrations that trees grown on the others get right."""
     right = 0
-    marks = range(int(cases.demonstration.max()) + 1)
-    for k in marks:
+    numbers = range(int(examples.demonstration.max()) + 1)
+    for k in numbers:
         if until.passed():
             break
-        own = cases.demonstration == k
-        others = Cases(cases.seen[:, ~own], cases.asked, cases.outcome[~own], cases.demonstration[~own], cases.costs)
-        grown = trees.forest(others, 5, generator(seed, task.id, "steady", str(k)), until) if len(marks) > 1 else []
-        right += bool(grown) and bool((trees.voted(grown, cases.seen[:, own]) == cases.outcome[own]).all())
-    return right / len(marks)
+        own = examples.demonstration == k
+        others = CellExamples(
+            examples.features[:, ~own],
+            examples.test_features,
+            examples.outcome[~own],
+            examples.demonstration[~own],
+            examples.costs,
+        )
+        rng = generator(seed, task.id, "steady", str(k))
+        grown = trees.forest(others, LEFT_OUT_TREES, rng, until) if len(numbers) > 1 else []
+        right += bool(grown) and bool((trees.voted(grown, examples.features[:, own]) == examples.outcome[own]).all())
+    return right / len(numbers)
 
 
-def _tree_expression(field: Field, grown: Sequence[trees.Tree], paint: int | None, root: Expression) -> Expression:
-    made: dict[int, Expression] = {}
-    used = sorted({k for tree in grown for k in trees.asked_of(tree)})
-    columns = [field.sights[k].expression(root, made) for k in used]
-    extra = () if paint is None else (field.sights[paint].expression(root, made),)
+def _tree_expression(
+    cells: OutputCells, grown: Sequence[trees.Tree], paint: int | None, root: Expression
+) -> Expression:
+    known: dict[int, Expression] = {}
+    used = sorted({k for tree in grown for k in trees.features_of(tree)})
+    columns = [cells.features[k].expression(root, known) for k in used]
+    extra = () if paint is None else (cells.features[paint].expression(root, known),)
     numbered = [trees.renumbered(tree, {k: i for i, k in enumerate(used)}) for tree in grown]
-    return Call(learned_steps.by_trees, (expression_of(field.base, root, made), columns, numbered, *extra))
+    return Call(learned_steps.by_trees, (expression_of(cells.base, root, known), columns, numbered, *extra))
 
 
-def _layers(task: Task, pool: StatePool, group: Sequence[State]) -> Iterator[Solution]:
-    laid = list(group[:STATES_LAID])
-    pieces = np.stack([np.concatenate([cells.ravel() for cells in pool.grids(state)]) for state in laid])
+# -- layers -----------------------------------------------------------------------------------------------------
+
+
+def _stacks(task: Task, pool: StatePool, group: Sequence[State]) -> Iterator[Solution]:
+    """Yield programs that stack states of one group."""
+    stacked = list(group[:STATES_STACKED])
+    pieces = np.stack([np.concatenate([cells.ravel() for cells in pool.grids(state)]) for state in stacked])
     target = np.concatenate([pair.output.ravel() for pair in task.demonstrations])
-    costs = np.array([state.cost for state in laid])
+    costs = np.array([state.cost for state in stacked])
     stacks = layers.stacks(pieces[:, : target.size], target, costs, 4)
     if not stacks:
         return
     ends = np.cumsum([pair.output.size for pair in task.demonstrations])
-    stability = layers.steadiness(pieces[:, : target.size], target, costs, ends)
-    shapes = [cells.shape for cells in pool.grids(laid[0])[len(ends) :]]
+    stability = layers.leave_one_out(pieces[:, : target.size], target, costs, ends)
+    shapes = [cells.shape for cells in pool.grids(stacked[0])[len(ends) :]]
     cuts = np.cumsum([h * w for h, w in shapes])[:-1]
     for stack in stacks:
-        tests = np.split(layers.laid(pieces, stack)[target.size :], cuts)
+        tests = np.split(layers.stacked(pieces, stack)[target.size :], cuts)
         answers = tuple(cells.reshape(shape) for cells, shape in zip(tests, shapes, strict=True))
-        yield Solution(
-            partial(_layer_expression, [laid[k] for k in stack.pieces]), answers, stack.cost, stability, "layers"
-        )
+        build = partial(_stack_expression, [stacked[k] for k in stack.pieces])
+        yield Solution(build, answers, stack.cost, stability, "layers")
 
 
-def _layer_expression(states: Sequence[State], root: Expression) -> Expression:
-    made: dict[int, Expression] = {}
-    return Call(learned_steps.layered, tuple(expression_of(state, root, made) for state in states))
+def _stack_expression(states: Sequence[State], root: Expression) -> Expression:
+    known: dict[int, Expression] = {}
+    return Call(learned_steps.layered, tuple(expression_of(state, root, known) for state in states))

@@ -1,7 +1,7 @@
-"""A task with its colours renamed in each grid, so that colours with one role have one name.
+"""A task with the colours of each grid renamed, so that colours with the same role get the same name.
 
-What varies between the inputs is which colour plays a part; renamed by how often a colour occurs in the input, the
-commonest is always the same. Colours that occur in every input, or in none, keep their names.
+In many tasks the colour that plays a part differs from input to input. Renamed by how often a colour occurs in the
+input, the most common one always gets the same name. Colours that occur in every input, or in none, keep their names.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from submission.programs.synthesis.expressions import Call, Expression
 from submission.programs.synthesis.solution import Solution
 
 COST = 0.8
-"""What a renaming adds to a program's description."""
+"""What renaming the colours adds to the cost of a program."""
 
 
 @dataclass(frozen=True, eq=False)
-class Naming:
-    """A way of renaming, and the task as it looks then."""
+class NormalizedTask:
+    """A task after its colours were renamed, and what is needed to undo that."""
 
     free: tuple[int, ...]
-    """The colours that change names among themselves."""
+    """The colours that exchange names, see `renaming`."""
     rarest_first: bool
     task: Task
-    names: tuple[Cells, ...]
-    """The renaming of each test input."""
+    test_names: tuple[Cells, ...]
+    """For each test input, the new name of each colour: [10]."""
 
-    def undone(self, found: Solution) -> Solution:
-        """A program for the renamed task as one for the task itself."""
-        answers = tuple(restored(answer, names) for answer, names in zip(found.answers, self.names, strict=True))
+    def restored_solution(self, found: Solution) -> Solution:
+        """Turn a program for the renamed task into one for the original task."""
+        answers = tuple(restored(answer, names) for answer, names in zip(found.answers, self.test_names, strict=True))
         build = partial(self._expression, found)
         return replace(found, build=build, answers=answers, cost=found.cost + COST)
 
@@ -44,40 +44,45 @@ class Naming:
         return Call(restored, (found.build(Call(renamed, (root, names))), names))
 
 
-def namings(task: Task) -> Iterator[Naming]:
-    """Renamings that change the task: of the background, of the colours that vary, commonest or rarest first."""
+def normalizations(task: Task) -> Iterator[NormalizedTask]:
+    """Yield the task under each renaming that changes it.
+
+    In this order: all colours and the background, if 0 is not the most common colour of every input; the colours that
+    vary between the inputs, the most common first, then the rarest first; if neither applies, all colours but 0.
+    """
     inputs = [pair.input for pair in task.demonstrations] + list(task.tests)
     counts = np.stack([np.bincount(cells.ravel(), minlength=10) for cells in inputs])
     present = counts > 0
     varying = present.any(0) & ~present.all(0) & (np.arange(10) > 0)
-    commonest = {int(colour) for colour in counts.argmax(1)}
+    most_common = {int(colour) for colour in counts.argmax(1)}
     choices: list[tuple[tuple[int, ...], bool]] = []
     if varying.sum() > 1:
         free = tuple(np.flatnonzero(varying).tolist())
         choices += [(free, False), (free, True)]
-    coloured = tuple(np.flatnonzero(present.any(0)).tolist())
-    if commonest != {0} and len(coloured) > 1:
-        choices.insert(0, (coloured if 0 in coloured else (0, *coloured), False))
-    elif varying.sum() <= 1 and len(coloured) > 2:
-        rest = tuple(c for c in coloured if c)
-        choices.append((rest, False))
+    used = tuple(np.flatnonzero(present.any(0)).tolist())
+    if most_common != {0} and len(used) > 1:
+        choices.insert(0, (used if 0 in used else (0, *used), False))
+    elif varying.sum() <= 1 and len(used) > 2:
+        choices.append((tuple(c for c in used if c), False))
     seen = {_content(task)}
-    for free, rarest in choices:
-        naming = _named(task, free, rarest)
-        if _content(naming.task) not in seen:
-            seen.add(_content(naming.task))
-            yield naming
+    for free, rarest_first in choices:
+        normalized = _normalized(task, free, rarest_first)
+        if _content(normalized.task) not in seen:
+            seen.add(_content(normalized.task))
+            yield normalized
 
 
 def _content(task: Task) -> bytes:
+    """Return the cells of all demonstrations: equal for renamings with the same effect."""
     return b"".join(pair.input.tobytes() + pair.output.tobytes() for pair in task.demonstrations)
 
 
-def _named(task: Task, free: tuple[int, ...], rarest: bool) -> Naming:
+def _normalized(task: Task, free: tuple[int, ...], rarest_first: bool) -> NormalizedTask:
+    """Rename the free colours of each pair by the counts in its input, and those of each test input."""
     pairs = []
     for pair in task.demonstrations:
-        names = renaming(pair.input, free, rarest)
+        names = renaming(pair.input, free, rarest_first)
         pairs.append(Pair(renamed(pair.input, names), renamed(pair.output, names)))
-    tests = tuple(renaming(cells, free, rarest) for cells in task.tests)
-    seen = tuple(renamed(cells, names) for cells, names in zip(task.tests, tests, strict=True))
-    return Naming(free, rarest, Task(task.id, tuple(pairs), seen), tests)
+    test_names = tuple(renaming(cells, free, rarest_first) for cells in task.tests)
+    tests = tuple(renamed(cells, names) for cells, names in zip(task.tests, test_names, strict=True))
+    return NormalizedTask(free, rarest_first, Task(task.id, tuple(pairs), tests), test_names)

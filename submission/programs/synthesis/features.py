@@ -1,4 +1,8 @@
-"""What can be said of a cell in a grid: small whole numbers, one per cell, from which rules for cells are learned."""
+"""Features of a cell: small integers, one per cell and feature, from which the rules for cells are learned.
+
+FEATURES maps a name to a function from a grid [height, width] to the feature of all its cells [height, width]. A name
+stands as it is in the printed programs.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from submission.programs.grid_language.drawing import DIRECTIONS, inside
-from submission.programs.grid_language.values import Cells, NotApplicable, bordered, only
+from submission.programs.grid_language.values import Cells, NotApplicable, bordered, masked
 from submission.programs.synthesis.regions import (
     COMPONENT,
     LARGEST,
     PANEL,
-    Seen,
+    CellFeature,
     in_component,
     in_panels,
     object_has,
@@ -23,88 +27,94 @@ from submission.programs.synthesis.regions import (
 )
 
 WALL = 10
-"""Stands for a colour outside of the grid."""
+"""The colour of a neighbour outside of the grid."""
 
 
-def feature(cells: Cells, name: str) -> Seen:
-    """The feature of that name (see FEATURES) of every cell."""
+def feature(cells: Cells, name: str) -> CellFeature:
+    """Return the feature of this name (see FEATURES) for every cell: [height, width]."""
     return FEATURES[name](cells)
 
 
-def _colour(cells: Cells) -> Seen:
+def _colour(cells: Cells) -> CellFeature:
     return cells
 
 
-def _neighbour(cells: Cells, down: int, right: int) -> Seen:
+def _neighbour(cells: Cells, down: int, right: int) -> CellFeature:
+    """The colour of the cell that many steps away (at most 2), WALL outside of the grid."""
     padded = bordered(cells, 2, WALL)
     h, w = cells.shape
     return padded[2 + down : 2 + down + h, 2 + right : 2 + right + w]
 
 
-def _seen_in(cells: Cells, down: int, right: int) -> Seen:
-    """The first colour in a direction, 0 if there is none up to the border."""
-    made = np.zeros_like(cells)
+def _first_colour(cells: Cells, down: int, right: int) -> CellFeature:
+    """The first colour in a direction, 0 if there is only background up to the border."""
+    result = np.zeros_like(cells)
     moved = cells
     for _ in range(max(cells.shape)):
         moved = _neighbour(moved, down, right) % WALL
         if not moved.any():
             break
-        np.copyto(made, moved, where=made == 0)
-    return made
+        np.copyto(result, moved, where=result == 0)
+    return result
 
 
-def _between(cells: Cells, one: str, other: str) -> Seen:
-    """The colour that is seen in both of two directions, 0 if it is not the same."""
-    first, second = _seen_in(cells, *DIRECTIONS[one]), _seen_in(cells, *DIRECTIONS[other])
-    return only(first, first == second)
+def _between(cells: Cells, one: str, other: str) -> CellFeature:
+    """The first colour in both of two directions, 0 if these differ."""
+    first, second = _first_colour(cells, *DIRECTIONS[one]), _first_colour(cells, *DIRECTIONS[other])
+    return masked(first, first == second)
 
 
-def _around(cells: Cells, diagonal: bool, same: bool) -> Seen:
-    """How many neighbours are coloured, or are of the cell's own colour."""
+def _around(cells: Cells, diagonal: bool, same: bool) -> CellFeature:
+    """How many neighbours are coloured, or (`same`) have the cell's own colour."""
     steps = list(DIRECTIONS.values())[: 8 if diagonal else 4]
     near = [_neighbour(cells, *step) for step in steps]
     return _count([each == cells if same else each % WALL != 0 for each in near])
 
 
-def _count(masks: list[NDArray[np.bool_]]) -> Seen:
-    made: Seen = np.sum(masks, axis=0, dtype=np.uint8)
-    return made
+def _count(masks: list[NDArray[np.bool_]]) -> CellFeature:
+    result: CellFeature = np.sum(masks, axis=0, dtype=np.uint8)
+    return result
 
 
-def _highest_near(cells: Cells, diagonal: bool) -> Seen:
+def _highest_near(cells: Cells, diagonal: bool) -> CellFeature:
+    """The highest colour among the neighbours."""
     steps = list(DIRECTIONS.values())[: 8 if diagonal else 4]
-    made: Seen = np.max([_neighbour(cells, *step) % WALL for step in steps], axis=0)
-    return made
+    result: CellFeature = np.max([_neighbour(cells, *step) % WALL for step in steps], axis=0)
+    return result
 
 
-def _mirror(cells: Cells, rows: bool, columns: bool) -> Seen:
+def _mirror(cells: Cells, rows: bool, columns: bool) -> CellFeature:
+    """The colour of the cell's mirror image; `rows`: up-down, `columns`: left-right."""
     return cells[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
-def _turned(cells: Cells, transposed: bool, quarters: int) -> Seen:
+def _turned(cells: Cells, transposed: bool, quarters: int) -> CellFeature:
+    """The colour at the cell's place in the turned grid; NotApplicable unless that has the same shape."""
     view = np.rot90(cells.T if transposed else cells, quarters)
     if view.shape != cells.shape:
         raise NotApplicable
     return view
 
 
-def _touches(cells: Cells, colour: int, diagonal: bool) -> Seen:
+def _touches(cells: Cells, colour: int, diagonal: bool) -> CellFeature:
+    """How many neighbours have a colour."""
     steps = list(DIRECTIONS.values())[: 8 if diagonal else 4]
     return _count([_neighbour(cells, *step) == colour for step in steps])
 
 
-def _sees(cells: Cells, colour: int) -> Seen:
-    """In how many of the four directions a colour is the first that is seen."""
-    return _count([_seen_in(cells, *step) == colour for step in list(DIRECTIONS.values())[:4]])
+def _sees(cells: Cells, colour: int) -> CellFeature:
+    """In how many of the four main directions a colour is the first one."""
+    return _count([_first_colour(cells, *step) == colour for step in list(DIRECTIONS.values())[:4]])
 
 
-def _line_has(cells: Cells, colour: int, columns: bool) -> Seen:
+def _line_has(cells: Cells, colour: int, columns: bool) -> CellFeature:
+    """Whether the cell's grid row (or column) has a colour."""
     has = (cells == colour).any(0 if columns else 1, keepdims=True)
     return np.broadcast_to(has.view(np.uint8), cells.shape)
 
 
-def _colour_count(cells: Cells, ranked: bool) -> Seen:
-    """How many cells the grid has of a cell's colour; or its rank by that among the colours, background left out."""
+def _colour_count(cells: Cells, ranked: bool) -> CellFeature:
+    """How many cells of the grid have the cell's colour; or (`ranked`) its rank by that, without background."""
     counts = np.bincount(cells.ravel(), minlength=10)
     if ranked:
         counts[0] = 0
@@ -116,30 +126,33 @@ def _colour_count(cells: Cells, ranked: bool) -> Seen:
 
 def _of_position(
     rule: Callable[[NDArray[np.intp], NDArray[np.intp], int, int], NDArray[np.intp]], cells: Cells
-) -> Seen:
+) -> CellFeature:
+    """A number that depends on the cell's place only: rule(grid rows [h, 1], columns [1, w], h, w) -> [h, w]."""
     h, w = cells.shape
-    made = rule(np.arange(h)[:, None], np.arange(w)[None, :], h, w)
-    return np.broadcast_to(np.clip(made, 0, LARGEST).astype(np.uint8), cells.shape)
+    result = rule(np.arange(h)[:, None], np.arange(w)[None, :], h, w)
+    return np.broadcast_to(np.clip(result, 0, LARGEST).astype(np.uint8), cells.shape)
 
 
-def _of_rows(rule: Callable[[Cells], NDArray[np.intp]], columns: bool, cells: Cells) -> Seen:
-    """A number for each row (or column), given to all its cells."""
+def _of_rows(rule: Callable[[Cells], NDArray[np.intp]], columns: bool, cells: Cells) -> CellFeature:
+    """A number for each grid row (or column), given to all its cells: rule(grid [h, w]) -> [h]."""
     view = cells.T if columns else cells
     line = np.clip(rule(view), 0, LARGEST).astype(np.uint8)
     return np.broadcast_to(line[None, :] if columns else line[:, None], cells.shape)
 
 
 def _row_rank(view: Cells, most: bool) -> NDArray[np.bool_]:
+    """Whether a grid row has the most (or fewest) coloured cells: [h]."""
     counts = (view != 0).sum(1)
-    made: NDArray[np.bool_] = counts == (counts.max() if most else counts.min())
-    return made
+    result: NDArray[np.bool_] = counts == (counts.max() if most else counts.min())
+    return result
 
 
-FEATURES: dict[str, Callable[[Cells], Seen]] = {
+# A lambda over rows r and columns c adds 0 times the other so that its result has the shape of the grid.
+FEATURES: dict[str, Callable[[Cells], CellFeature]] = {
     "colour": _colour,
     **{f"neighbour {name}": partial(_neighbour, down=d, right=r) for name, (d, r) in DIRECTIONS.items()},
     **{f"second {name}": partial(_neighbour, down=2 * d, right=2 * r) for name, (d, r) in list(DIRECTIONS.items())[:4]},
-    **{f"seen {name}": partial(_seen_in, down=d, right=r) for name, (d, r) in DIRECTIONS.items()},
+    **{f"seen {name}": partial(_first_colour, down=d, right=r) for name, (d, r) in DIRECTIONS.items()},
     "between left and right": partial(_between, one="left", other="right"),
     "between up and down": partial(_between, one="up", other="down"),
     "between diagonals": partial(_between, one="up-left", other="down-right"),
@@ -230,11 +243,11 @@ COLOURED = tuple(
     or name.endswith((" colour", "rarest colour", " first", " last", " highest", "equal ends", "other diagonal"))
     and not name.endswith(("same colour", "one colour"))
 )
-"""The features that are colours 0..9, which a rule may paint with."""
+"""The features that are colours 0..9; a rule may copy the colour of a cell from one of them."""
 
 
 def cost(name: str) -> float:
-    """How much a feature adds to a rule's description; the cell's own colour is cheapest."""
+    """Return what a feature adds to the cost of a program; the cell's own colour is the cheapest."""
     if name == "colour":
         return 0.3
     if name.startswith(("neighbour", "seen", "between", "enclosed")):

@@ -1,7 +1,8 @@
-"""Outputs laid together from several states: each layer covers what is coloured in it, or everything.
+"""Outputs stacked from several states: a layer covers what lies below wherever it is coloured.
 
-Greedy, as icecuber's stacker: a layer may be laid where it contradicts no cell that is still open, and the one that
-settles most cells goes first (uppermost).
+Greedy, after the stacker of icecuber's entry of 2020 (Kaggle, "Abstraction and Reasoning Challenge"): a layer may be
+added if it contradicts no cell that is not covered yet, and the layer that covers most cells is added first, on top.
+Here all cells of a task stand in one line, so the shapes of the grids do not matter.
 """
 
 from __future__ import annotations
@@ -12,23 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
+
 MOST_LAYERS = 4
+"""Upper layers of a stack; one more lies at its bottom."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Which pieces lie upon each other, the uppermost first; the last covers everything that is left."""
+    """States on top of each other."""
 
     pieces: tuple[int, ...]
+    """Indices of the states, the uppermost first; the last one covers everything that is left, background included."""
     cost: float
+    """Sum of the states' costs, and 0.5 for each layer."""
 
 
 def stacks(
     pieces: NDArray[np.uint8], target: NDArray[np.uint8], costs: NDArray[np.float64], wanted: int
 ) -> list[Stack]:
-    """Stacks that give the target: pieces [states, cells], target [cells], costs [states].
+    """Return up to `wanted` stacks whose cells equal the target.
 
-    Each of the most promising pieces is once put on top, then the rest is chosen greedily.
+    pieces [states, cells] are the colours of each state, target [cells] the right colours, costs [states]. Each of the
+    states that cover most is tried on top; the layers below are chosen greedily.
     """
     right = pieces == target
     coloured = pieces != 0
@@ -49,6 +55,11 @@ def stacks(
 
 
 def _completed(first: int, right: Bools, wrong: Bools, helpful: Bools, costs: NDArray[np.float64]) -> Stack | None:
+    """Add layers below state `first` until all cells are covered; None where that needs too many, or is impossible.
+
+    right, wrong, helpful [states, cells]: whether a state's cell has the right colour; is coloured wrongly; is coloured
+    rightly. costs [states].
+    """
     chosen = [first]
     left = np.flatnonzero(~helpful[first])
     while len(chosen) <= MOST_LAYERS:
@@ -67,22 +78,26 @@ def _completed(first: int, right: Bools, wrong: Bools, helpful: Bools, costs: ND
     return None
 
 
-def laid(pieces: NDArray[np.uint8], stack: Stack) -> NDArray[np.uint8]:
-    """The cells that a stack gives: pieces [states, cells] -> [cells]."""
+def stacked(pieces: NDArray[np.uint8], stack: Stack) -> NDArray[np.uint8]:
+    """Return the cells of a stack: pieces [states, cells] -> [cells]."""
     *upper, last = stack.pieces
-    made: NDArray[np.uint8] = pieces[last]
+    result: NDArray[np.uint8] = pieces[last]
     for k in reversed(upper):
-        made = np.where(pieces[k] != 0, pieces[k], made)
-    return made
+        result = np.where(pieces[k] != 0, pieces[k], result)
+    return result
 
 
-def steadiness(
+def leave_one_out(
     pieces: NDArray[np.uint8], target: NDArray[np.uint8], costs: NDArray[np.float64], ends: NDArray[np.intp]
 ) -> float:
-    """Share of demonstrations that the first stack for the others gives rightly; `ends` are their last cells + 1."""
+    """Return the leave-one-out stability: the share of demonstrations that the best stack of the others reproduces.
+
+    pieces [states, cells], target [cells], costs [states]; `ends` [demonstrations] are the ends (exclusive) of the
+    demonstrations' cells.
+    """
     right = 0
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
         others = np.r_[0:start, end : target.size]
         found = stacks(pieces[:, others], target[others], costs, 1) if others.size else []
-        right += bool(found) and bool((laid(pieces[:, start:end], found[0]) == target[start:end]).all())
+        right += bool(found) and bool((stacked(pieces[:, start:end], found[0]) == target[start:end]).all())
     return right / len(ends)

@@ -1,21 +1,24 @@
-"""Cheapest-first search over the states that the language can reach from a task's inputs.
+"""Cheapest-first search over the states that the grid language reaches from a task's inputs.
 
-A state is the tuple of values that one expression has for all inputs of a task at once: demonstrations first, then
-tests. States with equal values are one state, the cheapest expression's; values are numbered, and what an operation
-makes of a value is computed once. (The method is icecuber's of 2020: a graph of images, breadth first, deduplicated by
-their content, with the operations' typed lists of images; here the states of all grids are held together.)
+A state is one expression together with its values for all inputs of a task: demonstrations first, then tests. Two
+expressions with equal values are one state, represented by the cheaper of them. Values are numbered, and each
+operation is computed once per value.
+
+Source: icecuber's winning entry of 2020 (Kaggle, "Abstraction and Reasoning Challenge"), a breadth-first graph of
+images without duplicates. There each node is an image of one input; here it holds the values of all inputs.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from submission.arc.tasks import LARGEST_SIDE
 from submission.deadline import Deadline
-from submission.programs.grid_language.values import Cells, NotApplicable, Parts, Value, key
+from submission.programs.grid_language.values import Cells, NotApplicable, Parts, Value, value_key
 from submission.programs.grid_language.vocabulary import Kind, Operation
 
 
@@ -24,29 +27,34 @@ class State:
     """An expression and its values."""
 
     values: tuple[int, ...]
-    """Numbers of its values, one per input: see `Pool.value`."""
+    """The numbers of its values, one for each input: see `StatePool.number`."""
     kind: Kind
     cost: float
+    """Sum of the costs of its operations."""
     operation: Operation | None
-    """None for the input itself, and for canvases."""
+    """The last operation; None for the inputs themselves, and for canvases."""
     parents: tuple[State, ...] = ()
+    """The operation's arguments: a state, and for operations on canvases a canvas."""
     canvas: tuple[Callable[..., Cells], tuple[object, ...]] | None = None
-    """For canvases: the function that makes it of the input, and its constants."""
+    """For canvases: the function that makes it from the input, and its constants."""
 
 
 @dataclass(eq=False)
 class StatePool:
-    """All states found, and the values they have."""
+    """All states that were found, and their values."""
 
     values: list[Value] = field(default_factory=list)
+    """Number -> value."""
     numbers: dict[bytes, int] = field(default_factory=dict)
+    """Key of a value -> its number."""
     states: dict[tuple[int, ...], State] = field(default_factory=dict)
-    made: dict[tuple[Operation, int, int], int] = field(default_factory=dict)
-    """(operation, value, canvas or -1) -> the value that it gives, or -1 where it is not applicable."""
+    """Numbers of its values -> state; the key of a canvas has -1 at its end."""
+    results: dict[tuple[Operation, int, int], int] = field(default_factory=dict)
+    """(operation, value, canvas or -1) -> the resulting value, or -1 where the operation is not applicable."""
 
     def number(self, value: Value) -> int:
-        """The number of a value, a new one if it was not seen before."""
-        name = key(value)
+        """Return the number of a value, a new one if the value is new."""
+        name = value_key(value)
         known = self.numbers.get(name)
         if known is None:
             known = self.numbers[name] = len(self.values)
@@ -54,11 +62,11 @@ class StatePool:
         return known
 
     def grids(self, state: State) -> list[Cells]:
-        """The grids of a state that has grids."""
+        """Return the values of a state of kind "grid" or "canvas", one for each input."""
         return [value for v in state.values if isinstance(value := self.values[v], np.ndarray)]
 
     def lists(self, state: State) -> list[Parts]:
-        """The lists of parts of a state that has such."""
+        """Return the values of a state of kind "parts", one for each input."""
         return [value for v in state.values if isinstance(value := self.values[v], Parts)]
 
 
@@ -69,71 +77,91 @@ def explore(
     most_states: int,
     most_cost: float,
     until: Deadline,
-) -> Iterable[State]:
-    """Yield states as they are found, cheapest first, until there are too many, or none, or no time is left."""
+) -> Iterator[State]:
+    """Yield states as they are found, in ascending order of cost.
+
+    Ends at `most_states` states, above `most_cost`, at the deadline, or when no operation gives anything new.
+    """
     canvases = [state for state in starts if state.kind == "canvas"]
-    groups = _by_cost(vocabulary)
-    queue: list[tuple[float, int, State, tuple[Operation, ...]]] = []
-    order = 0
+    frontier = _Frontier(vocabulary)
     for state in starts:
         pool.states[(*state.values, -1) if state.kind == "canvas" else state.values] = state
         if state.kind == "grid":
             yield state
-        for cost, kind, group in groups:
-            if kind == state.kind:
-                order += 1
-                heapq.heappush(queue, (state.cost + cost, order, state, group))
-    while queue:
-        cost, _, parent, group = heapq.heappop(queue)
-        if cost > most_cost:
-            return
-        for operation in group:
-            for canvas in canvases if operation.on_canvas else (None,):
-                values = _applied(pool, operation, parent, canvas)
-                if values is None or values in pool.states:
-                    continue
-                parents = (parent,) if canvas is None else (parent, canvas)
-                state = State(values, operation.gives, cost + (canvas.cost if canvas else 0), operation, parents)
-                pool.states[values] = state
-                yield state
-                if len(pool.states) >= most_states:
-                    return
-                for more, kind, following in groups:
-                    if kind == state.kind and state.cost + more <= most_cost:
-                        order += 1
-                        heapq.heappush(queue, (state.cost + more, order, state, following))
+        frontier.add(state, most_cost)
+    while frontier.queue:
+        cost, parent, operations = frontier.pop()
+        for state in _children(pool, parent, operations, canvases, cost):
+            yield state
+            if len(pool.states) >= most_states:
+                return
+            frontier.add(state, most_cost)
         if until.passed():
             return
 
 
-def _by_cost(vocabulary: Sequence[Operation]) -> list[tuple[float, Kind, tuple[Operation, ...]]]:
-    keys = sorted({(each.cost, each.takes) for each in vocabulary})
-    return [
-        (cost, takes, tuple(each for each in vocabulary if (each.cost, each.takes) == (cost, takes)))
-        for cost, takes in keys
-    ]
+class _Frontier:
+    """A priority queue of (state, operations of one cost), the cheapest result first; equals in order of arrival."""
+
+    def __init__(self, vocabulary: Sequence[Operation]) -> None:
+        self.queue: list[tuple[float, int, State, tuple[Operation, ...]]] = []
+        self._arrivals = 0
+        classes = sorted({(each.cost, each.takes) for each in vocabulary})
+        self._groups = [
+            (cost, takes, tuple(each for each in vocabulary if (each.cost, each.takes) == (cost, takes)))
+            for cost, takes in classes
+        ]
+
+    def add(self, state: State, most_cost: float) -> None:
+        """Queue all operations for a state whose results cost at most `most_cost`."""
+        for cost, takes, operations in self._groups:
+            if takes == state.kind and state.cost + cost <= most_cost:
+                self._arrivals += 1
+                heapq.heappush(self.queue, (state.cost + cost, self._arrivals, state, operations))
+
+    def pop(self) -> tuple[float, State, tuple[Operation, ...]]:
+        """Return the cost of the results, the state, and the operations to apply to it."""
+        cost, _, state, operations = heapq.heappop(self.queue)
+        return cost, state, operations
+
+
+def _children(
+    pool: StatePool, parent: State, operations: Sequence[Operation], canvases: Sequence[State], cost: float
+) -> Iterator[State]:
+    """Apply operations of one cost to a state; add each new state to the pool and yield it."""
+    for operation in operations:
+        for canvas in canvases if operation.on_canvas else (None,):
+            values = _applied(pool, operation, parent, canvas)
+            if values is None or values in pool.states:
+                continue
+            parents = (parent,) if canvas is None else (parent, canvas)
+            state = State(values, operation.gives, cost + (canvas.cost if canvas else 0), operation, parents)
+            pool.states[values] = state
+            yield state
 
 
 def _applied(pool: StatePool, operation: Operation, state: State, canvas: State | None) -> tuple[int, ...] | None:
-    made = []
+    """Return the numbers of an operation's results for all inputs; None where it is not applicable to one of them."""
+    results = []
     for k, number in enumerate(state.values):
         over = canvas.values[k] if canvas else -1
-        result = pool.made.get((operation, number, over))
+        result = pool.results.get((operation, number, over))
         if result is None:
             result = _computed(pool, operation, number, over)
-            pool.made[(operation, number, over)] = result
+            pool.results[(operation, number, over)] = result
         if result < 0:
             return None
-        made.append(result)
-    return tuple(made)
+        results.append(result)
+    return tuple(results)
 
 
 def _computed(pool: StatePool, operation: Operation, number: int, over: int) -> int:
+    """Return the number of an operation's result for one value (and canvas), -1 where it is not applicable."""
     arguments = (pool.values[number],) if over < 0 else (pool.values[number], pool.values[over])
     try:
         result = operation.function(*arguments, *operation.constants)
     except NotApplicable:
         return -1
-    if isinstance(result, np.ndarray) and max(result.shape) > 30:
+    if isinstance(result, np.ndarray) and max(result.shape) > LARGEST_SIDE:
         return -1
     return pool.number(result)

@@ -1,4 +1,4 @@
-"""A program that fits, before it is printed; and the plainest kind of them, states that are the outputs."""
+"""A solution: a program that fits, before it is printed; and the simplest kind, states that equal the outputs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from submission.programs.synthesis.expressions import Expression, expression_of
 from submission.programs.synthesis.search import State, StatePool
 
 Form = Literal["plain", "table", "trees", "layers", "choice", "mosaic", "scan"]
+"""The last step of a program: none (a state that equals the output), or the kind of learned step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,32 +20,30 @@ class Solution:
     """A program that reproduces every demonstration."""
 
     build: Callable[[Expression], Expression]
-    """Makes the program's expression, given that of the grid it starts from."""
+    """Maps the expression of the grid that the program starts from to the expression of its output."""
     answers: tuple[Grid, ...]
     """Its output for each test input."""
     cost: float
-    """Its description: operations, features, entries of tables."""
+    """Its description length: the costs of its operations, features and table entries."""
     stability: float
-    """See `Program.stability`."""
+    """Leave-one-out stability, 0..1: see `Program.stability`."""
     form: Form
-    """How it ends."""
 
 
 def plain(pool: StatePool, states: Sequence[State], targets: tuple[int, ...]) -> Iterator[Solution]:
-    """States that are the outputs.
+    """Yield the states that equal the outputs; `targets` are the numbers of the demonstrations' outputs.
 
-    A demonstration counts as one that can be left out unless some cheaper state fits all the others and not it.
+    Stability: a demonstration can be left out unless a cheaper state fits all other demonstrations, but not this one.
     """
     count = len(targets)
-    rivals = [float("inf")] * count
+    cheapest_rival = [float("inf")] * count
     for state in states:
         if state.kind != "grid":
             continue
         missed = [k for k in range(count) if state.values[k] != targets[k]]
         if len(missed) == 1 and count > 1:
-            rivals[missed[0]] = min(rivals[missed[0]], state.cost)
+            cheapest_rival[missed[0]] = min(cheapest_rival[missed[0]], state.cost)
         if not missed:
-            stability = sum(state.cost <= rival for rival in rivals) / count
-            yield Solution(
-                partial(expression_of, state), tuple(pool.grids(state)[count:]), state.cost, stability, "plain"
-            )
+            stability = sum(state.cost <= rival for rival in cheapest_rival) / count
+            answers = tuple(pool.grids(state)[count:])
+            yield Solution(partial(expression_of, state), answers, state.cost, stability, "plain")

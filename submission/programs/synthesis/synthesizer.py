@@ -1,4 +1,8 @@
-"""Programs for a task by search in the grid language: explore, end with something learned, verify, rank."""
+"""The synthesizer: explore states, end them with something learned, verify, and rank the programs that fit.
+
+Programs with the same answers support each other: an answer is ranked by the sum of the weights of its programs, each
+exp(-cost + 2 stability), and represented by the program with the largest weight.
+"""
 
 from __future__ import annotations
 
@@ -14,30 +18,34 @@ from submission.programs.grid_language.sizes import canvases
 from submission.programs.grid_language.vocabulary import operations
 from submission.programs.program import Program
 from submission.programs.synthesis.cell_rules import cell_rules
-from submission.programs.synthesis.colour_normalization import namings
+from submission.programs.synthesis.colour_normalization import normalizations
 from submission.programs.synthesis.expressions import INPUT, size_of, source_of
-from submission.programs.synthesis.learned_selection import choices
+from submission.programs.synthesis.learned_selection import learned_selections
 from submission.programs.synthesis.mosaics import mosaics
 from submission.programs.synthesis.scans import scans
 from submission.programs.synthesis.search import State, StatePool, explore
 from submission.programs.synthesis.solution import Solution, plain
 
-SURE = 3.0
-"""A steady program of no more than this cost makes the searches with renamed colours needless."""
+CONVINCING_COST = 3.0
+"""After a program of stability 1 and at most this cost, colours are not renamed to search again."""
+FIRST_SHARE = 0.6
+"""Share of the time for the task as it is, if it is also searched with renamed colours."""
+EXPLORING_SHARE = 0.5
+"""Share of the time of one search in which states are explored; the rest is for learned steps."""
 
 
 @dataclass(frozen=True)
 class Synthesizer:
-    """A source of programs: a search in the grid language, within a budget of states."""
+    """A source of programs: a search in the grid language, limited by a number of states."""
 
     most_states: int = 3000
-    """States of a search: its normal end."""
+    """States of the search on the task as it is: where it usually ends."""
     most_renamed_states: int = 1200
-    """The same for each search with renamed colours."""
+    """States of each search with renamed colours."""
     most_cost: float = 4.0
-    """Description cost of the longest expressions that are tried."""
+    """Cost of the most expensive state that is explored."""
     most_programs: int = 8
-    """Programs with different answers that are given back."""
+    """Programs that are returned, each with other answers."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -45,52 +53,53 @@ class Synthesizer:
                 raise BadInput(f"a synthesizer's {name} must be above 0, not {value}")
 
     def programs(self, task: Task, until: Deadline, seed: int) -> list[Program]:
-        """Verified programs with distinct answers, the most trusted first."""
-        return ranked(list(self.found(task, until, seed)), self.most_programs)
+        """Return verified programs with distinct answers, the most trusted first."""
+        return ranked(list(self.solutions(task, until, seed)), self.most_programs)
 
-    def found(self, task: Task, until: Deadline, seed: int) -> Iterator[Solution]:
-        """All programs that fit, as they are found: for the task as it is, then with its colours renamed."""
-        renamed = list(namings(task))
-        sure = False
-        for found in self._as_it_is(task, until.share(0.6 if renamed else 1), seed, self.most_states):
-            sure = sure or (found.stability == 1 and found.cost <= SURE)
+    def solutions(self, task: Task, until: Deadline, seed: int) -> Iterator[Solution]:
+        """Yield all programs that fit, as they are found: for the task as it is, then with its colours renamed."""
+        normalized = list(normalizations(task))
+        convincing = False
+        for found in self._search(task, until.share(FIRST_SHARE if normalized else 1), seed, self.most_states):
+            convincing = convincing or (found.stability == 1 and found.cost <= CONVINCING_COST)
             yield found
-        for left, naming in zip(range(len(renamed), 0, -1), renamed, strict=True):
-            if not sure and not until.passed():
-                part = until.share(1 / left)
-                for found in self._as_it_is(naming.task, part, seed, self.most_renamed_states):
-                    yield naming.undone(found)
+        for left, other in zip(range(len(normalized), 0, -1), normalized, strict=True):
+            if not convincing and not until.passed():
+                for found in self._search(other.task, until.share(1 / left), seed, self.most_renamed_states):
+                    yield other.restored_solution(found)
 
-    def _as_it_is(self, task: Task, until: Deadline, seed: int, most_states: int) -> Iterator[Solution]:
+    def _search(self, task: Task, until: Deadline, seed: int, most_states: int) -> Iterator[Solution]:
+        """Yield all programs that one search finds."""
         pool = StatePool()
         targets = tuple(pool.number(pair.output) for pair in task.demonstrations)
         vocabulary = operations(_colours(task))
-        starts = started(pool, task)
-        states = list(explore(pool, starts, vocabulary, most_states, self.most_cost, until.share(0.5)))
+        starts = start_states(pool, task)
+        exploring = until.share(EXPLORING_SHARE)
+        states = list(explore(pool, starts, vocabulary, most_states, self.most_cost, exploring))
         yield from plain(pool, states, targets)
         yield from mosaics(task, pool, states)
-        yield from choices(task, pool, states, targets, seed, until)
+        yield from learned_selections(task, pool, states, targets, seed, until)
         yield from scans(task, seed, until)
         yield from cell_rules(task, pool, states, seed, until)
 
 
-def started(pool: StatePool, task: Task) -> list[State]:
-    """What the search starts from: the inputs, and canvases of the size that the outputs have."""
+def start_states(pool: StatePool, task: Task) -> list[State]:
+    """Return the states that the search starts from: the inputs, and canvases of the size of the outputs."""
     inputs = [pair.input for pair in task.demonstrations] + list(task.tests)
-    made = [State(tuple(map(pool.number, inputs)), "grid", 0.0, None)]
+    states = [State(tuple(map(pool.number, inputs)), "grid", 0.0, None)]
     for rank, (rule, grids) in enumerate(canvases(task)):
-        made.append(State(tuple(map(pool.number, grids)), "canvas", 0.1 * rank, None, canvas=rule))
-    return made
+        states.append(State(tuple(map(pool.number, grids)), "canvas", 0.1 * rank, None, canvas=rule))
+    return states
 
 
 def _colours(task: Task) -> tuple[int, ...]:
-    """The colours of the demonstrations, background left out."""
+    """Return the colours of the demonstrations, without the background."""
     grids = [side for pair in task.demonstrations for side in (pair.input, pair.output)]
     return tuple(sorted({int(colour) for cells in grids for colour in np.unique(cells)} - {0}))
 
 
 def ranked(found: Sequence[Solution], most: int) -> list[Program]:
-    """One program for each answer, by how much speaks for the answer in all programs that give it."""
+    """Return one program for each distinct answer, by the summed weight of all programs that give it."""
     groups: dict[tuple[bytes, ...], list[Solution]] = {}
     for each in found:
         groups.setdefault(tuple(grid_key(answer) for answer in each.answers), []).append(each)
@@ -99,11 +108,12 @@ def ranked(found: Sequence[Solution], most: int) -> list[Program]:
 
 
 def weight(found: Solution) -> float:
-    """How much a program speaks for its answer: less the longer it is, more the steadier."""
+    """Return the weight of a program in the ranking: higher for a low cost and a high stability."""
     return float(np.exp(-found.cost + 2 * found.stability))
 
 
 def _program(found: Solution, stability: float) -> Program:
+    """Print a solution; `stability` is the highest of all solutions with the same answers."""
     expression = found.build(INPUT)
     return Program(
         source_of(expression), tuple(grid(answer) for answer in found.answers), size_of(expression), "search", stability

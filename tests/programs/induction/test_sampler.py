@@ -22,16 +22,16 @@ from submission.arc.tasks import Pair, Task, grid
 from submission.config import PRESETS, Model, with_changes
 from submission.deadline import NEVER, Deadline, within
 from submission.errors import BadInput
-from submission.programs.induction.budget_forcing import WAIT, Effort
-from submission.programs.induction.dialogue import OPENING, asked, program_of
+from submission.programs.induction.budget_forcing import WAIT, TokenBudget
+from submission.programs.induction.dialogue import OPENING, messages, program_of
 from submission.programs.induction.induction import Induction, Writer
-from submission.programs.induction.sampler import LanguageWriter, Writing, choose
+from submission.programs.induction.sampler import LanguageWriter, Sampling, sample_tokens
 from submission.programs.sandbox.sandbox import Limits, Sandbox
 from submission.runner.schedule import Order
 from submission.runner.solvers import ProgramSolver
 from submission.runner.spec import WorkerSpec
 
-GREEDY = Writing(temperature=0.0)
+GREEDY = Sampling(temperature=0.0)
 ON_CPU = Model(device="cpu", four_bit=False)
 TEMPLATE = "{% for turn in messages %}<{{ turn['role'] }}>{{ turn['content'] }}{% endfor %}<assistant>"
 STEPS = 120
@@ -76,7 +76,7 @@ def task_of(seed: int) -> Task:
 def random_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder of a Llama with random weights and its tokenizer, with a chat template or without."""
     folder = tmp_path_factory.mktemp("random")
-    tokenizer = tokenizer_for([asked(task_of(0))[1].content, SAID], request.param)
+    tokenizer = tokenizer_for([messages(task_of(0))[1].content, SAID], request.param)
     tokenizer.save_pretrained(folder)
     model_for(tokenizer).save_pretrained(folder)
     return folder
@@ -86,13 +86,13 @@ def random_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 def trained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, trained to say one thing whatever the task."""
     folder = tmp_path_factory.mktemp("trained")
-    tokenizer = tokenizer_for([asked(task_of(0))[1].content, SAID], TEMPLATE)
+    tokenizer = tokenizer_for([messages(task_of(0))[1].content, SAID], TEMPLATE)
     tokenizer.save_pretrained(folder)
     model = model_for(tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95))
     said = tokenizer.encode(SAID) + [tokenizer.eos_token_id]
     for step in range(STEPS):
-        turns = [{"role": each.role, "content": each.content} for each in asked(task_of(step))]
+        turns = [{"role": each.role, "content": each.content} for each in messages(task_of(step))]
         prompt = tokenizer.encode(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)
         ids = torch.tensor([prompt + said])
         labels = torch.tensor([[-100] * len(prompt) + said])
@@ -124,13 +124,13 @@ def sandbox() -> Iterator[Sandbox]:
         yield made
 
 
-def writer(folder: Path, effort: Effort = Effort(), writing: Writing = GREEDY) -> LanguageWriter:  # noqa: B008
+def writer(folder: Path, effort: TokenBudget = TokenBudget(), writing: Sampling = GREEDY) -> LanguageWriter:  # noqa: B008
     return LanguageWriter(folder, ON_CPU, writing, effort)
 
 
 def test_with_nothing_forced_it_writes_what_generate_writes(random_model: Path) -> None:
-    one = writer(random_model, Effort(reasoning=48, program=1, delimiter="(done)"))
-    one.tokens = replace(one.tokens, stops=frozenset())
+    one = writer(random_model, TokenBudget(reasoning=48, program=1, delimiter="(done)"))
+    one.codec = replace(one.codec, stops=frozenset())
     one.model.generation_config.eos_token_id = None
     prompt = one.prompt(task_of(1))
     assert prompt is not None
@@ -145,7 +145,7 @@ def test_with_nothing_forced_it_writes_what_generate_writes(random_model: Path) 
 
 
 def test_a_prompt_read_in_parts_is_a_prompt_read_whole(random_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    effort = Effort(reasoning=20, program=10)
+    effort = TokenBudget(reasoning=20, program=10)
     whole = writer(random_model, effort).write(task_of(1), 1, NEVER, seed=0)
     monkeypatch.setattr("submission.programs.induction.sampler.CHUNK", 7)
     assert writer(random_model, effort).write(task_of(1), 1, NEVER, seed=0) == whole
@@ -153,8 +153,8 @@ def test_a_prompt_read_in_parts_is_a_prompt_read_whole(random_model: Path, monke
 
 def test_texts_that_end_leave_the_others_undisturbed(random_model: Path) -> None:
     """The logits of the last text's last step equal those of a pass over that text alone."""
-    one = writer(random_model, Effort(reasoning=8, program=40), Writing(temperature=1.0))
-    one.tokens = replace(one.tokens, stops=frozenset(range(100, 110)))
+    one = writer(random_model, TokenBudget(reasoning=8, program=40), Sampling(temperature=1.0))
+    one.codec = replace(one.codec, stops=frozenset(range(100, 110)))
     sizes: list[int] = []
     kept: list[torch.Tensor] = []
 
@@ -163,10 +163,10 @@ def test_texts_that_end_leave_the_others_undisturbed(random_model: Path) -> None
         kept.append(out.logits[:, -1])
 
     prompt = one.prompt(task_of(1))
-    prefix = one._read(prompt or [], NEVER)
+    prefix = one._prefill(prompt or [], NEVER)
     assert prefix is not None
     one.model.register_forward_hook(look)
-    drafts = one._continue(prefix, 6, NEVER, torch.Generator().manual_seed(1))
+    drafts = one._decode(prefix, 6, NEVER, torch.Generator().manual_seed(1))
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) >= 3, "the batch got smaller, more than once"
     longest = max(drafts, key=lambda each: len(each.ids))
     last = kept[-1]
@@ -176,27 +176,27 @@ def test_texts_that_end_leave_the_others_undisturbed(random_model: Path) -> None
 
 
 def test_the_program_is_forced_and_bounded_by_tokens(random_model: Path) -> None:
-    one = writer(random_model, Effort(reasoning=5, program=9), Writing(temperature=1.0))
-    prefix = one._read(one.prompt(task_of(1)) or [], NEVER)
+    one = writer(random_model, TokenBudget(reasoning=5, program=9), Sampling(temperature=1.0))
+    prefix = one._prefill(one.prompt(task_of(1)) or [], NEVER)
     assert prefix is not None
-    opening = one.tokens.encode("\n" + OPENING)
-    for draft in one._continue(prefix, 8, NEVER, torch.Generator().manual_seed(5)):
-        at = one.tokens.decode(draft.ids).index("\n" + OPENING)
+    opening = one.codec.encode("\n" + OPENING)
+    for draft in one._decode(prefix, 8, NEVER, torch.Generator().manual_seed(5)):
+        at = one.codec.decode(draft.ids).index("\n" + OPENING)
         assert len(draft.ids) <= 5 + len(opening) + 9
-        assert one.tokens.decode(draft.ids[:5]).startswith(one.tokens.decode(draft.ids)[:at])
+        assert one.codec.decode(draft.ids[:5]).startswith(one.codec.decode(draft.ids)[:at])
 
 
 def test_samples_are_set_by_the_seed(random_model: Path) -> None:
-    one = writer(random_model, Effort(reasoning=6, program=6), Writing(temperature=1.0))
+    one = writer(random_model, TokenBudget(reasoning=6, program=6), Sampling(temperature=1.0))
     first, again, other = (one.write(task_of(1), 4, NEVER, seed) for seed in (1, 1, 2))
     assert first == again != other
     assert len(set(first)) == 4
 
 
 def test_no_more_texts_are_written_side_by_side_than_there_is_memory_for(random_model: Path) -> None:
-    effort = Effort(reasoning=4, program=4)
+    effort = TokenBudget(reasoning=4, program=4)
     prompt = writer(random_model).prompt(task_of(1)) or []
-    one = writer(random_model, effort, Writing(cached=2 * (len(prompt) + 8)))
+    one = writer(random_model, effort, Sampling(cache_tokens=2 * (len(prompt) + 8)))
     sizes: list[int] = []
     one.model.register_forward_hook(lambda _, __, out: sizes.append(len(out.logits)))
     assert len(one.write(task_of(1), 5, NEVER, seed=0)) == 5
@@ -205,12 +205,12 @@ def test_no_more_texts_are_written_side_by_side_than_there_is_memory_for(random_
 
 def test_a_long_prompt_loses_its_last_demonstrations(random_model: Path, caplog: pytest.LogCaptureFixture) -> None:
     task = task_of(1)
-    lengths = [len(writer(random_model)._dialogue(task, shown)) for shown in (1, 2)]
+    lengths = [len(writer(random_model)._chat_ids(task, shown)) for shown in (1, 2)]
     assert lengths[0] < lengths[1]
     for room, length in ((lengths[1], lengths[1]), (lengths[1] - 1, lengths[0])):
-        kept = writer(random_model, writing=Writing(prompt=room)).prompt(task)
+        kept = writer(random_model, writing=Sampling(prompt_tokens=room)).prompt(task)
         assert kept is not None and len(kept) == length
-    none = writer(random_model, writing=Writing(prompt=lengths[0] - 1))
+    none = writer(random_model, writing=Sampling(prompt_tokens=lengths[0] - 1))
     with caplog.at_level(logging.WARNING):
         assert none.write(task, 3, NEVER, seed=0) == []
     assert "not one demonstration fits" in caplog.text
@@ -228,7 +228,7 @@ class Ticks:
 
 
 def test_the_deadline_holds_in_the_prompt_and_in_the_text(random_model: Path) -> None:
-    one = writer(random_model, Effort(reasoning=5000, program=100), Writing(temperature=1.0))
+    one = writer(random_model, TokenBudget(reasoning=5000, program=100), Sampling(temperature=1.0))
     assert one.write(task_of(1), 2, Deadline(0.5, Ticks()), seed=0) == []
     assert one.write(task_of(1), 2, within(0), seed=0) == []
     clock = Ticks()
@@ -239,7 +239,7 @@ def test_the_deadline_holds_in_the_prompt_and_in_the_text(random_model: Path) ->
 
 def test_when_time_is_short_the_program_is_begun_early(random_model: Path) -> None:
     """A real clock: the pace so far says how long a program takes."""
-    one = writer(random_model, Effort(reasoning=3000, program=30), Writing(temperature=1.0))
+    one = writer(random_model, TokenBudget(reasoning=3000, program=30), Sampling(temperature=1.0))
     one.write(task_of(1), 1, within(0.2), seed=0)  # the prompt is read, and all is warm
     (text,) = one.write(task_of(1), 1, within(1.0), seed=0)
     assert OPENING in text
@@ -249,10 +249,10 @@ def test_a_trained_model_thinks_waits_and_writes_a_program_that_solves_the_task(
     trained_model: Path, sandbox: Sandbox
 ) -> None:
     task = task_of(1000)
-    one: Writer = writer(trained_model, Effort(reasoning=60, waits=1, program=60))
+    one: Writer = writer(trained_model, TokenBudget(reasoning=60, waits=1, program=60))
     (text,) = one.write(task, 1, NEVER, seed=0)
     assert text.startswith("Flip it.") and text.count(WAIT.strip()) == 1
-    plain = writer(trained_model, Effort(reasoning=60, program=60))
+    plain = writer(trained_model, TokenBudget(reasoning=60, program=60))
     (text,) = plain.write(task, 1, NEVER, seed=0)
     assert text.startswith("Flip it.") and "Wait" not in text
     assert "return grid[::-1]" in (program_of(text) or "")
@@ -262,7 +262,7 @@ def test_a_trained_model_thinks_waits_and_writes_a_program_that_solves_the_task(
 
 
 def test_four_bits_write_too(trained_model: Path) -> None:
-    four = LanguageWriter(trained_model, Model(device="cpu"), GREEDY, Effort(reasoning=0, program=40))
+    four = LanguageWriter(trained_model, Model(device="cpu"), GREEDY, TokenBudget(reasoning=0, program=40))
     assert four.write(task_of(1), 1, NEVER, seed=0)[0].startswith(OPENING)
 
 
@@ -272,14 +272,14 @@ def test_a_folder_that_cannot_write_is_refused_with_a_sentence(tiny_grid_model: 
     with pytest.raises(BadInput, match=r"no config\.json"):
         writer(tmp_path)
     with pytest.raises(BadInput, match="temperature"):
-        Writing(temperature=-1.0)
+        Sampling(temperature=-1.0)
 
 
 def test_temperature_sharpens() -> None:
     logits = torch.tensor([[0.0, 1.0, 3.0]]).expand(4000, -1)
     shares = {}
     for temperature in (0.0, 0.5, 1.0, 100.0):
-        chosen = choose(logits, temperature, torch.Generator().manual_seed(0))
+        chosen = sample_tokens(logits, temperature, torch.Generator().manual_seed(0))
         shares[temperature] = (chosen == 2).float().mean().item()
     expected = {t: torch.softmax(torch.tensor([0.0, 1.0, 3.0]) / t, 0)[2].item() for t in (0.5, 1.0, 100.0)}
     assert shares[0.0] == 1.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.programs.sandbox.confinement import WHOLE
+from submission.programs.sandbox.confinement import ALL_LAYERS
 from submission.programs.sandbox.sandbox import Sandbox
 from tests.support.hostile_programs import SECRET
 
@@ -57,7 +57,7 @@ EVERYTHING = {"read", "write", "connect", "execute", "fork", "thread", "kill", "
 
 
 def test_the_layers_that_hold_are_told(sandbox: Sandbox) -> None:
-    assert set(sandbox.layers) <= set(WHOLE)
+    assert set(sandbox.layers) <= set(ALL_LAYERS)
     assert "audit" in sandbox.layers
 
 
@@ -65,11 +65,15 @@ def test_the_layers_that_hold_are_told(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("name", "layer", "closed"),
     [
-        ("system calls", "confinement._bound(); confinement._filtered()", EVERYTHING),
-        ("no files", "confinement._bound(); confinement._without_files()", {"read", "write", "execute", "remove"}),
-        ("limits", "confinement._limited(1 << 32, 5)", {"read", "write", "connect"}),
-        ("own user", "confinement._own_user(); confinement._limited(1 << 32, 5)", {"execute", "fork", "thread"}),
-        ("no network", "confinement.isolate()", {"connect"}),
+        ("system calls", "confinement._tie_to_parent(); confinement._filter_system_calls()", EVERYTHING),
+        (
+            "no files",
+            "confinement._tie_to_parent(); confinement._forbid_files()",
+            {"read", "write", "execute", "remove"},
+        ),
+        ("limits", "confinement._set_limits(1 << 32, 5)", {"read", "write", "connect"}),
+        ("own user", "confinement._drop_root(); confinement._set_limits(1 << 32, 5)", {"execute", "fork", "thread"}),
+        ("no network", "confinement.leave_network()", {"connect"}),
     ],
 )
 def test_a_layer_closes_what_it_says_without_the_audit_hook(

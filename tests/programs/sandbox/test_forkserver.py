@@ -16,7 +16,7 @@ ORPHAN = """
 import os, sys, time
 sys.path.insert(0, {package!r})
 from submission.programs.sandbox import confinement, forkserver
-confinement.adopt()
+confinement.become_subreaper()
 pid = os.fork()
 if pid == 0:
     os.setsid()
@@ -28,7 +28,7 @@ if pid == 0:
             time.sleep(60)
     os._exit(7)
 time.sleep(0.3)
-assert os.WEXITSTATUS(forkserver._bury(pid, waiting=1.0)) == 7
+assert os.WEXITSTATUS(forkserver._kill_and_reap(pid, waiting=1.0)) == 7
 assert forkserver._orphans() == []
 try:
     os.waitpid(-1, 0)

@@ -92,7 +92,7 @@ def test_a_grid_may_be_lists_tuples_or_arrays_of_any_ints(sandbox: Sandbox, valu
     ],
 )
 def test_what_is_no_grid_is_refused(sandbox: Sandbox, value: str, why: str) -> None:
-    assert why in reason(sandbox.once(body(f"return {value}"), [GRID]))
+    assert why in reason(sandbox.run_once(body(f"return {value}"), [GRID]))
 
 
 ORDINARY = """
@@ -228,7 +228,7 @@ def test_a_program_that_hangs_is_killed_on_time(sandbox: Sandbox, hang: str) -> 
 
 def test_time_is_limited_for_one_grid_and_for_all(sandbox: Sandbox) -> None:
     slow = "import numpy as np\n" + body(f"{REACH}['time'].sleep(0.3)\nreturn grid")
-    outcome = sandbox.once(slow, [GRID] * 6)
+    outcome = sandbox.run_once(slow, [GRID] * 6)
     good = [each is not None for each in outcome.outputs]
     assert good == sorted(good, reverse=True) and 1 <= sum(good) <= 3
     assert outcome.reasons[-1] == "it took more than 1 s"
@@ -273,7 +273,7 @@ def test_endless_recursion_ends(sandbox: Sandbox) -> None:
 def test_the_walk_over_classes_gets_to_the_loaded_modules(sandbox: Sandbox) -> None:
     """Else the tests below would prove nothing: a program does reach `os`, and the kernel has to hold."""
     source = body(f"os = {REACH}['os']\nreturn [[int(os.getpid() > 0), int(os.name == 'posix')]]")
-    found = sandbox.once(source, [GRID]).outputs[0]
+    found = sandbox.run_once(source, [GRID]).outputs[0]
     assert found is not None and found.tolist() == [[1, 1]]
 
 
@@ -369,11 +369,11 @@ def test_junk_on_the_channel_is_no_answer(sandbox: Sandbox, junk: str) -> None:
 def test_a_lost_server_costs_one_outcome() -> None:
     before = set(psutil.Process().children())
     with Sandbox(LIMITS) as one:
-        one.once(body("return grid"), [GRID])
+        one.run_once(body("return grid"), [GRID])
         (server,) = set(psutil.Process().children()) - before
         server.kill()
-        assert reason(one.once(body("return grid"), [GRID])) == "the sandbox was lost (it has ended)"
-        assert one.once(body("return grid"), [GRID]).reasons == (None,)
+        assert reason(one.run_once(body("return grid"), [GRID])) == "the sandbox was lost (it has ended)"
+        assert one.run_once(body("return grid"), [GRID]).reasons == (None,)
 
 
 def test_nothing_is_left_when_a_sandbox_is_closed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from submission.arc.tasks import Pair, Task, grid
-from submission.programs.synthesis.colour_normalization import COST, namings
+from submission.programs.synthesis.colour_normalization import COST, normalizations
 from submission.programs.synthesis.expressions import INPUT, run, source_of
 from submission.programs.synthesis.solution import Solution
 
@@ -22,7 +22,7 @@ def unchanged(naming_task: Task) -> Solution:
 
 
 def test_colours_with_one_role_have_one_name() -> None:
-    found = list(namings(varied()))
+    found = list(normalizations(varied()))
     assert found
     for naming in found:
         inputs = [pair.input.tolist() for pair in naming.task.demonstrations]
@@ -32,7 +32,7 @@ def test_colours_with_one_role_have_one_name() -> None:
 
 def test_what_is_found_for_the_renamed_task_is_restored_for_the_task_itself() -> None:
     task = varied()
-    for naming in namings(task):
+    for naming in normalizations(task):
         program = naming.undone(unchanged(naming.task))
         assert np.array_equal(program.answers[0], task.tests[0])
         assert program.cost == 1.0 + COST
@@ -43,4 +43,4 @@ def test_what_is_found_for_the_renamed_task_is_restored_for_the_task_itself() ->
 
 def test_a_task_whose_colours_do_not_vary_is_not_renamed_to_itself() -> None:
     same = grid([[1, 0], [0, 0]])
-    assert list(namings(Task("same", (Pair(same, same),) * 2, (same,)))) == []
+    assert list(normalizations(Task("same", (Pair(same, same),) * 2, (same,)))) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from submission.programs.synthesis.layers import laid, stacks
+from submission.programs.synthesis.layers import stacked, stacks
 
 PIECES = np.array([[1, 0, 0, 0], [2, 2, 0, 2], [0, 3, 3, 3], [9, 9, 9, 9]], np.uint8)
 """Four states of four cells each; 0 is what a layer leaves open."""
@@ -12,7 +12,7 @@ PIECES = np.array([[1, 0, 0, 0], [2, 2, 0, 2], [0, 3, 3, 3], [9, 9, 9, 9]], np.u
 
 def given(target: list[int], wanted: int = 10, costs: list[float] | None = None) -> list[tuple[int, ...]]:
     found = stacks(PIECES, np.array(target, np.uint8), np.array(costs or [1.0] * 4), wanted)
-    assert all(laid(PIECES, stack).tolist() == target for stack in found)
+    assert all(stacked(PIECES, stack).tolist() == target for stack in found)
     assert [stack.cost for stack in found] == [sum((costs or [1.0] * 4)[k] + 0.5 for k in s.pieces) for s in found]
     return [stack.pieces for stack in found]
 

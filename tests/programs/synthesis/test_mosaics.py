@@ -10,7 +10,7 @@ from submission.programs.synthesis.expressions import INPUT, run, source_of
 from submission.programs.synthesis.mosaics import mosaics
 from submission.programs.synthesis.search import StatePool, explore
 from submission.programs.synthesis.solution import Solution
-from submission.programs.synthesis.synthesizer import started
+from submission.programs.synthesis.synthesizer import start_states
 from tests.support.planted import Rule, planted, same
 
 
@@ -18,7 +18,7 @@ def found(rule: Rule) -> list[tuple[Solution, bool]]:
     """The mosaics for a planted rule, and whether each gives the right answer, printed and run as well."""
     task, answer = planted(rule)
     pool = StatePool()
-    states = list(explore(pool, started(pool, task), operations((1, 2, 3)), 300, 2.0, NEVER))
+    states = list(explore(pool, start_states(pool, task), operations((1, 2, 3)), 300, 2.0, NEVER))
     return [
         (each, same(each.answers[0], answer) and same(run(source_of(each.build(INPUT)), task.tests[0]), answer))
         for each in mosaics(task, pool, states)

@@ -9,7 +9,7 @@ from submission.deadline import NEVER
 from submission.programs.grid_language.vocabulary import operations
 from submission.programs.synthesis.search import StatePool, explore
 from submission.programs.synthesis.solution import plain
-from submission.programs.synthesis.synthesizer import started
+from submission.programs.synthesis.synthesizer import start_states
 
 
 def test_a_cheaper_program_for_all_other_demonstrations_makes_a_fit_unsteady() -> None:
@@ -20,6 +20,6 @@ def test_a_cheaper_program_for_all_other_demonstrations_makes_a_fit_unsteady() -
     task = Task("lucky", shown, (grid([[1, 2], [3, 3]]),))
     pool = StatePool()
     targets = tuple(pool.number(pair.output) for pair in task.demonstrations)
-    states = list(explore(pool, started(pool, task), operations((1, 2, 3)), 300, 2.0, NEVER))
+    states = list(explore(pool, start_states(pool, task), operations((1, 2, 3)), 300, 2.0, NEVER))
     mirrored = next(plain(pool, states, targets))
     assert mirrored.stability == pytest.approx(2 / 3)

@@ -1,0 +1,119 @@
+"""Layouts whose ids are those of a checkpoint's own tokenizer: the Architects' and the TTT paper's.
+
+The tokenizer is called a few times to make the layout, and never for a grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from submission.arc.layouts import Layout
+from submission.arc.tasks import Grid, Pair, grid
+
+PRE_PROMPT = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjklmnpqrstuvwxyz"
+"""The text before each task in the prompts of the Architects' models: all letters without I, O, i and o."""
+
+Encode = Callable[[str], Sequence[int]]
+"""A tokenizer: text with special tokens written out -> ids, nothing added."""
+
+
+def architects(encode: Encode, bos: int, eos: int, pad: int) -> Layout:
+    """Return the layout of the Architects' and PoE's models: `I` grid `+/-=O` grid eos, one token per character.
+
+    Source: Franzen, Disselhoff and Hartmann, "The LLM ARChitect" (ARC Prize 2024). ValueError for a tokenizer that does
+    not write each character as one token.
+    """
+
+    def one(text: str) -> tuple[int, ...]:
+        ids = tuple(token for letter in text for token in encode(letter))
+        if len(ids) != len(text):
+            raise ValueError(f"this tokenizer does not write each character of {text!r} as one token")
+        return ids
+
+    between = one("\n+/-=O")
+    close = (*one("\n"), eos)
+    return Layout(
+        name="architects",
+        cells=one("0123456789"),
+        cell_gap=(),
+        row_gap=one("\n"),
+        opening=(bos, *one(PRE_PROMPT)),
+        input_open=one("I"),
+        input_to_output=between,
+        output_close=close,
+        context_close=close,
+        query_open=one("I"),
+        query_to_answer=between,
+        answer_close=close,
+        pad=pad,
+    )
+
+
+NUMPY_INSTRUCTION = (
+    "Figure out the underlying transformation in the following examples and apply it to the test case. "
+    "Here are some examples from this transformation, your answer must follow the format.\n"
+    "The input-output grids are provided as python arrays:\n"
+)
+
+
+def numpy_text(demonstrations: Sequence[Pair], query: Grid, answer: Grid | None = None) -> str:
+    """Return a prompt as text, as the Llama-3 models of the TTT paper (arXiv 2411.07279) read it.
+
+    Grids are written as numpy prints them, in three chat messages: system, user, assistant.
+    """
+
+    def message(role: str, content: str) -> str:
+        return f"<|start_header_id|>{role}<|end_header_id|>\n\n{content}"
+
+    shown = "\n".join(f"{pair.input} -> {pair.output}#" for pair in demonstrations)
+    text = "<|begin_of_text|>" + message("system", NUMPY_INSTRUCTION + shown) + "<|eot_id|>"
+    text += message("user", f"{query} -> ") + "<|eot_id|>" + message("assistant", "")
+    return text + (f"{answer}#<|eot_id|>" if answer is not None else "")
+
+
+def numpy_layout(encode: Encode, pad: int) -> Layout:
+    """Return the layout of `numpy_text`, with the fragments that this tokenizer gives for one probe text.
+
+    The probe has two demonstrations, a query and its answer, all grids 2x2 zeros. ValueError for a tokenizer that does
+    not write a digit between brackets or spaces as one token (Llama-3's does).
+    """
+    zero = grid(np.zeros((2, 2)))
+    probe = Pair(zero, zero)
+    cells = tuple(encode(str(c))[-1] for c in range(10))
+    pieces = _split(encode(numpy_text([probe, probe], zero, zero)), cells[0])
+    # The six grids have four cells each. A tokenizer that cannot write spaces or brackets leaves the gaps empty.
+    if len(pieces) != 6 * 4 + 1 or len(set(cells)) != 10 or not pieces[1] or not pieces[2]:
+        raise ValueError("this tokenizer does not write each cell of a numpy grid as one token")
+    _, cell_gap, row_gap, *_ = pieces
+    # Every fourth piece stands before, between and after the grids: in out, in out, query answer.
+    start, input_to_output, next_demonstration, _, before_query, query_to_answer, answer_close = pieces[::4]
+    bracket = len(encode("[[0")) - 1
+    eot = before_query.index(encode("<|eot_id|>")[0])
+    return Layout(
+        name="numpy",
+        cells=cells,
+        cell_gap=cell_gap,
+        row_gap=row_gap,
+        opening=start[:-bracket],
+        input_open=start[-bracket:],
+        input_to_output=input_to_output,
+        output_close=next_demonstration[:-bracket],
+        context_close=before_query[:eot],
+        query_open=before_query[eot:],
+        query_to_answer=query_to_answer,
+        answer_close=answer_close,
+        pad=pad,
+    )
+
+
+def _split(ids: Sequence[int], separator: int) -> list[tuple[int, ...]]:
+    """Return the runs of ids between the occurrences of one id; runs may be empty."""
+    runs: list[tuple[int, ...]] = [()]
+    for token in ids:
+        if token == separator:
+            runs.append(())
+        else:
+            runs[-1] = (*runs[-1], token)
+    return runs

@@ -1,0 +1,109 @@
+"""The rates of a worker, in tokens per second: training, prefill, forward passes.
+
+They are stated for an 8B on Kaggle's GPUs, from a roofline model, and measured for a small model on this machine.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from submission.arc.layouts import Layout
+from submission.arc.prompts import Prompt, Row
+from submission.config import Settings
+from submission.model.memory_plan import Shape
+from submission.rng import generator
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The speed of one worker."""
+
+    training: float
+    """Tokens per second of training steps that keep their activations."""
+    recomputing: float
+    """Tokens per second of training steps that recompute their activations."""
+    prefill: float
+    """Tokens per second of prompts, and of drafts in large passes."""
+    pass_seconds: float
+    """Seconds of a forward pass over a few tokens, whatever their number."""
+    loading: float
+    """Seconds until a worker has loaded its model."""
+    source: str
+    """Where these figures come from."""
+
+
+SHAPE_8B = Shape(4096, 11520, 40, 32, 8, 128, vocabulary=78, tied=False, quantized=True, positions=8192)
+"""Mistral-NeMo-Minitron-8B with the Architects' vocabulary: the model of the stated rates and of the GPU presets."""
+
+EFFICIENCY = 0.6
+"""Share of the roofline rates that is expected: programs reach 50 to 70 % of this upper bound."""
+
+_ROOFLINE = "a roofline model of an 8B in NF4, at 60 % of its rates; measured on no GPU"
+
+STATED = {
+    # The roofline: 64 rows of 1427 tokens, the mean of the ARC-AGI-1 evaluation tasks, in 130 s (T4) and 58 s (L4)
+    # without recomputing, which adds a third to a half; prompts at 1550 and 3460 tokens per second; 130 ms for a pass
+    # that has to dequantize the weights.
+    "t4": Rates(
+        EFFICIENCY * 64 * 1427 / 130, EFFICIENCY * 64 * 1427 / 130 / 1.4, EFFICIENCY * 1550, 0.130 / EFFICIENCY, 60.0,
+        _ROOFLINE,
+    ),
+    "l4": Rates(
+        EFFICIENCY * 64 * 1427 / 58, EFFICIENCY * 64 * 1427 / 58 / 1.4, EFFICIENCY * 3460, 0.130 / EFFICIENCY, 60.0,
+        _ROOFLINE,
+    ),
+}  # fmt: skip
+"""Rates of an 8B on Kaggle's GPUs."""
+
+
+def stated(card: str, shape: Shape) -> Rates:
+    """Return the stated rates of a GPU of Kaggle's, scaled by the number of weights from an 8B to this shape."""
+    of, part = STATED[card], shape.block_weights / SHAPE_8B.block_weights
+    return Rates(
+        of.training / part, of.recomputing / part, of.prefill / part, of.pass_seconds * part, of.loading, of.source
+    )
+
+
+def measured(model: Path, settings: Settings, length: int, seed: int = 0) -> Rates:
+    """Measure a small model here: some steps on random rows of `length` tokens, prefill, and single tokens."""
+    from submission.arc.views import identity
+    from submission.deadline import NEVER
+    from submission.inference.language_model import LanguageModel
+    from submission.inference.test_time_training import finetune
+    from submission.model.lora import set_checkpointing
+    from submission.solver.engine import Question
+
+    began = time.monotonic()
+    engine = LanguageModel(model, settings, seed)
+    loading, layout = time.monotonic() - began, engine.layout
+    rng = generator(seed, "plan")
+    rows = [random_row(layout, length, rng) for _ in range(3 * settings.adapt.batch)]
+    training = {}
+    for recompute in (False, True):
+        set_checkpointing(engine.base, recompute)
+        fit = finetune(engine.model, layout, rows, settings.adapt, NEVER, rng) if settings.adapt.rank else None
+        training[recompute] = sum(len(each.ids) for each in rows) / fit.seconds if fit else float("inf")
+    set_checkpointing(engine.base, False)
+    engine.forget()
+    questions = [Question(identity(1), Prompt(each.ids, 0)) for each in rows[:4]]
+    with engine.inference(questions) as inference:
+        began = time.monotonic()
+        inference.forest.evaluate({k: [()] for k in range(len(questions))}, NEVER)
+        prefill = sum(len(each.prompt.ids) for each in questions) / (time.monotonic() - began)
+        began, tokens = time.monotonic(), 20
+        for n in range(1, tokens + 1):
+            inference.forest.evaluate({0: [(layout.cells[0],) * n]}, NEVER)
+        pass_seconds = (time.monotonic() - began) / tokens
+    source = f"measured here on rows of {length} tokens"
+    return Rates(training[False], training[True], prefill, pass_seconds, loading, source)
+
+
+def random_row(layout: Layout, length: int, rng: np.random.Generator) -> Row:
+    """Return a training row of random cells; the second half counts in the loss."""
+    ids = rng.choice(np.array(layout.cells, np.int64), length)
+    ids[0] = (layout.opening or layout.input_open)[0]
+    return Row(ids, np.arange(length) >= length // 2)
