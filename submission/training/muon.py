@@ -18,7 +18,7 @@ MOMENTUM = 0.95
 STEPS = 5
 """Newton-Schulz iterations."""
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of x, x^3 and x^5 in one iteration: the steepest at 0, which brings singular values to 0.7..1.2, not to exactly 1."""
+"""Of x, x^3 and x^5 in one iteration. Singular values end near 1, at about 0.7 to 1.2, in few iterations."""
 SMALLEST_NORM = 1e-7
 
 
@@ -59,7 +59,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrices: Tensor, dtype: torch.dtype) -> Tensor:
-    """Matrices [n, a, b] with nearly all their singular values brought to about 1 (0.7 to 1.2), in `dtype`.
+    """The matrices [n, a, b] with their singular values brought near 1 (about 0.7 to 1.2, tiny ones less), in `dtype`.
 
     Newton-Schulz: x <- c0 x + c1 (x x') x + c2 (x x')^2 x, from a Frobenius norm of 1, on the smaller side.
     """

@@ -72,7 +72,7 @@ class Pretraining(Training):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """What products are computed in, with the weights in float32; auto measures on a CPU which is faster."""
     compiled: bool = False
-    """Whether the blocks go through torch.compile: a third more tokens a second on a CPU, after a minute or two at the
+    """Whether the blocks go through torch.compile: a fifth more tokens a second on a CPU, after a minute or two at the
     start; it needs a C++ compiler."""
 
     def __post_init__(self) -> None:
