@@ -42,9 +42,9 @@ def test_all_ways_find_the_same_and_ours_in_fewer_passes(run: list[Comparison]) 
 
 def test_the_figures_are_those_that_were_measured(run: list[Comparison]) -> None:
     [each] = run
-    ways = ("plain", "lock-step", "whole", "exact", "used")
+    ways = ("depth-first", "lock-step", "exhaustive", "exact", "configured")
     for scoring in (False, True):
-        parts = [[leg.scoring] if scoring else [leg.search, leg.scoring] for leg in map(each.legs.__getitem__, ways)]
+        parts = [[leg.scoring] if scoring else [leg.search, leg.scoring] for leg in map(each.work.__getitem__, ways)]
         passes = [sum(work.passes for work in part) for part in parts]
         seconds = [sum(work.seconds for work in part) for part in parts]
         name, *figures, same = line(each, scoring).split()
@@ -54,17 +54,17 @@ def test_the_figures_are_those_that_were_measured(run: list[Comparison]) -> None
         assert float(figures[12]) == pytest.approx(seconds[0] / max(seconds[-1], 1e-9), abs=0.06)
         first, *_ = said = totals([each, each], scoring).splitlines()
         assert dict(part.split() for part in first.removeprefix("passes: ").split(", ")) == {
-            way: f"{2.0 * passes[ways.index(way)]:.4g}" for way in each.legs
+            way: f"{2.0 * passes[ways.index(way)]:.4g}" for way in each.work
         }
         assert "prompt tokens computed more than once: 0" in said
         assert any(told.startswith("same answers in 2 of 2 tasks") for told in said)
 
 
 def test_a_difference_is_told(run: list[Comparison]) -> None:
-    wrong = replace(run[0], equal=False, read_again=7)
+    wrong = replace(run[0], same_answers=False, recomputed=7)
     assert line(wrong, False).endswith("NO")
     assert "same answers in 1 of 2 tasks" in totals([run[0], wrong], False)
-    assert "prompt tokens computed again: 7" in totals([run[0], wrong], False)
+    assert "prompt tokens computed more than once: 7" in totals([run[0], wrong], False)
 
 
 def test_views_abreast_have_one_length(run: list[Comparison], copying_model: Path) -> None:

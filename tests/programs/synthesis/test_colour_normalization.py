@@ -33,7 +33,7 @@ def test_colours_with_one_role_have_one_name() -> None:
 def test_what_is_found_for_the_renamed_task_is_restored_for_the_task_itself() -> None:
     task = varied()
     for naming in normalizations(task):
-        program = naming.undone(unchanged(naming.task))
+        program = naming.restored_solution(unchanged(naming.task))
         assert np.array_equal(program.answers[0], task.tests[0])
         assert program.cost == 1.0 + COST
         source = source_of(program.build(INPUT))

@@ -38,7 +38,7 @@ def test_every_tree_of_a_forest_is_right_for_every_cell_that_was_shown() -> None
     cases = both_set(200)
     grown = forest(cases, 12, np.random.default_rng(0), NEVER)
     assert grown, "some of the random parts of the features are enough"
-    assert all(np.array_equal(decided(tree, cases.seen), cases.outcome) for tree in grown)
+    assert all(np.array_equal(decided(tree, cases.features), cases.outcome) for tree in grown)
     again = forest(cases, 12, np.random.default_rng(0), NEVER)
     assert again == grown
 
