@@ -13,31 +13,9 @@ from submission import gpus
 from submission.errors import BadInput
 from submission.gpus import Gpu, listed, listed_by_nvidia_smi, listed_by_torch
 from tests import drill
+from tests.support.fake_gpus import BROKEN, fake_torch, program
 
 T4 = Gpu("Tesla T4", 15360, (7, 5), 0)
-BROKEN = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
-
-FAKE_TORCH = """
-class Properties:
-    name, total_memory, major, minor = "NVIDIA L4", 22034 * 2**20, 8, 9
-class cuda:
-    device_count = staticmethod(lambda: {count})
-    get_device_properties = staticmethod(lambda k: Properties)
-"""
-
-
-def program(folder: Path, body: str) -> dict[str, str]:
-    """The environment of a machine with this shell script for nvidia-smi."""
-    environ = drill.nvidia_smi(folder, "")
-    (folder / "driver" / "nvidia-smi").write_text(f"#!/bin/sh\n{body}\n")
-    return environ
-
-
-def fake_torch(folder: Path, count: int) -> dict[str, str]:
-    """The environment of an interpreter whose torch sees this many L4."""
-    (folder / "fake").mkdir()
-    (folder / "fake" / "torch.py").write_text(FAKE_TORCH.format(count=count))
-    return {"PYTHONPATH": str(folder / "fake")}
 
 
 def test_nvidia_smi_gives_name_memory_and_capability_of_each_gpu(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import submission
 from tests.support.cases import cases
+from tests.support.import_law import LAW
 
 PACKAGE = Path(submission.__file__).parent
 FILES = {
@@ -19,24 +20,6 @@ FILES = {
     if path != PACKAGE / "__init__.py"
 }
 """Module -> file: `solver.solve` for submission.solver.solve."""
-
-LAW = """
-errors.py rng.py deadline.py   -> nothing
-atomic.py config.py            -> errors
-gpus.py versions.py            -> errors
-kaggle/                        -> atomic config gpus versions errors
-arc/                           -> config errors rng
-model/                         -> arc config versions errors
-solver/                        -> arc config deadline rng
-inference/                     -> model solver arc config deadline errors rng
-programs/                      -> arc config deadline errors rng, model
-results/                       -> solver arc atomic config errors
-runner/                        -> results solver programs arc atomic config deadline errors gpus rng, inference
-training/                      -> model arc atomic config errors rng
-benchmarks/                    -> all
-cli/                           -> all
-"""
-"""A package of `submission` -> the packages that its modules may import; after a comma: in single places only."""
 
 SINGLE_PLACES = {
     ("programs.induction.sampler", "model"): "at the top: the language model that writes programs",

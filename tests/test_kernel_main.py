@@ -21,8 +21,8 @@ from submission.kaggle.packaging.bundle import write_code
 from submission.kaggle.packaging.metadata import Names
 from submission.results import submission_file
 from tests import drill
-from tests.kaggle.test_prepare import attach, wheelhouse
-from tests.test_gpus import BROKEN, program
+from tests.support.fake_gpus import BROKEN, program
+from tests.support.kaggle_inputs import attach, wheelhouse
 
 ROOT = Path(kernel_main.__file__).parent
 

@@ -9,9 +9,12 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "submission"
 
 ELSEWHERE = {
-    "atomic": "results/test_submission_file",
-    "cli/inputs": "cli/test_commands",
+    "arc/tokenizer_layouts": "arc/test_layouts",
+    "benchmarks/rates": "benchmarks/test_forecast",
+    "benchmarks/search_table": "benchmarks/test_search",
+    "cli/bench": "cli/test_commands",
     "errors": "cli/test_commands",
+    "kaggle/install": "kaggle/test_prepare",
     "programs/grid_language/assembly": "programs/grid_language/test_vocabulary",
     "programs/grid_language/colours": "programs/grid_language/test_vocabulary",
     "programs/grid_language/drawing": "programs/grid_language/test_vocabulary",
@@ -22,9 +25,11 @@ ELSEWHERE = {
     "programs/program": "programs/induction/test_induction",
     "programs/synthesis/cell_rules": "programs/synthesis/test_synthesizer",
     "programs/synthesis/regions": "programs/synthesis/test_features",
+    "results/report_tasks": "results/test_report",
     "runner/devices": "runner/test_workers",
+    "runner/messages": "runner/test_workers",
+    "runner/worker_process": "runner/test_workers",
     "solver/engine": "solver/test_solve",
-    "solver/records": "solver/test_candidates",
     "training/generators/colours": "training/generators/test_rules",
     "training/generators/counting": "training/generators/test_rules",
     "training/generators/drawing": "training/generators/test_rules",

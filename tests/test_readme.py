@@ -17,7 +17,7 @@ import build
 from submission.cli.arguments import EXAMPLES, parser
 from submission.config import PRESETS, with_changes
 from submission.errors import BadInput
-from tests.test_import_law import LAW
+from tests.support.import_law import LAW
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "RESULTS.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/faults/README.md")

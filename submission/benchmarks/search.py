@@ -30,8 +30,8 @@ from submission.config import Settings
 from submission.deadline import NEVER, Deadline
 from submission.inference.language_model import ForestInference, LanguageModel
 from submission.solver import voting
-from submission.solver.candidates import Sought, pooled, seek
-from submission.solver.engine import Found, Question, Scores
+from submission.solver.candidates import ViewSearch, pooled, search_views
+from submission.solver.engine import Question, Scores, ViewResult
 from submission.solver.solve import ask, learn
 from submission.solver.stopping import ATTEMPTS
 
@@ -118,7 +118,7 @@ def compare(
         "exact": replace(settings.search, early_stop_probability=1.0),
         "configured": settings.search,
     }
-    sought: dict[str, Sought] = {}
+    sought: dict[str, ViewSearch] = {}
     work: dict[str, MethodWork] = {}
     for name, search in variants.items():
         sought[name], work[name] = _ours(engine, task, questions, replace(settings, search=search), seed)
@@ -186,7 +186,7 @@ class _Measured:
 
     def propose(
         self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
-    ) -> list[Found]:
+    ) -> list[ViewResult]:
         with self._added_to(self.work.search):
             return self.inference.propose(which, drafts, until, seed, best_paths)
 
@@ -210,11 +210,11 @@ class _Measured:
 
 def _ours(
     engine: LanguageModel, task: Task, questions: Sequence[Question], settings: Settings, seed: int
-) -> tuple[Sought, MethodWork]:
+) -> tuple[ViewSearch, MethodWork]:
     """Run our search with these settings; the prompts are prefilled anew."""
     with engine.inference(questions) as inference:
         measured = _Measured(inference)
-        sought = seek(measured, task, task.tests[0], questions, settings, NEVER, seed)
+        sought = search_views(measured, task, task.tests[0], questions, settings, NEVER, seed)
     return sought, measured.work
 
 
@@ -254,7 +254,7 @@ def _largest(differences: Sequence[NDArray[np.float64]]) -> float:
     return max((float(each.max()) for each in differences), default=0.0)
 
 
-def _attempts(sought: Sought, questions: Sequence[Question]) -> list[bytes]:
+def _attempts(sought: ViewSearch, questions: Sequence[Question]) -> list[bytes]:
     """Return the keys of the attempts under the product of experts."""
     ranking = voting.rank(sought.candidates, [each.view.symmetry for each in questions], "poe")
     return [grid_key(each) for each in ranking[:ATTEMPTS]]

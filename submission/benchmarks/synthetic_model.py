@@ -161,7 +161,7 @@ def report(
 def _ours(
     model: nn.Module, prompts: Sequence[Prompt], threshold: float, megabytes: float
 ) -> tuple[SearchSpeed, list[Grid]]:
-    """Search and score as `seek` does; return the speed and the answers of the first view."""
+    """Search and score as `search_views` does; return the speed and the answers of the first view."""
     forest = TokenForest(model, CHAT16, prompts, megabytes)
     began = _now(model)
     forest.evaluate({k: [()] for k in range(len(prompts))}, NEVER)

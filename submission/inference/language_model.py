@@ -42,7 +42,7 @@ from submission.model.lora import (
     with_adapter,
 )
 from submission.rng import generator
-from submission.solver.engine import Fit, Found, Question, Scores
+from submission.solver.engine import Fit, Question, Scores, ViewResult
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class ForestInference:
 
     def propose(
         self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
-    ) -> list[Found]:
+    ) -> list[ViewResult]:
         """Search these questions by the method in the settings; see `threshold_search` and `sampling`."""
         forest, how = self.forest, self.settings
         seen = {k: [self.questions[k].view.see(each) for each in drafts] for k in which}

@@ -19,7 +19,7 @@ from submission.arc.views import View
 from submission.deadline import Deadline
 from submission.inference.threshold_search import completed, ranked, run_searches
 from submission.inference.token_tree import Node, TokenForest, Tokens
-from submission.solver.engine import Found, Proposal
+from submission.solver.engine import Proposal, ViewResult
 
 
 class Samples:
@@ -103,23 +103,23 @@ class Beam:
 def sample(
     forest: TokenForest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], width: int, temperature: float,
     until: Deadline, rng: np.random.Generator,
-) -> list[Found]:  # fmt: skip
+) -> list[ViewResult]:  # fmt: skip
     """`width` samples for each prompt in `which`; samples with equal answers make one proposal."""
     searches = [
         Samples(forest, k, {forest.roots[k]: width}, temperature, each)
         for k, each in zip(which, rng.spawn(len(which)), strict=True)
     ]
     run_searches(forest, searches, known, until)
-    return [Found(ranked(each.found), exhaustive=False) for each in searches]
+    return [ViewResult(ranked(each.found), exhaustive=False) for each in searches]
 
 
 def beam(
     forest: TokenForest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], width: int, until: Deadline
-) -> list[Found]:
+) -> list[ViewResult]:
     """Beam search of this width over each prompt in `which`."""
     searches = [Beam(forest, k, width) for k in which]
     run_searches(forest, searches, known, until)
-    return [Found(ranked(each.found), exhaustive=False) for each in searches]
+    return [ViewResult(ranked(each.found), exhaustive=False) for each in searches]
 
 
 # -- REBASE -----------------------------------------------------------------------------------------------------------
@@ -137,12 +137,12 @@ class RecolouredPrompt:
 def rebase_all(
     forest: TokenForest, views: Sequence[View], which: Sequence[int], budget: int, temperature: float, until: Deadline,
     rng: np.random.Generator,
-) -> list[Found]:  # fmt: skip
+) -> list[ViewResult]:  # fmt: skip
     """REBASE once for each symmetry among the prompts in `which`, scored by all of them with that symmetry.
 
     `views` are those of all prompts. What is found counts as found by the first prompt of its symmetry.
     """
-    found = dict.fromkeys(which, Found((), exhaustive=False))
+    found = dict.fromkeys(which, ViewResult((), exhaustive=False))
     symmetries = list(dict.fromkeys(views[k].symmetry for k in which))
     for number, symmetry in enumerate(symmetries):
         deadline = until.share(1 / (len(symmetries) - number))
@@ -150,7 +150,7 @@ def rebase_all(
         own = np.argsort(views[same[0]].colours)
         scorers = [RecolouredPrompt(k, tuple(int(views[k].colours[c]) for c in own)) for k in same]
         proposals = rebase(forest, scorers, budget, temperature, deadline, rng)
-        found[same[0]] = Found(tuple(proposals), exhaustive=False)
+        found[same[0]] = ViewResult(tuple(proposals), exhaustive=False)
     return [found[k] for k in which]
 
 

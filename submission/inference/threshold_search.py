@@ -20,7 +20,7 @@ from submission.arc.tasks import Grid, grid_key
 from submission.deadline import Deadline
 from submission.inference.drafts import Drafts
 from submission.inference.token_tree import Node, TokenForest
-from submission.solver.engine import Found, Proposal
+from submission.solver.engine import Proposal, ViewResult
 
 UNLIMITED_BEST_PATHS = 2
 """Best paths that are followed at any cost where no prompt has an answer: one for each attempt."""
@@ -67,7 +67,7 @@ def run_searches(
 def search(
     forest: TokenForest, which: Sequence[int], known: Mapping[int, Sequence[Grid]], threshold: float, until: Deadline,
     best_path_max_nll: float = math.inf, last: bool = True,
-) -> list[Found]:  # fmt: skip
+) -> list[ViewResult]:  # fmt: skip
     """Every legal answer with p >= threshold for each prompt in `which`; best paths where there is none.
 
     Best paths are followed only in the `last` search over these prompts, and only for prompts without an answer: the
@@ -88,7 +88,7 @@ def search(
             for each in cheapest:
                 each.follow_best_path(math.inf)
             run_searches(forest, cheapest, known, until)
-    return [Found(ranked(each.found), exhaustive=each.prompt not in cut) for each in searches]
+    return [ViewResult(ranked(each.found), exhaustive=each.prompt not in cut) for each in searches]
 
 
 def ranked(proposals: Sequence[Proposal]) -> tuple[Proposal, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from submission.arc.tasks import LARGEST_SIDE, Grid, Task, grid, grid_key
 from submission.config import Settings
 from submission.deadline import Deadline
-from submission.solver.engine import Found, Inference, Question
+from submission.solver.engine import Inference, Question, ViewResult
 from submission.solver.records import TestRecord, ViewRecord
 from submission.solver.stopping import ATTEMPTS, FIRST_VIEWS, StoppingRule
 from submission.solver.voting import Candidate
@@ -25,11 +25,11 @@ PROPOSING = 0.75
 
 
 @dataclass(frozen=True)
-class Sought:
+class ViewSearch:
     """What was found for one test input."""
 
     candidates: tuple[Candidate, ...]
-    found: tuple[Found, ...]
+    found: tuple[ViewResult, ...]
     """Of the views that were searched: the first ones; all of them unless the search stopped early."""
     settled: bool
     """Whether the search stopped early: no further view could have changed the attempts."""
@@ -45,16 +45,16 @@ class Sought:
         return TestRecord(views, self.settled, self.candidates)
 
 
-def seek(
+def search_views(
     inference: Inference, task: Task, query: Grid, questions: Sequence[Question], settings: Settings, until: Deadline,
     seed: int, known: Sequence[Grid] = (),
-) -> Sought:  # fmt: skip
+) -> ViewSearch:  # fmt: skip
     """Search the views, a few and then more, and score what they propose under all of them.
 
     Answers that are `known` from an earlier pass, best first, are scored as well.
     """
     rule, views, began = StoppingRule.of(settings), len(questions), until.clock()
-    found: list[Found] = []
+    found: list[ViewResult] = []
     candidates: list[Candidate] = []
     wanted, settled = rule.first(views), False
     while len(found) < views and not settled and not (found and until.passed()):
@@ -76,13 +76,13 @@ def seek(
             sums = [float(each.scores.sum()) for each in candidates]
             settled = rule.staged and rule.is_settled([each for each in sums if not math.isnan(each)], exhaustive)
         wanted = rule.next(bounds, wanted, views)
-    return Sought(tuple(candidates), tuple(found), settled)
+    return ViewSearch(tuple(candidates), tuple(found), settled)
 
 
 def proposed(
-    inference: Inference, found: Sequence[Found], wanted: int, views: int, drafts: Sequence[Grid], until: Deadline,
+    inference: Inference, found: Sequence[ViewResult], wanted: int, views: int, drafts: Sequence[Grid], until: Deadline,
     seed: int,
-) -> list[Found]:  # fmt: skip
+) -> list[ViewResult]:  # fmt: skip
     """What was found with `wanted` views searched; the last call, for all views, follows best paths as well."""
     if wanted >= views:
         return inference.propose(range(views), drafts, until.share(PROPOSING), seed, best_paths=True)
@@ -134,7 +134,7 @@ def guess(task: Task, query: Grid) -> Grid:
 
 
 def pooled(
-    questions: Sequence[Question], found: Sequence[Found], known: Sequence[Grid] = ()
+    questions: Sequence[Question], found: Sequence[ViewResult], known: Sequence[Grid] = ()
 ) -> list[tuple[Grid, Mapping[int, float]]]:
     """Distinct answers in the task's own frame, each with the views that proposed it and their log p.
 

@@ -51,7 +51,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Found:
+class ViewResult:
     """The outcome of a search over one prompt."""
 
     proposals: tuple[Proposal, ...]
@@ -74,7 +74,7 @@ class Inference(Protocol):
 
     def propose(
         self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
-    ) -> list[Found]:
+    ) -> list[ViewResult]:
         """Answers to the questions in `which`, by the method in the settings, one result each.
 
         By default every answer of at least the threshold's probability; with `best_paths` also the best path of each

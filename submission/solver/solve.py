@@ -14,7 +14,7 @@ from submission.config import Settings
 from submission.deadline import Deadline
 from submission.rng import generator
 from submission.solver import voting
-from submission.solver.candidates import seek
+from submission.solver.candidates import search_views
 from submission.solver.engine import Engine, Fit, Question
 from submission.solver.records import FitRecord, TaskRecord
 from submission.solver.stopping import ATTEMPTS
@@ -46,7 +46,7 @@ def solve(
             # 3. Find every likely answer, view by view, and 4. score each under all views.
             known = [each.answer for each in record.tests[number].best_first()]
             with engine.inference(questions) as inference:
-                sought = seek(inference, task, query, questions, settings, deadline, seed, known)
+                sought = search_views(inference, task, query, questions, settings, deadline, seed, known)
             test = sought.record(questions)
             if earlier:
                 test = record.tests[number].joined_with(test, settings.search.threshold)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from submission.arc.tasks import grid_key
 from submission.config import Settings
-from submission.solver.engine import Found, Question
+from submission.solver.engine import Question, ViewResult
 
 ATTEMPTS = 2
 """Answers that may be given to each test input."""
@@ -55,7 +55,7 @@ class StoppingRule:
         """
         return len(totals) >= ATTEMPTS and sorted(totals)[-ATTEMPTS] >= exhaustive * math.log(self.threshold)
 
-    def is_unanimous(self, questions: Sequence[Question], found: Sequence[Found]) -> bool:
+    def is_unanimous(self, questions: Sequence[Question], found: Sequence[ViewResult]) -> bool:
         """Whether all views so far, each of another symmetry, give one answer at least the probability `agreement`."""
         symmetries = [each.view.symmetry for each in questions[: len(found)]]
         sure = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 import submission
 from submission.arc.tasks import PUBLIC_SETS
+from submission.atomic import replacing
 from submission.training import corpus
 from submission.training.corpus import Corpus, Family, Sources
 from submission.training.packing import PackedPairs, packed, starts_of
@@ -32,8 +32,8 @@ UNUSABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, Ba
 """Errors of `read` for a damaged file or another corpus."""
 
 MADE_BY = (
-    "errors.py", "rng.py", "arc/tasks.py", "arc/views.py", "training/corpus.py", "training/corpus_cache.py",
-    "training/leakage.py", "training/packing.py", "training/rearc.py", "training/generators/*.py",
+    "errors.py", "rng.py", "atomic.py", "arc/tasks.py", "arc/views.py", "training/corpus.py",
+    "training/corpus_cache.py", "training/leakage.py", "training/packing.py", "training/rearc.py", "training/generators/*.py",
 )  # fmt: skip
 """The source files, within the package, that determine the corpus."""
 
@@ -108,19 +108,14 @@ def write(path: Path, key: str, data: Corpus) -> None:
     families = [*data.train, *data.held_out]
     shapes, cells = packed(pair for family in families for pair in family.pairs)
     path.parent.mkdir(parents=True, exist_ok=True)
-    writing = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with writing.open("wb") as file:
-            np.savez(
-                file, key=np.array(key), names=np.array([family.name for family in families], np.str_),
-                weights=np.array([family.weight for family in families], np.float64),
-                pairs=np.array([len(family.pairs) for family in families], np.int64),
-                held_out=np.arange(len(families)) >= len(data.train),
-                counts=np.array([data.leaks, data.checked], np.int64), shapes=shapes, cells=cells,
-            )  # fmt: skip
-        os.replace(writing, path)
-    finally:
-        writing.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file, key=np.array(key), names=np.array([family.name for family in families], np.str_),
+            weights=np.array([family.weight for family in families], np.float64),
+            pairs=np.array([len(family.pairs) for family in families], np.int64),
+            held_out=np.arange(len(families)) >= len(data.train),
+            counts=np.array([data.leaks, data.checked], np.int64), shapes=shapes, cells=cells,
+        )  # fmt: skip
 
 
 def read(path: Path, key: str) -> Corpus:

@@ -19,7 +19,7 @@ from submission.arc.tasks import Grid
 from submission.deadline import Deadline
 from submission.runner.spec import WorkerSpec
 from submission.solver import voting
-from submission.solver.engine import Fit, Found, Proposal, Question, Scores
+from submission.solver.engine import Fit, Proposal, Question, Scores, ViewResult
 
 KINDS = ("raise", "kill", "hang", "oom", "nan", "slow")
 STAGES = ("load", "adapt", "propose", "score", "vote", "journal", "write")
@@ -66,11 +66,13 @@ class ScriptedInference:
 
     def propose(
         self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
-    ) -> list[Found]:
+    ) -> list[ViewResult]:
         time.sleep(self.pause)
         blank = np.zeros((1, 1), np.uint8)
         return [
-            Found((Proposal(self.questions[k].view.see(drafts[0]), -0.1, True), Proposal(blank, -5.0, False)), True)
+            ViewResult(
+                (Proposal(self.questions[k].view.see(drafts[0]), -0.1, True), Proposal(blank, -5.0, False)), True
+            )
             for k in which
         ]
 
@@ -148,8 +150,10 @@ def around_inference(engine: Any, wrap: Callable[[Any], None]) -> None:
     engine.inference = wrapped
 
 
-def no_number(found: list[Found]) -> list[Found]:
-    return [Found(tuple(Proposal(p.answer, float("nan"), p.above) for p in each.proposals), True) for each in found]
+def no_number(found: list[ViewResult]) -> list[ViewResult]:
+    return [
+        ViewResult(tuple(Proposal(p.answer, float("nan"), p.above) for p in each.proposals), True) for each in found
+    ]
 
 
 def spoil_proposals(opened: Any) -> None:

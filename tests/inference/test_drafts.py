@@ -16,11 +16,11 @@ from tests.support.exact_search import some_prompts
 def test_drafts_reach_as_far_as_they_are_right_and_passes_are_dear() -> None:
     trusted, doubted = AcceptanceRate(), AcceptanceRate()
     for _ in range(100):
-        trusted.told(0.99)
-        doubted.told(0.3)
-    assert doubted.reach(2.0) <= 1 < trusted.reach(2.0) < trusted.reach(30.0)
-    assert doubted.reach(30.0) > doubted.reach(0.5)
-    assert trusted.reach(1e9) == MAX_DRAFT
+        trusted.update(0.99)
+        doubted.update(0.3)
+    assert doubted.best_length(2.0) <= 1 < trusted.best_length(2.0) < trusted.best_length(30.0)
+    assert doubted.best_length(30.0) > doubted.best_length(0.5)
+    assert trusted.best_length(1e9) == MAX_DRAFT
 
 
 def test_a_draft_that_holds_takes_one_pass(grid_model: torch.nn.Module) -> None:

@@ -18,8 +18,8 @@ from submission.kaggle import install, prepare
 from submission.kaggle.install import REQUIREMENTS
 from submission.kaggle.prepare import KagglePlan
 from tests import drill
-from tests.support.kaggle_inputs import TASK, asked, sealed, weights, wheelhouse
-from tests.test_gpus import BROKEN, fake_torch, program
+from tests.support.fake_gpus import BROKEN, fake_torch, program
+from tests.support.kaggle_inputs import TASK, asked, attach, sealed, weights, wheelhouse
 
 ROOT = Path(prepare.__file__).parents[2]
 L4 = Gpu("NVIDIA L4", 23034, (8, 9), 0)
@@ -129,14 +129,6 @@ def test_the_scored_rerun_without_any_gpu_runs_the_embedded_model_and_says_so(tm
     model, preset, line = prepare.model_and_preset(gpus, ATTACHED, Path("embedded"))
     assert (model, preset) == (Path("embedded"), "laptop")
     assert "the embedded model runs instead" in line
-
-
-def attach(inputs: Path) -> Path:
-    """A model among the inputs of a machine."""
-    (folder := inputs / "model").mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
-    weights(folder / "model.safetensors")
-    return folder
 
 
 def test_a_run_whose_gpus_nvidia_smi_cannot_count_gets_them_by_number(

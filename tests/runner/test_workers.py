@@ -25,7 +25,7 @@ from submission.runner.workers import NoWorkerLeft, WorkerPool
 from tests import drill
 from tests.faults.cell import SCRIPTED, copies
 from tests.faults.scripted import Fault, Loader, Scripted
-from tests.test_gpus import BROKEN, fake_torch, program
+from tests.support.fake_gpus import BROKEN, fake_torch, program
 
 
 def ready(spec: WorkerSpec, number: int = 1) -> WorkerPool:

@@ -16,10 +16,9 @@ from submission.arc.views import View, identity
 from submission.config import PRESETS, with_changes
 from submission.deadline import NEVER, Deadline, within
 from submission.solver import voting
-from submission.solver.candidates import Sought, guess, pooled, seek
-from submission.solver.engine import Found, Proposal, Question, Scores
+from submission.solver.candidates import ViewSearch, guess, pooled, search_views
+from submission.solver.engine import Proposal, Question, Scores, ViewResult
 from submission.solver.records import TestRecord, ViewRecord
-from submission.solver.stopping import StoppingRule
 from submission.solver.voting import Candidate
 from tests.support.clock import Clock
 
@@ -36,18 +35,18 @@ def test_answers_are_pooled_in_the_tasks_own_frame() -> None:
     answer = grid([[1, 2, 3], [4, 5, 6]])
     other = grid([[9]])
     found = [
-        Found((Proposal(answer, -0.1, True),), True),
-        Found((Proposal(turn.see(answer), -0.2, True), Proposal(turn.see(other), -2.0, True)), True),
-        Found((Proposal(other, -9.0, False),), True),
+        ViewResult((Proposal(answer, -0.1, True),), True),
+        ViewResult((Proposal(turn.see(answer), -0.2, True), Proposal(turn.see(other), -2.0, True)), True),
+        ViewResult((Proposal(other, -9.0, False),), True),
     ]
     pool = pooled(shown(identity(1), turn, identity(1)), found)
     assert {grid_key(a): by for a, by in pool} == {grid_key(answer): {0: -0.1, 1: -0.2}, grid_key(other): {1: -2.0}}
 
 
 def test_best_paths_count_as_found_only_where_nothing_is_above_the_threshold() -> None:
-    weak = [Found((Proposal(grid([[k]]), -5.0, False),), True) for k in range(2)]
+    weak = [ViewResult((Proposal(grid([[k]]), -5.0, False),), True) for k in range(2)]
     assert [by for _, by in pooled(shown(*[identity(1)] * 2), weak)] == [{0: -5.0}, {1: -5.0}]
-    strong = Found((Proposal(grid([[7]]), -0.5, True),), True)
+    strong = ViewResult((Proposal(grid([[7]]), -0.5, True),), True)
     assert [by for _, by in pooled(shown(*[identity(1)] * 3), [*weak, strong])] == [{}, {}, {2: -0.5}]
 
 
@@ -61,12 +60,14 @@ class Scripted:
 
     def propose(
         self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
-    ) -> list[Found]:
+    ) -> list[ViewResult]:
         found = []
         for k in which:
             above = [c for c in range(10) if self.log_p[k, c] >= math.log(self.threshold)]
             some = above or [int(self.log_p[k].argmax())] * best_paths
-            found.append(Found(tuple(Proposal(self.answers[c], self.log_p[k, c], bool(above)) for c in some), True))
+            found.append(
+                ViewResult(tuple(Proposal(self.answers[c], self.log_p[k, c], bool(above)) for c in some), True)
+            )
         return found
 
     def score(self, answers: Sequence[Grid], top: int, until: Deadline) -> Scores:
@@ -83,7 +84,9 @@ def test_what_is_settled_early_has_the_attempts_of_the_whole_search() -> None:
         table = liking + rng.normal(size=(8, 10)) * rng.uniform(0, 2)
         engine = Scripted(table - np.log(np.exp(table).sum(axis=1, keepdims=True)), SETTINGS.search.threshold)
         questions = shown(*[identity(1)] * 8)
-        quick, whole = (seek(engine, task, task.tests[0], questions, each, NEVER, 0) for each in (SETTINGS, WHOLE))
+        quick, whole = (
+            search_views(engine, task, task.tests[0], questions, each, NEVER, 0) for each in (SETTINGS, WHOLE)
+        )
         attempts, true = (
             {grid_key(answer) for answer in voting.rank(each.candidates, [0] * 8, "poe")[:2]} for each in (quick, whole)
         )
@@ -105,14 +108,14 @@ class Slow(Scripted):
 
     def propose(
         self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
-    ) -> list[Found]:
+    ) -> list[ViewResult]:
         self.asked.append(([*which], best_paths))
         for k in which:
             if k not in self.seen and not until.passed():
                 self.seen.add(k)
                 self.clock.now += 1.0
         found = super().propose(which, drafts, until, seed, best_paths)
-        return [each if k in self.seen else Found((), False) for k, each in zip(which, found, strict=True)]
+        return [each if k in self.seen else ViewResult((), False) for k, each in zip(which, found, strict=True)]
 
 
 @pytest.mark.parametrize(("seconds", "secured"), [(5.0, True), (50.0, False)])
@@ -122,7 +125,7 @@ def test_where_time_will_not_do_for_all_views_the_first_ones_give_any_answer_fir
     clock = Clock()
     engine = Slow(np.full((8, 10), math.log(1e-3)), SETTINGS.search.threshold, clock)
     task = Task("t", (Pair(grid([[1]]), grid([[2]])),), (grid([[3]]),))
-    sought = seek(engine, task, task.tests[0], shown(*[identity(1)] * 8), SETTINGS, within(seconds, clock), 0)
+    sought = search_views(engine, task, task.tests[0], shown(*[identity(1)] * 8), SETTINGS, within(seconds, clock), 0)
     every = [*range(8)]
     assert engine.asked == [([0, 1], False), *([([0, 1], True)] if secured else []), (every, True)]
     assert sought.candidates
@@ -151,25 +154,17 @@ def test_an_agreement_of_two_views_counts_once_a_third_symmetry_agrees(
 ) -> None:
     task = Task("t", (Pair(grid([[1]]), grid([[2]])),), (grid([[3]]),))
     questions = shown(*[View(symmetry, tuple(range(10)), (0,)) for symmetry in symmetries])
-    sought = seek(agreeing(*sure), task, task.tests[0], questions, SETTINGS, NEVER, 0)
+    sought = search_views(agreeing(*sure), task, task.tests[0], questions, SETTINGS, NEVER, 0)
     assert len(sought.found) == searched
     assert sought.settled == (searched == 3)
     assert voting.rank(sought.candidates, symmetries, "poe")[0].item() == 0
     never = with_changes(SETTINGS, ["search.early_stop_probability=1.0"])
-    assert len(seek(agreeing(*sure), task, task.tests[0], questions, never, NEVER, 0).found) == 8
-
-
-def test_settled_means_that_no_unseen_answer_could_be_second() -> None:
-    rule, least = StoppingRule(True, threshold=0.1, agreement=0.5), 3 * math.log(0.1)
-    assert rule.is_settled([-1.0, least + 0.01], 3)
-    assert not rule.is_settled([-1.0, least - 0.01], 3)
-    assert not rule.is_settled([-1.0, least + 0.01], 2)
-    assert not rule.is_settled([-1.0], 3), "the second attempt is still free"
+    assert len(search_views(agreeing(*sure), task, task.tests[0], questions, never, NEVER, 0).found) == 8
 
 
 def test_a_record_gives_the_candidates_back() -> None:
     candidate = Candidate(grid([[1, 2]]), {1: -0.5}, np.array([np.nan, -0.5]), -3.0)
-    sought = Sought((candidate,), (Found((), True),), settled=True)
+    sought = ViewSearch((candidate,), (ViewResult((), True),), settled=True)
     kept = TestRecord.from_json(sought.record(shown(identity(1), identity(1))).to_json())
     [again] = kept.candidates
     assert grid_key(again.answer) == grid_key(candidate.answer)
@@ -231,11 +226,11 @@ def test_a_pass_that_did_not_reach_a_test_adds_nothing() -> None:
 
 
 def test_answers_that_are_known_are_pooled_too() -> None:
-    found = [Found((Proposal(grid([[1]]), -0.1, True),), True)]
+    found = [ViewResult((Proposal(grid([[1]]), -0.1, True),), True)]
     pool = pooled(shown(identity(1)), found, [grid([[2]]), grid([[1]])])
     assert [(answer.item(), by) for answer, by in pool] == [(1, {0: -0.1}), (2, {})]
 
 
 def test_an_answer_whose_probability_is_no_number_is_a_failure_not_an_answer() -> None:
     with pytest.raises(FloatingPointError):
-        pooled(shown(identity(1)), [Found((Proposal(grid([[1]]), math.nan, True),), True)])
+        pooled(shown(identity(1)), [ViewResult((Proposal(grid([[1]]), math.nan, True),), True)])

@@ -17,7 +17,7 @@ from submission.arc.views import identity
 from submission.config import Adapt, Model, Search, Settings
 from submission.deadline import Deadline
 from submission.inference.language_model import LanguageModel
-from submission.solver.engine import Found, Question
+from submission.solver.engine import Question, ViewResult
 
 HALVES: tuple[Literal["float16", "float32"], ...] = ("float16", "float32")
 
@@ -65,7 +65,7 @@ def scored(
 
 def proposed(
     engine: LanguageModel, asked: Sequence[Question], which: Sequence[int], drafts: Sequence[Grid], until: Deadline
-) -> list[Found]:
+) -> list[ViewResult]:
     """What is found for these questions, best paths included; the prompts are read anew."""
     with engine.inference(asked) as inference:
         return inference.propose(which, drafts, until, 0, best_paths=True)

@@ -6,7 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from submission.kaggle import prepare
+from submission.kaggle.install import REQUIREMENTS, WHEELS_MANIFEST
 from submission.kaggle.manifests import sha256
 from submission.kaggle.packaging.metadata import Names
 from tests import drill
@@ -45,7 +45,7 @@ def wheelhouse(folder: Path, content: str = "value = 7\n") -> Path:
         )
         file.writestr(f"{info}/RECORD", f"small_thing.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     digest = sha256(wheel)
-    (folder / prepare.REQUIREMENTS).write_text(f"# a lock\nsmall-thing==1.0 --hash=sha256:{digest}\n")
+    (folder / REQUIREMENTS).write_text(f"# a lock\nsmall-thing==1.0 --hash=sha256:{digest}\n")
     sealed(folder)
     return wheel
 
@@ -53,4 +53,12 @@ def wheelhouse(folder: Path, content: str = "value = 7\n") -> Path:
 def sealed(folder: Path) -> None:
     """Write the manifest of a data set of wheels anew."""
     files = {str(p.relative_to(folder)): sha256(p) for p in folder.rglob("*") if p.suffix in (".whl", ".txt")}
-    (folder / prepare.WHEELS_MANIFEST).write_text(json.dumps({"files": files}))
+    (folder / WHEELS_MANIFEST).write_text(json.dumps({"files": files}))
+
+
+def attach(inputs: Path) -> Path:
+    """A model among the inputs of a machine."""
+    (folder := inputs / "model").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    weights(folder / "model.safetensors")
+    return folder

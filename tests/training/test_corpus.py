@@ -157,7 +157,7 @@ def test_a_planted_leak_that_was_turned_and_recoloured_is_refused_on_the_command
     out = ["--out", str(tmp_path / "out"), "--steps", "1", "--hidden", "64", "--layers", "1", "--generated", "0"]
     caplog.set_level("INFO")
     assert main(["pretrain", *out, "--train-on", files["train"], "--against", files["secret"]]) == 0
-    assert "1 of 4 tasks refused" in caplog.text
+    assert "1 of 4 tasks left out" in caplog.text
     clean = clean_sets((files["train"],), (files["secret"],))
     assert clean.leaking == {"leaking"}
     assert set(clean.sets[0][0]) == {"clean0", "clean1", "clean2"}

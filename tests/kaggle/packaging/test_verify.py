@@ -1,4 +1,4 @@
-"""A bundle that was spoilt is told from a right one."""
+"""Every fault of a bundle is found."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from submission.kaggle.packaging.verify import verify
 
 
 def rewrite(path: str, old: str, new: str) -> Callable[[Path], None]:
-    def spoil(folder: Path) -> None:
+    def damage(folder: Path) -> None:
         text = (folder / path).read_text()
         assert old in text
         (folder / path).write_text(text.replace(old, new))
 
-    return spoil
+    return damage
 
 
 def cut(folder: Path) -> None:
@@ -35,7 +35,7 @@ def many(folder: Path) -> None:
         (folder / "model" / "weights" / f"part{k}.json").write_text("{}")
 
 
-SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
+FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "internet on": (
         rewrite("notebook/kernel-metadata.json", '"enable_internet": false', '"enable_internet": true'),
         "enable_internet should be False",
@@ -51,16 +51,16 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no wheel": (lambda f: shutil.rmtree(f / "wheels" / "wheelhouse"), "small-thing==1.0: no wheel has its sha256"),
     "torch": (add_torch, "torch-2.10.0-cp312-cp312-manylinux_2_28_x86_64.whl: must not be shipped"),
     "weights cut off": (cut, "upload the model again"),
-    "too many files": (many, "of which Kaggle takes 50"),
+    "too many files": (many, "and Kaggle takes 50"),
 }
 
 
-@pytest.mark.parametrize("fault", SPOILT)
-def test_a_bundle_that_was_spoilt_is_told_from_a_right_one(
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_of_a_bundle_is_found(
     fault: str, copy: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spoil, words = SPOILT[fault]
-    spoil(copy)
+    damage, words = FAULTS[fault]
+    damage(copy)
     wrong, _ = verify(copy, home)
     assert any(words in sentence for sentence in wrong), wrong
 

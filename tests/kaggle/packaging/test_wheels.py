@@ -39,7 +39,7 @@ def test_what_the_image_has_in_this_version_is_not_shipped() -> None:
         each("triton", "9"),
     ]
     report = {"install": [*found, each("nvidia-nccl-cu12", "2.27.5")]}
-    pins = wheels.needed(report, {"numpy": "2.0.2", "trl": "1", "torch": "2.10.0"})
+    pins = wheels.missing_from_image(report, {"numpy": "2.0.2", "trl": "1", "torch": "2.10.0"})
     assert [pin.name for pin in pins] == ["new-thing", "trl"]
 
 
@@ -63,6 +63,6 @@ def test_without_wheels_and_without_an_index_there_is_one_sentence(
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     for name in ("native.lock", "image.txt"):
         shutil.copyfile(home / name, tmp_path / name)
-    with pytest.raises(BadInput, match="could not be had from the package index") as told:
+    with pytest.raises(BadInput, match="could not be downloaded from the package index") as told:
         bundle(NAMES, tmp_path / "out", Profile("native", tmp_path), None, None)
     assert len(str(told.value).splitlines()) == 1
