@@ -172,6 +172,47 @@ def test_what_makes_the_attempts_cannot_name_the_true_outputs() -> None:
             assert not TRUTH & named, name
 
 
+# -- the size of things -----------------------------------------------------------------------------------------
+
+LONGEST_MODULE, LONGEST_FUNCTION = 320, 60
+LONG_STORIES = {"solver.solve.solve", "runner.run.run"}
+"""The functions that may be longer: each tells its whole story."""
+
+
+def definitions(tree: ast.AST, name: str, public: bool = True) -> Iterator[tuple[str, ast.AST, bool]]:
+    """(name, node, is it public) of every function and class."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            shown = public and not node.name.startswith("_")
+            yield f"{name}.{node.name}", node, shown
+            yield from definitions(node, f"{name}.{node.name}", shown and isinstance(node, ast.ClassDef))
+        else:
+            yield from definitions(node, name, public)
+
+
+def test_modules_and_functions_stay_short() -> None:
+    modules = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in FILES.items()}
+    functions = {
+        defined: node.end_lineno - node.lineno + 1
+        for name in FILES
+        for defined, node, _ in definitions(tree_of(name), name)
+        if isinstance(node, ast.FunctionDef) and node.end_lineno is not None
+    }
+    assert {name: lines for name, lines in modules.items() if lines > LONGEST_MODULE} == {}
+    assert {name for name, lines in functions.items() if lines > LONGEST_FUNCTION} <= LONG_STORIES
+
+
+def test_every_public_module_class_and_function_has_a_docstring() -> None:
+    bare = [name for name in FILES if not ast.get_docstring(tree_of(name))]
+    bare += [
+        defined
+        for name in FILES
+        for defined, node, public in definitions(tree_of(name), name)
+        if public and isinstance(node, ast.FunctionDef | ast.ClassDef) and not ast.get_docstring(node)
+    ]
+    assert bare == []
+
+
 # -- forms that the package does without ------------------------------------------------------------------------
 
 PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}

@@ -103,6 +103,7 @@ def tags(result: TaskResult, word: str) -> list[str]:
 
 
 def section(number: int, result: TaskResult, word: str, tags: Sequence[str]) -> str:
+    """The section of one task; `number` is its place on the page, `word` its verdict."""
     task, record = result.task, result.record
     arrow = '<span class="arrow">→</span>'
     pairs = "".join(

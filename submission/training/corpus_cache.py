@@ -33,7 +33,8 @@ UNUSABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, Ba
 
 MADE_BY = (
     "errors.py", "rng.py", "atomic.py", "arc/tasks.py", "arc/views.py", "training/corpus.py",
-    "training/corpus_cache.py", "training/leakage.py", "training/packing.py", "training/rearc.py", "training/generators/*.py",
+    "training/corpus_cache.py", "training/leakage.py", "training/packing.py", "training/rearc.py",
+    "training/generators/*.py",
 )  # fmt: skip
 """The source files, within the package, that determine the corpus."""
 
