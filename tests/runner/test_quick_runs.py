@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from submission.arc.tasks import public_set
 from submission.config import EMBEDDED
+from submission.errors import BadInput
 from submission.results import submission_file
 from submission.runner.run import run
-from submission.runner.spec import RunSpec
+from submission.runner.spec import RunSpec, WorkerSpec
 from tests.faults.cell import SCRIPTED, Cell, copies, process
 from tests.faults.scripted import Loader
 
@@ -83,3 +87,18 @@ def test_a_clock_ends_a_run_that_is_not_finished(tmp_path: Path) -> None:
     )
     assert 1 <= summary["finished_tasks"] < 8
     assert submission_file.check(read(tmp_path / "out" / "submission.json"), tasks) == []
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """A model that can never be loaded."""
+
+    def __call__(self, spec: WorkerSpec) -> Any:
+        raise BadInput("these weights are of no use")
+
+
+def test_a_model_that_can_never_be_loaded_ends_the_run_with_its_sentence_and_a_complete_blank(tmp_path: Path) -> None:
+    tasks, _ = copies(2)
+    with pytest.raises(BadInput, match="^these weights are of no use$"):
+        run(RunSpec(tmp_path / "out", EMBEDDED, SCRIPTED, workers=1, load=Unfit()), tasks, None)
+    assert read(tmp_path / "out" / "submission.json") == submission_file.blank(tasks)
