@@ -17,6 +17,7 @@ import time
 import venv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from submission.arc.tasks import public_set
@@ -103,19 +104,25 @@ def mounted(bundle: Path, root: Path, layout: str, tasks: int) -> None:
         _copied(bundle / part, Path(str(pattern).format(slug=slug)))
     if (bundle / "model").is_dir():
         _copied(bundle / "model" / "weights", Path(str(model).format(slug="arc-submission-model")))
+    at = Path(str(competition).format(slug=COMPETITION))
+    at.mkdir(parents=True)
+    (at / "arc-agi_training_challenges.json").write_text(_challenges(None))
+    (at / TEST_FILE).write_text(_challenges(tasks))
+    (root / "working").mkdir()
+
+
+@cache
+def _challenges(number: int | None) -> str:
+    """The content of a challenges file of so many training tasks, the first by name; of all without a number."""
     public, _ = public_set("arc1-train")
     bodies = {
         name: {
-            "train": [{"input": p.input.tolist(), "output": p.output.tolist()} for p in task.demonstrations],
-            "test": [{"input": query.tolist()} for query in task.tests],
+            "train": [{"input": p.input.tolist(), "output": p.output.tolist()} for p in public[name].demonstrations],
+            "test": [{"input": query.tolist()} for query in public[name].tests],
         }
-        for name, task in public.items()
+        for name in (public if number is None else sorted(public)[:number])
     }
-    at = Path(str(competition).format(slug=COMPETITION))
-    at.mkdir(parents=True)
-    (at / "arc-agi_training_challenges.json").write_text(json.dumps(bodies))
-    (at / TEST_FILE).write_text(json.dumps({name: bodies[name] for name in sorted(bodies)[:tasks]}))
-    (root / "working").mkdir()
+    return json.dumps(bodies)
 
 
 def _copied(part: Path, to: Path) -> None:

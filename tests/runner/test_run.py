@@ -121,6 +121,19 @@ def test_programs_solve_what_the_network_cannot_and_both_are_journaled(
     assert (alone["solved_tasks"], alone["finished"]) == (4, True)
 
 
+def test_where_the_search_for_programs_is_lost_the_network_goes_on(
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = read_challenges(files[0])
+    monkeypatch.setattr(WorkerPool, "wait", broken_for("programs", WorkerPool.wait))
+    job = RunSpec(
+        tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader(), solvers=("network", "programs")
+    )
+    assert run(job, tasks, None)["finished"]
+    assert not list((tmp_path / "out" / "journal" / "programs").glob("*.json"))
+
+
+@pytest.mark.slow
 def test_where_programs_cannot_be_searched_for_the_network_solves_alone(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,6 +367,7 @@ def test_a_journal_file_that_is_not_as_it_was_written_is_set_aside(tiny_grid_mod
     assert aside == [".run", *(f"copy00{k}.json.aside" for k in range(3))]
 
 
+@pytest.mark.slow
 def test_a_run_without_a_model_to_load_says_so_and_leaves_a_complete_blank(tmp_path: Path) -> None:
     tasks, _ = copies(2)
     (tmp_path / "model").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -49,6 +50,23 @@ def test_the_code_of_a_bundle_is_what_a_run_needs_and_nothing_else(made: Path) -
     assert not [path for path in files if "__pycache__" in path or "trunk" in path or path.startswith("tests")]
 
 
+def test_every_module_that_a_bundle_imports_is_in_it(made: Path) -> None:
+    """By the syntax trees; the test below imports them all."""
+    code = {path.relative_to(made / "code").with_suffix("").as_posix() for path in (made / "code").rglob("*.py")}
+    known = {name.removesuffix("/__init__").replace("/", ".") for name in code}
+    missing = set()
+    for name in code:
+        for node in ast.walk(ast.parse((made / "code" / f"{name}.py").read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "submission":
+                wanted = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+                missing |= set() if wanted & known else {(name, node.module)}
+            elif isinstance(node, ast.Import):
+                ours = {alias.name for alias in node.names if alias.name.split(".")[0] == "submission"}
+                missing |= {(name, each) for each in ours - known}
+    assert missing == set()
+
+
+@pytest.mark.slow
 def test_every_module_of_a_bundle_is_imported_from_the_bundle_alone(made: Path) -> None:
     modules = sorted(
         path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
