@@ -30,6 +30,10 @@ class Solver(Protocol):
         """The record of the order's task; `on_progress` may get partial records."""
         ...
 
+    def close(self) -> None:
+        """End what the solver has started."""
+        ...
+
 
 def solver_of(spec: WorkerSpec) -> Solver:
     """The solver that a worker of this kind runs; BadInput where it cannot be made."""
@@ -43,13 +47,17 @@ class ProgramSolver:
         from submission.programs.synthesis.synthesizer import Synthesizer
 
         self.sources: list[Source] = [Synthesizer()]
-        self._sandbox = ExitStack()  # It lives as long as the process.
+        self._sandbox = ExitStack()
         if spec.settings.programs.writer:
             self.sources.append(language_model_that_writes(spec.settings, self._sandbox))
 
     def solve(self, order: Order, until: Deadline, on_progress: Callable[[TaskRecord], None]) -> TaskRecord:
         """The record of the programs that were found for the order's task."""
         return searched(order.task, self.sources, until, order.seed)
+
+    def close(self) -> None:
+        """End the sandbox, if there is one."""
+        self._sandbox.close()
 
 
 class NetworkSolver:
@@ -64,6 +72,9 @@ class NetworkSolver:
     def solve(self, order: Order, until: Deadline, on_progress: Callable[[TaskRecord], None]) -> TaskRecord:
         """The record of the order's task; `on_progress` gets a partial record after each test input."""
         return solve(order.task, self.engine, order.settings, until, order.seed, order.earlier, on_progress)
+
+    def close(self) -> None:
+        """Nothing is open: the model's memory goes with the process."""
 
 
 def language_model_that_writes(settings: Settings, closing: ExitStack) -> Source:

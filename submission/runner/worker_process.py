@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import closing
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from typing import Any
@@ -42,17 +43,18 @@ def work(pipe: Connection, spec: WorkerSpec, gpu: str | None, heartbeat: Any) ->
         heartbeat.value = now = time.monotonic()
         return now
 
-    while True:
-        try:
-            order: Order = pipe.recv()
-        except (EOFError, ConnectionError):
-            return
-        try:
-            record = solver.solve(order, within(order.seconds, clock), lambda so_far: pipe.send(Progress(so_far)))
-        except Exception as error:
-            pipe.send(attempt_failure(error, peaks()))
-        else:
-            pipe.send(Solved(record, peaks()))
+    with closing(solver):
+        while True:
+            try:
+                order: Order = pipe.recv()
+            except (EOFError, ConnectionError):
+                return
+            try:
+                record = solver.solve(order, within(order.seconds, clock), lambda so_far: pipe.send(Progress(so_far)))
+            except Exception as error:
+                pipe.send(attempt_failure(error, peaks()))
+            else:
+                pipe.send(Solved(record, peaks()))
 
 
 def peaks() -> Peaks:

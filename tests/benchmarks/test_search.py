@@ -31,7 +31,8 @@ def test_all_ways_find_the_same_and_ours_in_fewer_passes(run: list[Comparison]) 
     [each] = run
     assert each.same_answers
     assert each.same_attempts
-    assert 0 < each.error < 1e-4
+    assert each.error < 1e-4
+    assert 0 < each.error_scored < 1e-4, "the comparison must be about something"
     assert each.error_relative < 1e-4
     assert each.answers > 0
     assert each.recomputed == 0

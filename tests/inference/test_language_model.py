@@ -87,8 +87,9 @@ def test_views_that_do_not_fit_into_the_memory_take_turns(tiny_grid_model: Path,
     answers = [grid([[1, 2]]), grid([[3]])]
     whole = scored(engine(tiny_grid_model), asked, answers, 2, NEVER)
     narrow = loaded(tiny_grid_model, Model(device="cpu"), ADAPT, Search(megabytes=1e-6))
-    assert np.allclose(scored(narrow, asked, answers, 2, NEVER), whole.log_p, atol=1e-4)
-    assert narrow.forest(asked).together == 1
+    assert np.allclose(scored(narrow, asked, answers, 2, NEVER), whole, atol=1e-4)
+    with narrow.inference(asked) as inference:
+        assert inference.forest.capacity.parallel_prompts == 1
     cut = scored(narrow, asked, answers, 2, Deadline(0.0, lambda: 1.0))
     assert np.isnan(cut).all(), "no time, no scores, no crash"
 

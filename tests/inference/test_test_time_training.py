@@ -75,7 +75,7 @@ def test_a_training_that_leaves_the_finite_numbers_is_undone(tiny_grid_model: Pa
     fit = model.adapt(rows_of(small_task, 80), NEVER, seed=0)
     assert fit.stopped == "not finite"
     assert torch.equal(logits(model, small_task), before)
-    model.adapt_settings = replace(ADAPT, rate=1e-3)
+    model.settings = replace(model.settings, adapt=replace(ADAPT, rate=1e-3))
     after = model.adapt(rows_of(small_task, 80), NEVER, seed=0)
     assert after.stopped == "done", "nothing of it is left in the gradients either"
     another = engine(tiny_grid_model, rate=1e-3)

@@ -82,7 +82,7 @@ def test_a_layout_that_is_none_is_refused(tmp_path: Path) -> None:
     assert isinstance(whole, dict)
     for wrong, told in (
         ("nothing", "neither one of"), (["chat16"], "neither one of"), ({"name": "x"}, "neither one of"),
-        (whole | {"cells": [1, 2]}, "ten ids"), (whole | {"pad": 16}, "there are only 16"),
+        (whole | {"cells": [1, 2]}, "ten different ids"), (whole | {"pad": 16}, "there are only 16"),
     ):  # fmt: skip
         (folder / "config.json").write_text(json.dumps(config | {"arc_layout": wrong}))
         with pytest.raises(BadInput, match=told):

@@ -109,6 +109,7 @@ def test_a_worker_has_it_beside_the_search_if_the_settings_name_it(trained_model
     settings = with_changes(PRESETS["laptop"], changes)
     searcher = ProgramSolver(WorkerSpec(tmp_path, settings, 0, kind="programs"))
     record = searcher.solve(Order(task_of(7), settings, 0, 60.0), within(60.0), lambda so_far: None)
+    searcher.close()
     origins = [each.origin for each in record.programs or ()]
     assert origins[0] == "search"
     assert "written" in origins
