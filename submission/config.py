@@ -12,11 +12,11 @@ from typing import Any, Literal, get_args, get_type_hints
 from submission.errors import require as _require
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
-"""The model that is part of the package."""
+"""The folder of the embedded model, which is part of the package."""
 
 LayoutName = Literal["auto", "architects", "chat16", "grid16", "numpy"]
 LAYOUTS = get_args(LayoutName)
-"""The ways to write grids as tokens, see `layouts`; auto: as a checkpoint's files tell."""
+"""The layouts: how grids become tokens, see `arc.layouts`; auto: as a checkpoint's files say."""
 
 
 @dataclass(frozen=True)
@@ -24,91 +24,91 @@ class Model:
     """How the language model is loaded."""
 
     context: int = 8192
-    """Tokens of a prompt and its answer together; longer tasks lose demonstrations."""
+    """Tokens of a prompt and its answer together; demonstrations of longer tasks are dropped."""
     four_bit: bool = True
-    """Weights of the blocks in NF4; a checkpoint that is already quantized stays as it is."""
+    """Quantize the blocks to NF4 on loading; a checkpoint that is quantized already stays as it is."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """What is computed in. auto: bfloat16 on GPUs that have it, float16 on older ones, float32 on the CPU."""
+    """Type of the computations. auto: bfloat16 on GPUs that have it, float16 on older ones, float32 on the CPU."""
     dense_megabytes: float = 256.0
-    """A 4-bit model is searched through dense matrices, the LoRA added to them, if they take no more; 0 for never."""
+    """Inference runs on merged dense weights if they take at most this (10^6 bytes); 0: always on the 4-bit ones."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: the GPU, if there is one."""
     threads: int = 0
-    """CPU threads of the worker; 0 leaves it to torch."""
+    """CPU threads of a worker; 0: one worker's share of the cores."""
     layout: LayoutName = "auto"
-    """How a task is written for this model, see `prompts`; auto: as the checkpoint's files tell."""
+    """How grids become tokens, see `arc.layouts`; auto: as the checkpoint's files say."""
     backend: Literal["native", "unsloth"] = "native"
-    """What loads the model: transformers and bitsandbytes, or unsloth where it is installed (CUDA only)."""
+    """What loads the model: transformers with bitsandbytes, or unsloth where it is installed (CUDA only)."""
     gigabytes: float = 0.0
-    """Memory of the device (10^9 bytes) that is planned with, see `memory`; 0 for what it has."""
+    """Device memory (10^9 bytes) to plan with, see `model.memory_plan`; 0: what the device has."""
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rows that a task is trained on."""
+    """The training rows of a task, see `arc.training_rows`."""
 
     recipe: Literal["poe", "nvarc", "marc"] = "poe"
-    """See `lessons`."""
+    """How rows are made from the demonstrations."""
     copies: int = 8
-    """Rows for each of the 8 symmetries (poe: 8, nvarc: 16); marc takes as many as its rules give."""
+    """Rows for each of the 8 symmetries (poe: 8, nvarc: 16); not used by marc."""
     max_rows: int = 250
-    """marc only: the most rows."""
+    """Most rows of a task; marc only."""
     background: Literal["keep", "permute"] = "permute"
-    """Whether colour 0 keeps its place in recolourings, in lessons and in views."""
+    """Whether recolourings, of training rows and of views, keep colour 0 or permute it like the others."""
 
 
 @dataclass(frozen=True)
 class Adapt:
-    """Test-time training of the LoRA weights."""
+    """Test-time training of the LoRA, see `inference.test_time_training`."""
 
     rank: int = 32
-    """LoRA rank; 0 leaves the base model as it is: no test-time training."""
+    """LoRA rank; 0: no test-time training."""
     alpha: float = 16.0
-    """The LoRA product is scaled by alpha / sqrt(rank) (rank-stabilised)."""
+    """The LoRA is scaled by alpha / sqrt(rank) (rank-stabilized LoRA)."""
     rate: float = 1e-4
     """Peak learning rate of AdamW."""
     batch: int = 1
-    """Rows a step."""
+    """Training rows a step."""
     tokens: int = 4096
-    """Tokens that memory is taken for at once: larger batches go through the model in parts, to the same effect."""
+    """Tokens of one micro-batch: a larger batch is split, with the same gradient."""
     warmup: float = 0.25
-    """Share of the steps in which the rate rises; a cosine brings it down after."""
+    """Share of the steps in which the learning rate rises; after it falls by a cosine."""
     clip: float = 1.0
-    """Largest norm of a gradient."""
+    """Gradients are clipped to this norm."""
     converged: float = 0.002
-    """Training stops when the mean loss of the last 8 steps is below this (nats a token)."""
+    """Training stops when the mean loss of the last 8 steps is below this (nats a learned token)."""
     share: float = 0.6
-    """Training takes at most this share of a task's time."""
+    """Most of a task's time that training may take, as a share."""
     checkpointing: Literal["auto", "on", "off"] = "auto"
-    """Recompute activations in the backward pass: less memory, a third more time. auto: where a task needs it."""
+    """Gradient checkpointing: less memory for a third more time. auto: where a task's rows need it."""
     ends: bool = False
-    """A LoRA on embeddings and head as well; such a model is never searched through dense matrices."""
+    """A LoRA on embeddings and language head as well; such a model never runs on merged dense weights."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """From how many views, and down to which probability, answers are looked for."""
+    """How answers are proposed and scored."""
 
     views: int = 16
-    """Views of each test input, used for proposing and for scoring."""
+    """Views of each test input, for proposals and for scores."""
     threshold: float = 0.09
-    """Every answer at least this probable in a view is found; 1 is the greedy limit: the one best path."""
+    """Every answer of at least this probability in a view is found; 1: only the greedy answer."""
     best_path_max_nll: float = 8.0
-    """Where a view has no such answer, its best path is given up at this cost (nats), unless no view has any answer."""
+    """A view without such an answer follows its best path up to this -log p (nats), unless no view has an answer."""
     megabytes: float = 2048.0
-    """Memory for what the model keeps of the prompts and answers it has read; views that do not fit take turns."""
+    """Memory (10^6 bytes) for the KV cache and activations of inference; views that do not fit take turns."""
     method: Literal["threshold", "sample", "beam", "rebase"] = "threshold"
-    """threshold: all answers above it, exactly; sample: `width` draws; beam: `width` beams; rebase: a tree of rows."""
+    """threshold: every answer above it, exactly. sample, beam: `width` samples or beams. rebase: REBASE by grid rows."""
     width: int = 16
-    """Samples, beams, or the budget of answers that REBASE has, for each view (REBASE: for each symmetry)."""
+    """Samples, beams, or REBASE's budget of answers, a view (REBASE: a symmetry)."""
     temperature: float = 1.0
-    """Of the samples."""
+    """Temperature of the samples."""
     rebase_temperature: float = 0.1
-    """REBASE's temperature: how much of the budget goes to the likeliest rows."""
+    """Temperature of REBASE: low values give the budget to the likeliest rows."""
     early_stop_probability: float = 0.5
-    """Where three views of three symmetries all give one answer this probability, it is taken; 1 for hardly ever."""
+    """The search stops when three views of distinct symmetries give one answer at least this; 1: hardly ever."""
     exhaustive: bool = False
-    """Search every view and score every candidate in all of them, even where the vote cannot change any more."""
+    """Never stop early: search every view and score every candidate in all of them, so that any rule can vote anew."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class Vote:
     """How two attempts are chosen from the candidates."""
 
     rule: Literal["poe", "probmul", "kgmon", "flat", "hierarchical"] = "poe"
-    """See `voting`."""
+    """The voting rule, see `solver.voting`."""
     programs: Literal["first", "last", "off"] = "first"
-    """How the answers of programs join the network's, see `ensemble`."""
+    """Where the answers of programs stand among the attempts, see `solver.ensemble`."""
 
 
 @dataclass(frozen=True)
@@ -126,31 +126,31 @@ class Programs:
     """The search for programs that reproduce the demonstrations."""
 
     seconds: float = 10.0
-    """The most seconds for one task, on one core."""
+    """Most seconds for a task, on one core."""
     writer: str = ""
-    """The folder of a language model that writes programs as well; none by default. It wants minutes for a task."""
+    """Folder of a language model that writes programs as well; empty: none. It needs minutes a task."""
     samples: int = 336
-    """The most programs that it writes for one task."""
+    """Most programs that the language model writes for a task."""
     reasoning_tokens: int = 512
-    """Tokens of reasoning after which its program is begun."""
+    """Tokens of reasoning after which the language model has to start its program."""
     waits: int = 0
-    """Times that an earlier end of its reasoning is held back by "Wait"."""
+    """How often an earlier end of the reasoning is replaced by "Wait" (s1, arXiv 2501.19393)."""
     min_stability: float = 0.5
-    """A program at least so steady has the first attempt, and its task is the network's last: others get its time."""
+    """A program of at least this leave-one-out stability gets attempt 1, and the network solves its task last."""
 
 
 @dataclass(frozen=True)
 class Time:
-    """How long a task may take, whatever the run as a whole may."""
+    """How long a task and a worker may take; `--hours` bounds the run as a whole."""
 
     seconds: float = 600.0
-    """The most seconds for one task."""
+    """Most seconds for a task."""
     grace: float = 60.0
     """Seconds after a task's deadline at which its worker is taken for hung and replaced."""
     heartbeat_timeout: float = 300.0
-    """Seconds without a look at the clock, which every step takes, after which a worker is taken for hung."""
+    """Seconds without a heartbeat, which each training step and search pass sends, until a worker is taken for hung."""
     schedule: Literal["adaptive", "uniform"] = "adaptive"
-    """adaptive: shares by cost, and second looks at doubtful tasks in what is left; uniform: the same for each task."""
+    """adaptive: time by cost, and further passes over uncertain tasks in what is left. uniform: the same for each."""
     loading_timeout: float = 1800.0
     """Seconds after which a worker that has not loaded its model is taken for hung."""
 
@@ -245,4 +245,5 @@ PRESETS = {
     "t4x2": Settings(search=Search(megabytes=6000.0)),
     "l4x4": Settings(search=Search(megabytes=12000.0)),
 }
-"""laptop: the embedded model on two CPU cores. t4x2, l4x4: an 8B on Kaggle's machines, PoE's published recipe."""
+"""laptop: the embedded model on two CPU cores. t4x2, l4x4: an 8B on Kaggle's machines, after PoE's recipe but not equal
+to it: the learning-rate schedule, embeddings and head, and the early stop differ."""
