@@ -98,7 +98,7 @@ class Search:
     megabytes: float = 2048.0
     """Memory (10^6 bytes) for the KV cache and activations of inference; views that do not fit take turns."""
     method: Literal["threshold", "sample", "beam", "rebase"] = "threshold"
-    """threshold: every answer above it, exactly. sample, beam: `width` samples or beams. rebase: REBASE by grid rows."""
+    """threshold: every answer above it, exactly. sample, beam: `width` of them. rebase: REBASE by grid rows."""
     width: int = 16
     """Samples, beams, or REBASE's budget of answers, a view (REBASE: a symmetry)."""
     temperature: float = 1.0
