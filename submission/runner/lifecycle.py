@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,11 @@ class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         sys.stderr.write(f"{self.baseFilename} cannot be written to ({sys.exc_info()[1]})\n")
         self.setLevel(logging.CRITICAL + 1)
+
+    def close(self) -> None:
+        """Close the file. What a full disk did not take is lost, which `handleError` has said."""
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager

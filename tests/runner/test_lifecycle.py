@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -138,3 +139,11 @@ def test_a_run_that_is_always_started_with_resume_gives_the_answers_of_one_that_
     assert run(resuming, tasks, solutions)["solved_tasks"] == 2
     assert finished == [path.stat().st_mtime_ns for path in sorted((tmp_path / "out" / "journal").glob("*.json"))]
     assert (tmp_path / "out" / "submission.json").read_bytes() == (tmp_path / "fresh" / "submission.json").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+def test_a_disk_that_is_full_to_the_end_silences_only_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with lifecycle.logged_to(Path("/dev/full")):
+        for _ in range(3):
+            logging.getLogger("submission").warning("a line")
+    assert capsys.readouterr().err.count("cannot be written to") == 1
