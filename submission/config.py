@@ -50,7 +50,7 @@ class TrainingRows:
     recipe: Literal["poe", "nvarc", "marc"] = "poe"
     """How rows are made from the demonstrations."""
     copies: int = 8
-    """Rows for each of the 8 symmetries (poe: 8, nvarc: 16); not used by marc."""
+    """Rows for each of the 8 symmetries (as published: poe 8, nvarc 16); not used by marc."""
     max_rows: int = 250
     """Most rows of a task; marc only."""
     background: Literal["keep", "permute"] = "permute"
@@ -68,7 +68,7 @@ class Adapt:
     rate: float = 1e-4
     """Peak learning rate of AdamW."""
     batch: int = 1
-    """Training rows a step."""
+    """Training rows per step."""
     tokens: int = 4096
     """Tokens of one micro-batch: a larger batch is split, with the same gradient."""
     warmup: float = 0.25
@@ -76,7 +76,7 @@ class Adapt:
     clip: float = 1.0
     """Gradients are clipped to this norm."""
     converged: float = 0.002
-    """Training stops when the mean loss of the last 8 steps is below this (nats a learned token)."""
+    """Training stops when the mean loss of the last 8 steps is below this (nats per learned token)."""
     share: float = 0.6
     """Most of a task's time that training may take, as a share."""
     checkpointing: Literal["auto", "on", "off"] = "auto"
@@ -92,7 +92,7 @@ class Search:
     views: int = 16
     """Views of each test input, for proposals and for scores."""
     threshold: float = 0.09
-    """Every answer of at least this probability in a view is found; 1: only the greedy answer."""
+    """Every answer of at least this probability in a view is found; 1: no search, only each view's best path."""
     best_path_max_nll: float = 8.0
     """A view without such an answer follows its best path up to this -log p (nats), unless no view has an answer."""
     megabytes: float = 2048.0
@@ -144,7 +144,7 @@ class Time:
     """How long a task and a worker may take; `--hours` bounds the run as a whole."""
 
     seconds: float = 600.0
-    """Most seconds for a task."""
+    """Most seconds for one pass of the network over a task; programs have `programs.seconds`."""
     grace: float = 60.0
     """Seconds after a task's deadline at which its worker is taken for hung and replaced."""
     heartbeat_timeout: float = 300.0
@@ -178,10 +178,10 @@ class Settings:
         for name in ("seconds", "grace", "heartbeat_timeout", "loading_timeout"):
             _require(asdict(self.time)[name] > 0, f"time.{name} must be above 0")
         _require(0 < self.programs.seconds < math.inf, "programs.seconds must be above 0 and finite")
-        _require(0 < self.adapt.share < 1, "adapt.share must lie between 0 and 1")
+        _require(0 < self.adapt.share < 1, "adapt.share must be above 0 and below 1")
         for name in ("rate", "alpha", "clip"):
             _require(0 < asdict(self.adapt)[name] < float("inf"), f"adapt.{name} must be above 0 and finite")
-        _require(0 <= self.adapt.warmup <= 1, "adapt.warmup must lie between 0 and 1")
+        _require(0 <= self.adapt.warmup <= 1, "adapt.warmup must be at least 0 and at most 1")
         _require(0 <= self.model.gigabytes < math.inf, "model.gigabytes must be at least 0 and finite")
         _require(self.model.context >= 1024, "model.context must be at least 1024: a 30x30 answer takes 930 tokens")
         for name, least in {

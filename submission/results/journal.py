@@ -66,11 +66,12 @@ def require_same_run(out: Path, fingerprint: str, tasks: Container[str]) -> None
         logger.warning("%s cannot be read: the fingerprint of each record decides what is kept", path)
         return
     if older or stamp["format"] != FORMAT:
-        raise BadInput(f"{out}: {_foreign(stamp.get('format'))}")
+        raise BadInput(f"{out}: {_foreign(stamp.get('format'))}; go on with the version that wrote it, or use --fresh")
     if stamp["fingerprint"] != fingerprint:
-        raise BadInput(f"{out}: was begun with other settings, weights or seed; use the same, or --fresh")
+        what = "other settings, weights or seed, or by another version of the package"
+        raise BadInput(f"{out}: was begun with {what}; use the same, or --fresh")
     if lost := [name for name in stamp["tasks"] if name not in tasks]:
-        raise BadInput(f"{out}: was begun with {len(lost)} more tasks, {lost[0]} for one; ask all, or --fresh")
+        raise BadInput(f"{out}: was begun with {len(lost)} more tasks, e.g. {lost[0]}; select them too, or use --fresh")
 
 
 def _stamp(out: Path) -> Path:
@@ -78,11 +79,8 @@ def _stamp(out: Path) -> Path:
 
 
 def _foreign(found: object) -> str:
-    version = "an older one" if found is None else str(found)
-    return (
-        f"its journal has format {version}, and this version of the package reads format {FORMAT} alone: "
-        "go on with the version that wrote it, or use --fresh"
-    )
+    version = "an older format without a number" if found is None else f"format {found}"
+    return f"its journal has {version}, and this version of the package reads format {FORMAT} alone"
 
 
 def write_record(folder: Path, record: TaskRecord, fingerprint: str) -> None:
@@ -106,7 +104,7 @@ def read_records(folder: Path, fingerprints: Mapping[str, str]) -> tuple[dict[st
             records[task_id] = read_record(path, task_id, fingerprint)
         except BadInput as doubt:
             os.replace(path, path.with_name(f"{path.name}.aside"))
-            doubts.append(f"{path.name} {doubt}: it was set aside, and the task is solved again")
+            doubts.append(f"{path.name} {doubt}: it is renamed to {path.name}.aside, and the task is solved again")
     return records, doubts
 
 
@@ -123,11 +121,11 @@ def read_record(path: Path, task_id: str, fingerprint: str | None) -> TaskRecord
         raise BadInput("is not a record")
     found, stamp, checksum = (content.pop(key, None) for key in ("format", "fingerprint", "sum"))
     if found != FORMAT:
-        raise BadInput(f"is not right: {_foreign(found)}")
+        raise BadInput(f"cannot be read: {_foreign(found)}")
     if checksum != _sum(content):
-        raise BadInput("is not as it was written")
+        raise BadInput("was changed or damaged (its checksum differs)")
     if content.get("task") != task_id or fingerprint not in (None, stamp):
-        raise BadInput("has other settings, weights, content or seed")
+        raise BadInput("has other settings, weights, content, seed or package version")
     try:
         return TaskRecord.from_json(content)
     except (LookupError, TypeError, ValueError) as error:

@@ -17,7 +17,7 @@ from submission.solver.records import TaskRecord, TestRecord
 from submission.solver.voting import Candidate
 
 CANDIDATES = 8
-"""At most so many candidates of a test input are drawn."""
+"""Most candidates that are shown of a test input."""
 
 VERDICTS = ("right", "partly", "in the pool", "wrong", "unknown", "not reached")
 """What `verdict` may say, in the order in which the page counts them."""

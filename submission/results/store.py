@@ -94,7 +94,7 @@ class RunStore:
             logger.exception("submission.json was not written; the file before this one stays")
 
     def close(self) -> None:
-        """Write once more if the last write failed; log which answers stay blank, and why."""
+        """Write once more if the last write failed; log which tasks have no answer, and why."""
         if self.unwritten is not None:
             self.write()
         known = self.joined()

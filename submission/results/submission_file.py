@@ -36,9 +36,9 @@ def filled(submission: Submission, task_id: str, attempts: Sequence[Sequence[Gri
 def check(submission: Any, tasks: Tasks) -> list[str]:
     """What is wrong with a submission for these tasks, a sentence each; nothing if it is valid."""
     if not isinstance(submission, dict):
-        return ["a submission is an object of tasks"]
+        return ["a submission must be a JSON object {task id: entries}"]
     wrong = [f"task {name} is missing" for name in tasks if name not in submission]
-    wrong += [f"task {name} was not asked" for name in submission if name not in tasks]
+    wrong += [f"task {name} is not among the tasks" for name in submission if name not in tasks]
     for name, task in tasks.items():
         entries = submission.get(name, [])
         if name in submission and (not isinstance(entries, list) or len(entries) != len(task.tests)):

@@ -23,7 +23,7 @@ PROGRAMS_SHARE = 0.2
 
 @dataclass
 class SolverLane:
-    """One kind of solver: its schedule, and its worker pool."""
+    """The queue of one kind of solver (its schedule), and the worker pool that works on it."""
 
     kind: Kind
     schedule: Schedule

@@ -1,4 +1,4 @@
-"""Why an attempt at a task, or a worker process, failed: a kind, which decides what happens next, and a message.
+"""Why a try at a task, or a worker process, failed: a kind, which decides what happens next, and a message.
 
 The kind follows from the type of an exception, or from how a process ended; never from the words of a message.
 """

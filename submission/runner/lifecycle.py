@@ -38,7 +38,7 @@ def owned(out: Path, resume: bool, fresh: bool) -> Iterator[bool]:
     if begun and not (resume or fresh):
         raise BadInput(f"{out}: holds a run already; --resume continues it, --fresh begins again")
     if resume and not begun:
-        logger.warning("%s: holds no run to resume: a new one begins", out)
+        logger.warning("%s: holds no run to resume, so a new one begins", out)
     with ExitStack() as lock:
         try:
             out.mkdir(parents=True, exist_ok=True)

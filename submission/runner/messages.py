@@ -47,7 +47,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Failed:
-    """The attempt at the task raised an exception."""
+    """The try at the task raised an exception."""
 
     failure: Failure
     traceback: str
@@ -71,7 +71,7 @@ def load_failure(error: Exception) -> Unfit | LoadFailed:
     return Unfit(str(error), trace) if isinstance(error, BadInput) else LoadFailed(trace)
 
 
-def attempt_failure(error: Exception, peaks: Peaks) -> Failed:
-    """The message of a worker whose attempt raised an exception; to be called where the exception is handled."""
+def task_failure(error: Exception, peaks: Peaks) -> Failed:
+    """The message of a worker whose try raised an exception; to be called where the exception is handled."""
     trace = traceback.format_exc()
     return Failed(raised(error, trace), trace, peaks)

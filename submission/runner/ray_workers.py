@@ -19,7 +19,7 @@ from ray.exceptions import OutOfMemoryError, RayError
 from submission.deadline import within
 from submission.errors import BadInput
 from submission.runner.failures import Failure, FailureKind
-from submission.runner.messages import Failed, LoadFailed, Message, Ready, Solved, Unfit, attempt_failure, load_failure
+from submission.runner.messages import Failed, LoadFailed, Message, Ready, Solved, Unfit, load_failure, task_failure
 from submission.runner.schedule import Order, Outcome
 from submission.runner.solvers import solver_of
 from submission.runner.spec import WorkerSpec
@@ -47,7 +47,7 @@ class Actor:
         try:
             record = self.solver.solve(order, within(order.seconds), _no_progress)
         except Exception as error:
-            return attempt_failure(error, peaks())
+            return task_failure(error, peaks())
         return Solved(record, peaks())
 
 
@@ -106,7 +106,7 @@ class RayPool(WorkerPool):
     def wait(self, seconds: float) -> list[Outcome]:
         """The outcomes of orders within these seconds; see `WorkerPool.wait`."""
         if not self._workers:
-            raise NoWorkerLeft("no worker could load the model; the log says why")
+            raise NoWorkerLeft("no worker could be started; the log says why")
         self._actors = [each for each in self._actors if each in self._workers]
         answers = {each.answer: each for each in self._actors if each.answer is not None}
         arrived, _ = ray.wait(list(answers), timeout=seconds) if answers else ([], [])

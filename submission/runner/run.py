@@ -1,7 +1,7 @@
 """All tasks: a blank submission first, then whatever the schedule says in worker processes, then the summary.
 
 The submission is complete and valid on disk before the model is loaded and at any moment after. The parent process
-never imports torch. A fault of a worker, a file or a signal costs at most one try at one task.
+never imports torch. A crash, an I/O error or a signal costs at most one try at one task.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, A
 
 
 def advanced(lane: SolverLane, dispatcher: Dispatcher, store: RunStore, seconds: float) -> list[TaskRecord]:
-    """Give orders to the free workers of a lane, wait so many seconds, and keep the records that came; returns them."""
+    """Give orders to the free workers of a lane, wait up to `seconds`, and keep the records that came; returns them."""
     while lane.pool.free() and (order := lane.schedule.next(lane.pool.size)) is not None:
         lane.pool.give(order)
     records = []
@@ -121,12 +121,12 @@ def overrun(spec: RunSpec) -> float:
 
 def progress_line(lane: SolverLane, record: TaskRecord, store: RunStore, solutions: Solutions | None) -> str:
     """One log line about a task that one kind of solver has finished."""
-    parts = [f"{len(store.records[lane.kind])}/{len(store.tasks)}", record.task]
+    parts = [lane.kind, f"{len(store.records[lane.kind])}/{len(store.tasks)}", record.task]
     if solutions is not None:
         known = {name: solutions[name] for name in store.known()}
         right = scores.score(store.submission, {record.task: solutions[record.task]})
         parts.append(f"{'solved' if right['solved_tasks'] else 'missed'} {right['score_by_task']:.2f}")
-        parts.append(f"running {scores.score(store.submission, known)['solved_tasks']}/{len(known)}")
+        parts.append(f"so far {scores.score(store.submission, known)['solved_tasks']}/{len(known)}")
     if record.programs is not None:
         parts.append(f"programs {len(record.programs)}")
     else:

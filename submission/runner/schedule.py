@@ -1,8 +1,8 @@
 """Which task is solved next, with which settings, and for how long: the queue of one kind of solver.
 
 First every task gets one pass, the cheapest task first, each for as long as it needs and the time of the run allows.
-Then, where the clock leaves time, the tasks with the least certain answers get further passes: another adapter, other
-views, and the candidates that are known already.
+Then, where the clock leaves time, tasks with uncertain answers get further passes, the surest of them first: another
+adapter, other views, and the candidates that are known already.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUICK = 0.05
 """Share of the seconds a task needs that is reserved for each waiting task: a quick pass."""
 
 MOST_SHARES = 3.0
-"""Where time is short, a task may take so many times its share of it, since many end before their deadline."""
+"""Where time is short, a task may take this many times its share of the time left, since many tasks end early."""
 
 RECENT = 20
 """Finished tasks from which the seconds of the next ones are predicted: neighbours, as the cheapest come first."""
@@ -31,7 +31,7 @@ MOST_PASSES = 8
 """Passes over one task, the first included."""
 
 SURE = -0.5
-"""Mean log p a view (nats) above which an answer is taken for right: no further pass."""
+"""Mean log p per view (nats) above which an answer is taken for right: no further pass."""
 
 SEED_STEP = 1_000_003
 """Between the seeds of two passes over one task."""
@@ -105,10 +105,10 @@ class Schedule:
         """Whether there is an order now."""
         if self.until.passed():
             return False
-        return bool(self._waiting or self._retries or self._least_certain())
+        return bool(self._waiting or self._retries or self._next_uncertain())
 
     def left(self, workers: int) -> float:
-        """Seconds that the run will still take, with so many workers."""
+        """Seconds that the run will still take with this number of workers."""
         if math.isfinite(self.until.at):
             return self.until.left()
         return sum(self.predicted(each) for each in [*self._waiting, *self._running]) / max(1, workers)
@@ -125,7 +125,7 @@ class Schedule:
             name = self._waiting.popleft()
             order = Order(self.tasks[name], self.settings, self.seed, self._seconds(name, workers))
         else:
-            doubtful = self._least_certain()
+            doubtful = self._next_uncertain()
             if doubtful is None:
                 return None
             name = doubtful
@@ -166,9 +166,9 @@ class Schedule:
     def _seconds(self, name: str, workers: int) -> float:
         """How long the first pass over a task may take.
 
-        It gets what it needs, as long as a quick pass is left for each of the others: half the time that a task needs
-        solves it hardly ever (LOG.md), so the dearest tasks go short, not all. `fair` is its share of the time left by
-        cost, several times over since many tasks end early; `spare` is what the quick passes leave.
+        It gets what it needs, as long as a quick pass is left for each of the others: half of the needed time rarely
+        solves a task (LOG.md), so the most expensive tasks are cut short, not all of them. `fair` is its share of the
+        time left by cost, several times over since many tasks end early; `spare` is what the quick passes leave.
         """
         left = self.until.left()
         if not math.isfinite(left):
@@ -181,7 +181,7 @@ class Schedule:
         spare = left * workers - QUICK * sum(self.predicted(each) for each in urgent)
         return min(self.settings.time.seconds, max(fair, min(spare, left / 2)), left)
 
-    def _least_certain(self) -> str | None:
+    def _next_uncertain(self) -> str | None:
         """The task that may gain most by another pass which still fits into the time; None if none does.
 
         Tasks with the fewest passes come first, then those with the highest confidence below `SURE`.

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from submission.deadline import within
-from submission.runner.messages import Peaks, Progress, Ready, Solved, attempt_failure, load_failure
+from submission.runner.messages import Peaks, Progress, Ready, Solved, load_failure, task_failure
 from submission.runner.schedule import Order
 from submission.runner.solvers import solver_of
 from submission.runner.spec import WorkerSpec
@@ -52,7 +52,7 @@ def work(pipe: Connection, spec: WorkerSpec, gpu: str | None, heartbeat: Any) ->
             try:
                 record = solver.solve(order, within(order.seconds, clock), lambda so_far: pipe.send(Progress(so_far)))
             except Exception as error:
-                pipe.send(attempt_failure(error, peaks()))
+                pipe.send(task_failure(error, peaks()))
             else:
                 pipe.send(Solved(record, peaks()))
 

@@ -142,7 +142,7 @@ class WorkerPool:
         BadInput where the model can never be loaded, NoWorkerLeft where all workers have been given up.
         """
         if not self._workers:
-            raise NoWorkerLeft("no worker could load the model; the log says why")
+            raise NoWorkerLeft("no worker could be started; the log says why")
         pipes = {each.pipe: each for each in self._workers}
         readable = connection.wait(list(pipes), seconds)
         outcomes = [self._receive(each) for pipe, each in pipes.items() if pipe in readable]
@@ -183,7 +183,7 @@ class WorkerPool:
         match message:
             case Ready():
                 worker.ready, worker.failed_loads, self._loaded_once = True, 0, True
-                logger.info("model loaded in %.1f s", time.monotonic() - worker.began)
+                logger.info("%s: a worker is ready after %.1f s", worker.spec.kind, time.monotonic() - worker.began)
             case Unfit() | LoadFailed():
                 self._take_load_failure(message)
             case Progress():
@@ -204,7 +204,7 @@ class WorkerPool:
         logger.error("the model could not be loaded:\n%s", message.traceback)
 
     def _take_failure(self, worker: Worker, message: Failed) -> Outcome:
-        """Log a failed attempt, and replace its worker if the failure may have damaged the process."""
+        """Log a failed try, and replace its worker if the failure may have damaged the process."""
         assert worker.order is not None
         self._update_peaks(worker, message.peaks)
         logger.error("%s failed:\n%s", worker.order.task.id, message.traceback)

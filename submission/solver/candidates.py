@@ -32,7 +32,7 @@ class ViewSearch:
     found: tuple[ViewResult, ...]
     """Of the views that were searched: the first ones; all of them unless the search stopped early."""
     settled: bool
-    """Whether the search stopped early: no further view could have changed the attempts."""
+    """Whether the attempts are final: no further view can change them, or the first views agree on one answer."""
 
     def record(self, questions: Sequence[Question]) -> TestRecord:
         """What the journal keeps of it, with the views that were not searched as well."""
@@ -62,7 +62,7 @@ def search_views(
         found = proposed(inference, found, wanted, views, drafts, until, seed)
         others = (until.clock() - began) / len(found) * (views - len(found))
         if until.left() < others and not known and not any(each.proposals for each in found):
-            # There is no time for all views: any answer first, from these. The last call reads none of it again.
+            # There is no time for all views: get some answer from these first. Their prompts stay prefilled.
             found = inference.propose(range(len(found)), drafts, until.share(PROPOSING), seed, best_paths=True)
         pool = pooled(questions, found, known)
         candidates = scored(inference, pool, 0, until)
@@ -96,7 +96,7 @@ def likely_answers(candidates: Sequence[Candidate]) -> list[Grid]:
 
 
 def scores_needed(settings: Settings, candidates: int, again: bool) -> int:
-    """How many of the best candidates need all their scores for the vote.
+    """How many of the best candidates need their log p under every view for the vote.
 
     The product of experts needs those of the attempts only. In another pass (`again`) it needs more: the best two of
     both passes together are among the best few of each. Every other rule needs them all.
@@ -154,6 +154,3 @@ def pooled(
     for answer in known:
         pool.setdefault(grid_key(answer), (answer, {}))
     return list(pool.values())
-
-
-# -- the journal ------------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ class Scores:
 
 
 class Inference(Protocol):
-    """One set of questions in the model's memory: what was read for one call is not read again for the next."""
+    """One set of questions in the KV cache: a prompt that one call has prefilled is not prefilled by the next."""
 
     def propose(
         self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool
@@ -86,8 +86,8 @@ class Inference(Protocol):
     def score(self, answers: Sequence[Grid], top: int, until: Deadline) -> Scores:
         """log p of each answer, given in the task's own frame, after every question.
 
-        What is not needed to know the `top` answers by their sums over all questions may be left out; with `top` 0
-        only what is known without a forward pass is returned.
+        Scores that cannot change which `top` answers have the largest sums over all questions may stay NaN; with
+        `top` 0 only what is known without a forward pass is returned.
         """
         ...
 

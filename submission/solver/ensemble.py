@@ -16,28 +16,28 @@ from submission.arc.tasks import Grid, grid_key
 from submission.solver.records import ProgramRecord, TaskRecord, TestRecord
 from submission.solver.stopping import ATTEMPTS
 
-Order = Literal["first", "last", "off"]
+ProgramsPlace = Literal["first", "last", "off"]
 """The place of programs among the attempts: before the network, after it, or none; see `attempts`."""
 
-UNANIMOUS = -0.5
-"""Mean log p a view (nats) above which the network's best answer leaves nothing to its second best."""
+CONFIDENT = -0.5
+"""Mean log p per view (nats) above which the network's second-best answer is taken for wrong."""
 
 
 def attempts(
-    programs: Sequence[Grid], network: Sequence[Grid], others: Sequence[Grid], unanimous: bool, order: Order
+    programs: Sequence[Grid], network: Sequence[Grid], others: Sequence[Grid], confident: bool, order: ProgramsPlace
 ) -> list[Grid]:
     """The attempts at one test input, from the answers of stable programs, of the network, and of other programs.
 
     Each list has its best answer first. `order` is "first": the best stable program's answer, then the network's best
     different one; "last": programs only where the network leaves a place; "off": the network alone. If the network
-    agrees with the best program and its views are `unanimous`, attempt 2 is the next program's answer, which is more
+    agrees with the best program and it is `confident`, attempt 2 is the next program's answer, which is more
     often right than the network's second.
     """
     if order == "off":
         ranking = [*network]
     elif order == "last":
         ranking = [*network, *programs, *others]
-    elif unanimous and programs and network and grid_key(programs[0]) == grid_key(network[0]):
+    elif confident and programs and network and grid_key(programs[0]) == grid_key(network[0]):
         ranking = [*programs, *network, *others]
     else:
         ranking = [*programs[:1], *network, *programs[1:], *others]
@@ -45,7 +45,7 @@ def attempts(
 
 
 def joined(
-    network: TaskRecord | None, programs: TaskRecord | None, order: Order, min_stability: float
+    network: TaskRecord | None, programs: TaskRecord | None, order: ProgramsPlace, min_stability: float
 ) -> TaskRecord | None:
     """What both have found for a task, as one record with the attempts of the two together; None if neither has.
 
@@ -59,7 +59,7 @@ def joined(
     stable = [each for each in found if each.stability >= min_stability]
     others = [each for each in found if each.stability < min_stability]
     both = tuple(
-        tuple(attempts(answers_of(stable, k), answers, answers_of(others, k), is_unanimous(network.tests[k]), order))
+        tuple(attempts(answers_of(stable, k), answers, answers_of(others, k), is_confident(network.tests[k]), order))
         for k, answers in enumerate(network.attempts)
     )
     return replace(
@@ -71,7 +71,7 @@ def joined(
     )
 
 
-def programs_alone(programs: TaskRecord, order: Order) -> TaskRecord:
+def programs_alone(programs: TaskRecord, order: ProgramsPlace) -> TaskRecord:
     """The record of a task for which the network has none."""
     tests = programs.tests or tuple(TestRecord() for _ in programs.attempts)
     kept = tuple(() for _ in tests) if order == "off" else programs.attempts
@@ -83,10 +83,10 @@ def answers_of(programs: Sequence[ProgramRecord], number: int) -> list[Grid]:
     return distinct(each.answers[number] for each in programs)
 
 
-def is_unanimous(test: TestRecord) -> bool:
-    """Whether all views are sure of the best candidate."""
+def is_confident(test: TestRecord) -> bool:
+    """Whether the best candidate has a mean log p per view above CONFIDENT."""
     best = max((each.total() for each in test.candidates), default=-math.inf)
-    return best > UNANIMOUS * max(1, len(test.views))
+    return best > CONFIDENT * max(1, len(test.views))
 
 
 def distinct(answers: Iterable[Grid | None]) -> list[Grid]:

@@ -47,7 +47,7 @@ class TestRecord:
 
     views: tuple[ViewRecord, ...] = ()
     settled: bool = False
-    """Whether the search stopped early: no further view could have changed the attempts."""
+    """Whether the attempts are final: no further view can change them, or the first views agree on one answer."""
     candidates: tuple[Candidate, ...] = ()
 
     @property

@@ -1,4 +1,4 @@
-"""When no further view of a test input can change its two attempts: a certificate, and an agreement."""
+"""When the search over views stops early, for two reasons: a proof by bounds, or three views that agree."""
 
 from __future__ import annotations
 

@@ -44,10 +44,13 @@ def rewritten(content: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda content: content.update(notes=["another"]), "is not as it was written"),
+        (lambda content: content.update(notes=["another"]), "was changed or damaged"),
         (lambda content: content.update(format=1), "its journal has format 1"),
-        (lambda content: content.pop("format"), "its journal has format an older one"),
-        (lambda content: content.update(fingerprint="4567"), "has other settings, weights, content or seed"),
+        (lambda content: content.pop("format"), "its journal has an older format without a number"),
+        (
+            lambda content: content.update(fingerprint="4567"),
+            "has other settings, weights, content, seed or package version",
+        ),
         (rewritten, "is not a record of format"),
     ],
 )
@@ -93,7 +96,7 @@ def test_a_stamp_says_which_run_a_folder_holds(tmp_path: Path) -> None:
     journal.require_same_run(tmp_path, "0123", ["b", "a", "c"])
     with pytest.raises(BadInput, match="other settings, weights or seed"):
         journal.require_same_run(tmp_path, "4567", ["a", "b"])
-    with pytest.raises(BadInput, match="begun with 1 more tasks, b for one"):
+    with pytest.raises(BadInput, match="begun with 1 more tasks, e.g. b"):
         journal.require_same_run(tmp_path, "0123", ["a"])
 
 

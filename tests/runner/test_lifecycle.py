@@ -86,7 +86,7 @@ def test_resuming_a_folder_without_a_run_begins_one_and_says_so(
     with lifecycle.owned(out, True, False) as resumed:
         assert not resumed
         assert (out / "journal").is_dir()
-    assert caplog.messages == [f"{out}: holds no run to resume: a new one begins"]
+    assert caplog.messages == [f"{out}: holds no run to resume, so a new one begins"]
     caplog.clear()
     with lifecycle.owned(out, True, False) as resumed:
         assert resumed, "the same command, a second time"

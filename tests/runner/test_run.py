@@ -172,7 +172,7 @@ def test_a_run_is_not_gone_on_with_without_tasks_that_it_has_answered(tiny_grid_
     run(job, tasks, solutions)
     before = (tmp_path / "out" / "submission.json").read_bytes()
     first = dict(list(tasks.items())[:1])
-    with pytest.raises(BadInput, match="was begun with 2 more tasks, copy001 for one"):
+    with pytest.raises(BadInput, match="was begun with 2 more tasks, e.g. copy001"):
         run(RunSpec(**{**vars(job), "resume": True}), first, None)
     assert (tmp_path / "out" / "submission.json").read_bytes() == before
 
@@ -191,7 +191,7 @@ def test_a_damaged_stamp_is_told_and_the_records_decide(
     assert "3 tasks, 3 of them finished before" in caplog.text
 
 
-@pytest.mark.parametrize(("format", "named"), [(None, "an older one"), (7, "7")])
+@pytest.mark.parametrize(("format", "named"), [(None, "an older format without a number"), (7, "format 7")])
 def test_a_journal_of_another_format_is_refused_in_a_sentence(
     tiny_grid_model: Path, tmp_path: Path, format: int | None, named: str
 ) -> None:
@@ -204,7 +204,7 @@ def test_a_journal_of_another_format_is_refused_in_a_sentence(
     journal.FORMAT = ours
     if format is None:
         (tmp_path / "out" / "journal" / ".run").write_text(json.dumps({"fingerprint": "0", "tasks": [*tasks]}))
-    with pytest.raises(BadInput, match=f"its journal has format {named}, and this version of the package reads"):
+    with pytest.raises(BadInput, match=f"its journal has {named}, and this version of the package reads"):
         run(replace(job, resume=True), tasks, solutions)
     assert (tmp_path / "out" / "submission.json").read_bytes() == before
 

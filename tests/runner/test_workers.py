@@ -121,7 +121,7 @@ def test_a_model_that_can_never_be_loaded_ends_the_run_after_a_few_tries(tmp_pat
     pool = WorkerPool(
         WorkerSpec(tmp_path, SCRIPTED, 0, Loader((Fault("raise", "load", tmp_path, most=99, after=0),))), [None]
     )
-    with pytest.raises(NoWorkerLeft, match="no worker could load the model"):
+    with pytest.raises(NoWorkerLeft, match="no worker could be started"):
         for _ in range(200):
             pool.wait(0.1)
     assert len(list(tmp_path.glob("raise-load-*"))) == workers.MAX_FAILED_LOADS
@@ -190,7 +190,7 @@ class Fading:
 def test_a_model_that_was_loaded_before_is_not_unfit_but_lost(tmp_path: Path) -> None:
     pool = ready(WorkerSpec(tmp_path, SCRIPTED, 0, Fading(tmp_path)))
     os.kill(pool._workers[0].process.pid or 0, signal.SIGKILL)
-    with pytest.raises(NoWorkerLeft, match="no worker could load the model"):
+    with pytest.raises(NoWorkerLeft, match="no worker could be started"):
         for _ in range(600):
             pool.wait(0.1)
     pool.close()

@@ -102,7 +102,7 @@ def network(*answers: int, total: float) -> TaskRecord:
     )  # fmt: skip
 
 
-def joined(one: TaskRecord | None, two: TaskRecord | None, order: ensemble.Order) -> TaskRecord:
+def joined(one: TaskRecord | None, two: TaskRecord | None, order: ensemble.ProgramsPlace) -> TaskRecord:
     record = ensemble.joined(one, two, order, 0.5)
     assert record is not None
     return record
