@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
+
+TRACEBACKS = logging.getLogger("submission.tracebacks")
+"""Tracebacks behind errors that the log tells in one line: they go into log.txt alone, see `runner.lifecycle`."""
 
 
 class BadInput(ValueError):

@@ -144,11 +144,14 @@ def _report(options: argparse.Namespace) -> int:
 
     try:
         summary = json.loads((options.out / "summary.json").read_text())
+        order = summary["settings"]["vote"]["programs"]
+        min_stability = float(summary["settings"]["programs"]["min_stability"])
     except (OSError, ValueError) as error:
         raise BadInput(f"{options.out}: has no summary.json to report on ({error})") from None
+    except (LookupError, TypeError) as error:
+        raise BadInput(f"{options.out}: its summary.json is not one that this version wrote ({error!r})") from None
     tasks, solutions = tasks_of(options, submission_in(options.out))
     network, programs = (records_in(options.out, tasks, kind) for kind in ("network", "programs"))
-    order, min_stability = summary["settings"]["vote"]["programs"], summary["settings"]["programs"]["min_stability"]
     both = {name: joined(network.get(name), programs.get(name), order, min_stability) for name in tasks}
     records = {name: record for name, record in both.items() if record is not None}
     print(write_report(options.out, tasks, records, summary, solutions))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from submission.model.memory_plan import is_large
 from submission.results import journal
 from submission.results.store import FOLDERS
 from submission.solver.records import TaskRecord
+
+logger = logging.getLogger(__name__)
 
 
 def preset_named(options: argparse.Namespace) -> str:
@@ -95,12 +98,23 @@ def submission_in(out: Path) -> dict[str, Any]:
 
 
 def records_in(out: Path, names: Iterable[str], kind: str) -> dict[str, TaskRecord]:
-    """The journal records of one kind of solver by task, their fingerprints unchecked; BadInput for a broken file."""
+    """The journal records of one kind of solver by task, their fingerprints unchecked.
+
+    A record that cannot be read is left out, and the log names it; BadInput where none can be read.
+    """
     paths = {name: out / FOLDERS[kind] / f"{name}.json" for name in names}
-    try:
-        return {name: journal.read_record(path, name, None) for name, path in paths.items() if path.exists()}
-    except BadInput as error:
-        raise BadInput(f"{out / FOLDERS[kind]}: has a record that {error}") from None
+    there = {name: path for name, path in paths.items() if path.exists()}
+    records: dict[str, TaskRecord] = {}
+    doubts = []
+    for name, path in there.items():
+        try:
+            records[name] = journal.read_record(path, name, None)
+        except BadInput as error:
+            doubts.append(f"{path} {error}")
+            logger.warning("%s: it is left out", doubts[-1])
+    if there and not records:
+        raise BadInput(doubts[0])
+    return records
 
 
 def paths_in(options: argparse.Namespace) -> list[Path]:

@@ -112,8 +112,14 @@ class LanguageModel:
         """
         prompts = [each.prompt for each in questions]
         self._require_window(max((len(each.ids) for each in prompts), default=0))
-        forest = TokenForest(self.inference_model(), self.layout, prompts, self.settings.search.megabytes)
-        yield ForestInference(questions, forest, self.settings.search)
+        megabytes = self.settings.search.megabytes
+        opened = ForestInference(
+            questions, TokenForest(self.inference_model(), self.layout, prompts, megabytes), self.settings.search
+        )
+        try:
+            yield opened
+        finally:
+            opened.close()
 
     def inference_model(self) -> nn.Module:
         """The model that reads prompts: with dense merged weights where it is small enough, else the adapted one."""
@@ -142,6 +148,10 @@ class ForestInference:
         self.questions = questions
         self.forest = forest
         self.settings = settings
+
+    def close(self) -> None:
+        """Drop the trees and the KV cache: whoever still holds this object holds no memory of theirs."""
+        del self.forest
 
     def propose(
         self, which: Sequence[int], drafts: Sequence[Grid], until: Deadline, seed: int, best_paths: bool

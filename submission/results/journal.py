@@ -128,7 +128,7 @@ def read_record(path: Path, task_id: str, fingerprint: str | None) -> TaskRecord
         raise BadInput("has other settings, weights, content, seed or package version")
     try:
         return TaskRecord.from_json(content)
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"is not a record of format {FORMAT} ({error!r})") from None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from submission.arc.tasks import Tasks
 from submission.config import Settings
-from submission.errors import BadInput
+from submission.errors import TRACEBACKS, BadInput
 from submission.results import journal, submission_file
 from submission.solver import ensemble
 from submission.solver.records import TaskRecord
@@ -55,8 +55,9 @@ class RunStore:
         self.records[kind][record.task] = record
         try:
             journal.write_record(self.out / FOLDERS[kind], record, self.fingerprints[record.task])
-        except Exception:
-            logger.exception("%s is not in the journal: --resume will solve it again", record.task)
+        except Exception as error:
+            logger.error("%s is not in the journal (%r): --resume will solve it again", record.task, error)
+            TRACEBACKS.debug("%s is not in the journal", record.task, exc_info=True)
         self._fill(record.task)
         self.write()
 
@@ -91,7 +92,8 @@ class RunStore:
             self.unwritten = None
         except Exception as error:
             self.unwritten = error
-            logger.exception("submission.json was not written; the file before this one stays")
+            logger.error("submission.json was not written (%r); the file before this one stays", error)
+            TRACEBACKS.debug("submission.json was not written", exc_info=True)
 
     def close(self) -> None:
         """Write once more if the last write failed; log which tasks have no answer, and why."""

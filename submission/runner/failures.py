@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 FailureKind = Literal["out_of_memory", "died", "hung", "not_finite", "cuda", "error", "out_of_time"]
 """out_of_memory: RAM or GPU memory, or a kill by the system (SIGKILL), which is how Linux frees memory. died: the
@@ -49,10 +49,21 @@ def _kind(error: Exception) -> FailureKind:
         return "not_finite"
     torch = sys.modules.get("torch")  # Not imported here: without it, the exception is not one of torch's.
     if torch is None:
-        return "error"
+        return _kind(error.__cause__) if isinstance(error.__cause__, Exception) else "error"
     if isinstance(error, torch.OutOfMemoryError):
         return "out_of_memory"
-    # Errors of cuBLAS and cuDNN are plain RuntimeErrors.
-    if isinstance(error, torch.AcceleratorError) or (type(error) is RuntimeError and torch.cuda.is_initialized()):
+    # Errors of cuBLAS and cuDNN are plain RuntimeErrors, and leave the GPU in a state that the next call shows.
+    if isinstance(error, torch.AcceleratorError) or (type(error) is RuntimeError and _gpu_is_broken(torch)):
         return "cuda"
-    return "error"
+    return _kind(error.__cause__) if isinstance(error.__cause__, Exception) else "error"
+
+
+def _gpu_is_broken(torch: Any) -> bool:
+    """Whether the GPU that this process uses, if it does, fails at whatever it is asked."""
+    if not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False

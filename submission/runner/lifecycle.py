@@ -14,14 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from submission.deadline import NEVER, Deadline
-from submission.errors import BadInput
+from submission.errors import TRACEBACKS, BadInput
 from submission.results import journal
 
 logger = logging.getLogger(__name__)
-
-
-TRACEBACKS = logging.getLogger("submission.tracebacks")
-"""Writes to log.txt alone, at level DEBUG: the tracebacks of errors of which the user is shown one sentence."""
 
 
 @contextmanager
@@ -43,8 +39,12 @@ def owned(out: Path, resume: bool, fresh: bool) -> Iterator[bool]:
         try:
             out.mkdir(parents=True, exist_ok=True)
             lock.enter_context(journal.locked(out))
+            now = time.strftime("%Y%m%d-%H%M%S")
             if begun and fresh:
-                (out / "journal").rename(out / f"journal-{time.strftime('%Y%m%d-%H%M%S')}")
+                (out / "journal").rename(out / f"journal-{now}")
+            if not begun and (out / "submission.json").exists():
+                (out / "submission.json").rename(out / f"submission-{now}.json")
+                logger.warning("%s: held a submission without a journal; it is now submission-%s.json", out, now)
             (out / "journal").mkdir(exist_ok=True)
             journal.remove_temporaries(out)
         except OSError as error:

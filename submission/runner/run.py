@@ -155,5 +155,13 @@ def _not_writable(task: Task, record: TaskRecord | None) -> str:
         json.dumps(record.to_json(), allow_nan=False)
     except ValueError as error:
         return f"failed: its record is not valid ({error})"
-    wrong = submission_file.check(submission_file.filled({}, task.id, record.attempts), {task.id: task})
+    answers = [
+        record.attempts,
+        *([[each] if each is not None else [] for each in p.answers] for p in record.programs or ()),
+    ]
+    wrong = [
+        sentence
+        for each in answers
+        for sentence in submission_file.check(submission_file.filled({}, task.id, each), {task.id: task})
+    ]
     return f"failed: its answers are not valid ({wrong[0]})" if wrong else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -110,8 +111,10 @@ def searched(task: Task, sources: Sequence[Source], until: Deadline, seed: int) 
         except Exception as error:
             if not programs:
                 raise
-            logger.exception("%s: a source of programs failed", task.id)
-            notes.append(f"the rest of the search for programs failed: {error!r}")
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            notes.append(
+                f"the rest of the search for programs failed: {error!r} in {Path(at.filename).name}, line {at.lineno}"
+            )
             break
     found = tuple(ProgramRecord(p.source, p.answers, p.size, p.origin, p.stability) for p in programs)
     return TaskRecord(

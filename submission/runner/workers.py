@@ -17,10 +17,9 @@ from multiprocessing import connection
 from typing import Any
 
 from submission.config import with_changes
-from submission.errors import BadInput
+from submission.errors import TRACEBACKS, BadInput
 from submission.runner.devices import cores, omp_threads
 from submission.runner.failures import Failure, died
-from submission.runner.lifecycle import TRACEBACKS
 from submission.runner.messages import Failed, LoadFailed, Message, Peaks, Progress, Ready, Solved, Unfit
 from submission.runner.schedule import Order, Outcome
 from submission.runner.spec import WorkerSpec

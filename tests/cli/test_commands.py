@@ -128,7 +128,7 @@ def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixt
     assert main([*again, "poe"]) == 0
     assert "search.exhaustive=True" in refused(capsys, *again, "flat")
     (tmp_path / "journal" / "t.json").write_text('{"task": ')
-    assert "has a record that is not readable" in refused(capsys, *again, "poe")
+    assert "t.json is not readable" in refused(capsys, *again, "poe")
     (tmp_path / "submission.json").write_text(json.dumps({"t": [5]}))
     assert main(again[:-1]) == 0
     assert "solved 0 of 1" in capsys.readouterr().out
@@ -142,3 +142,28 @@ def test_an_interrupted_command_exits_with_130(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setitem(COMMANDS, "report", interrupted)
     assert main(["report", "anywhere"]) == 130
+
+
+@pytest.mark.parametrize("summary", ["{}", "[]", '{"settings": {"vote": {}}}', '{"settings": 5}', "{"])
+def test_a_summary_that_is_none_of_ours_is_refused_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, summary: str
+) -> None:
+    (tmp_path / "summary.json").write_text(summary)
+    (tmp_path / "submission.json").write_text("{}")
+    told = refused(capsys, "report", str(tmp_path))
+    assert "summary.json" in told and len(told.strip().splitlines()) == 1
+
+
+def test_one_damaged_record_does_not_keep_the_others_from_being_voted_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (solutions := tmp_path / "solutions.json").write_text(json.dumps({"t": [[[1]]], "u": [[[1]]]}))
+    (tmp_path / "submission.json").write_text("{}")
+    (folder := tmp_path / "journal").mkdir()
+    test = TestRecord((ViewRecord(View(0, tuple(range(10)), (0,)), 0, True),), False, ())
+    for name in "tu":
+        journal.write_record(folder, TaskRecord(name, ((grid([[1]]),),), (test,)), "0")
+    (folder / "u.json").write_text((folder / "u.json").read_text().replace("[[1]]", "[[2]]"))
+    assert main(["score", str(tmp_path), "--solutions", str(solutions), "--revote", "network"]) == 0
+    told = capsys.readouterr().out
+    assert "solved by network: 1 of 2" in told

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -164,3 +166,12 @@ def test_a_window_of_attention_is_never_asked_to_look_further(tmp_path: Path, sm
     (folder / "config.json").write_text(json.dumps(config | {"sliding_window": 960}))
     with pytest.raises(BadInput, match="looks back 960 only"):
         scored(engine(folder), questions(small_task, CHAT16), [grid([[1]])], 1, NEVER)
+
+
+def test_what_was_read_is_dropped_when_the_inference_ends(tiny_grid_model: Path, small_task: Task) -> None:
+    with engine(tiny_grid_model).inference(questions(small_task)) as opened:
+        opened.score([grid([[1]])], 1, NEVER)
+        forest = weakref.ref(opened.forest)
+    gc.collect()
+    assert forest() is None, "although the inference is still named here"
+    assert opened is not None

@@ -34,10 +34,24 @@ def test_an_exception_has_a_kind_by_its_type(error: Exception, kind: FailureKind
     assert failure.needs_new_process == (kind != "error")
 
 
-def test_a_plain_runtime_error_is_one_of_cuda_where_cuda_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plain_runtime_error_is_one_of_cuda_where_the_gpu_fails_at_the_next_call_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("CUDA error")
+
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    assert failure_of(RuntimeError("shapes do not match")).kind == "error", "the GPU still works"
+    monkeypatch.setattr(torch.cuda, "synchronize", broken)
     assert failure_of(RuntimeError("cuBLAS failed")).kind == "cuda"
     assert failure_of(NotImplementedError("a subclass that torch does not raise for CUDA")).kind == "error"
+
+
+def test_the_cause_of_an_exception_counts() -> None:
+    wrapped = ValueError("the task failed")
+    wrapped.__cause__ = MemoryError()
+    assert failure_of(wrapped).kind == "out_of_memory"
 
 
 def test_without_torch_no_exception_is_one_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,3 +147,13 @@ def test_a_disk_that_is_full_to_the_end_silences_only_the_log(capsys: pytest.Cap
         for _ in range(3):
             logging.getLogger("submission").warning("a line")
     assert capsys.readouterr().err.count("cannot be written to") == 1
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_submission_without_a_journal_is_set_aside_whole(tmp_path: Path, resume: bool) -> None:
+    (tmp_path / "submission.json").write_text("somebody's answers")
+    with lifecycle.owned(tmp_path, resume, False) as resumed:
+        assert not resumed
+    [aside] = tmp_path.glob("submission-*.json")
+    assert aside.read_text() == "somebody's answers"
+    assert not (tmp_path / "submission.json").exists()

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from submission.arc.tasks import read_challenges, read_solutions
+from submission.arc.tasks import Task, grid, read_challenges, read_solutions
 from submission.cli.commands import main
 from submission.config import PRESETS, with_changes
 from submission.errors import BadInput
 from submission.results import journal, scores, submission_file
 from submission.runner import dispatcher
-from submission.runner.run import run
-from submission.runner.schedule import Outcome
+from submission.runner.run import checked, run
+from submission.runner.schedule import Order, Outcome
 from submission.runner.spec import RunSpec
 from submission.runner.workers import NoWorkerLeft, WorkerPool
+from submission.solver.records import ProgramRecord, TaskRecord
 from tests.faults.cell import copies
 from tests.faults.scripted import Loader
 
@@ -414,3 +415,13 @@ def test_an_interrupt_ends_the_run_tidily(
     assert summary["finished"] is False
     assert 1 <= summary["finished_tasks"] < 4
     assert (out / "report.html").exists()
+
+
+def test_a_record_with_an_invalid_answer_anywhere_is_a_failure(small_task: Task) -> None:
+    tall = ProgramRecord("", (grid(np.zeros((31, 1))), None), 1, "search", 1.0)
+    right = TaskRecord("small", ((grid([[1]]),), ()), programs=())
+    order = Order(small_task, SETTINGS, 0, 1.0)
+    assert checked(Outcome(order, right)).record is right
+    wrong = checked(Outcome(order, replace(right, programs=(tall,))))
+    assert wrong.record is None
+    assert "its answers are not valid" in wrong.reason
