@@ -21,7 +21,7 @@ from tests.faults.scripted import Loader
 def test_the_figures_of_a_run_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIBRARIES", ("numpy", "no-such-library"))
     tasks, solutions = copies(4)
-    job = RunSpec(tmp_path / "out", EMBEDDED, SCRIPTED, seed=5, workers=2, load=Loader())
+    job = RunSpec(tmp_path / "out", EMBEDDED, SCRIPTED, seed=5, workers=2, load=Loader(pause=0.02))
     summary = run(job, tasks, solutions)
     assert (summary["tasks"], summary["finished_tasks"], summary["finished"]) == (4, 4, True)
     assert (summary["solved_tasks"], summary["score_by_output"], summary["coverage"]) == (4, 1.0, 1.0)
