@@ -2,6 +2,6 @@
 
 import sys
 
-from submission.cli.commands import main
+from submission.cli.commands import command_line
 
-sys.exit(main())
+sys.exit(command_line())

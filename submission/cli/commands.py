@@ -27,6 +27,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from submission import streams
 from submission.arc.tasks import Solutions, read_solutions
 from submission.cli.arguments import KINDS, training_fields
 from submission.cli.arguments import parser as _parser
@@ -51,11 +52,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def command_line() -> int:
+    """`main` for a process of its own, whose standard streams may be closed, full, or lose their reader."""
+    streams.make_lasting()
+    return main()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status.
 
     0 done; 2 bad input and 1 a run that could not go on, with one sentence on stderr; 130 interrupted. An OSError is
-    bad input if it concerns a path that the user named; any other error is a bug, and is raised.
+    bad input if it concerns a path that the user named; any other error is a bug, and is raised. What a full disk did
+    not take of the output is told on stderr; it is a failure (1) but for `run`, whose results are in its folder.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
@@ -63,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Both interrupts end a run alike: tidily.
     try:
-        return COMMANDS[options.command](options)
+        status = COMMANDS[options.command](options)
+        return max(status, _output_status(options.command))
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2
@@ -74,6 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(error, file=sys.stderr)
         return 2
+
+
+def _output_status(command: str) -> int:
+    """1 where a part of what was printed is lost and nothing else keeps it."""
+    sys.stdout.flush()
+    if (lost := streams.failure(sys.stdout)) is None:
+        return 0
+    print(f"the standard output could not be written to ({lost.strerror}): a part of it is lost", file=sys.stderr)
+    return 0 if command == "run" else 1
 
 
 def _run(options: argparse.Namespace) -> int:

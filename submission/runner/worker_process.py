@@ -14,6 +14,7 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from typing import Any
 
+from submission import streams
 from submission.deadline import within
 from submission.runner.messages import Peaks, Progress, Ready, Solved, load_failure, task_failure
 from submission.runner.schedule import Order
@@ -26,6 +27,7 @@ def work(pipe: Connection, spec: WorkerSpec, gpu: str | None, heartbeat: Any) ->
 
     Every deadline check, which all steps of training and search make, stores the time in `heartbeat`, a shared double.
     """
+    streams.make_lasting()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # A parent that is interrupted ends its workers itself.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()

@@ -2,6 +2,7 @@
 
 LAW = """
 errors.py rng.py deadline.py   -> nothing
+streams.py                     -> nothing
 atomic.py config.py            -> errors
 gpus.py versions.py            -> errors
 kaggle/                        -> atomic config gpus versions errors
@@ -11,7 +12,7 @@ solver/                        -> arc config deadline rng
 inference/                     -> model solver arc config deadline errors rng
 programs/                      -> arc config deadline errors rng, model
 results/                       -> solver arc atomic config errors
-runner/                        -> results solver programs arc atomic config deadline errors gpus rng, inference
+runner/                        -> results solver programs arc atomic config deadline errors gpus rng streams, inference
 training/                      -> model arc atomic config errors rng
 benchmarks/                    -> all
 cli/                           -> all
