@@ -118,4 +118,4 @@ def fits(packed: Tensor, shape: tuple[int, ...] | None) -> bool:
     if shape is None or len(shape) != 2 or packed.dtype not in DTYPE_BITS:
         return False
     unit = DTYPE_BITS[packed.dtype] // 8
-    return packed.bytes == -(-(-(-math.prod(shape) // 2)) // unit) * unit
+    return packed.bytes == math.ceil(math.prod(shape) / (2 * unit)) * unit

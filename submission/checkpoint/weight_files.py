@@ -80,13 +80,10 @@ def read_weights(folder: Path) -> WeightFiles:
     """
     names = sorted(os.listdir(folder))
     index = folder / INDEX if WHOLE not in names and INDEX in names else None
-    if WHOLE in names:
-        files, named = (folder / WHOLE,), None
-    elif index is not None:
-        named = read_index(index)
-        files = tuple(folder / name for name in sorted(set(named.values())))
-    else:
+    if index is None and WHOLE not in names:
         raise BadInput(f"{folder}: {_no_weights(names)}")
+    named = None if index is None else read_index(index)
+    files = tuple(folder / name for name in ([WHOLE] if named is None else sorted(set(named.values()))))
     tensors: dict[str, Tensor] = {}
     places: dict[str, str] = {}
     for path in files:
