@@ -32,6 +32,7 @@ from submission.cli.arguments import KINDS, training_fields
 from submission.cli.arguments import parser as _parser
 from submission.cli.bench import bench
 from submission.cli.inputs import (
+    checkpoint_named,
     paths_in,
     preset_named,
     records_in,
@@ -40,7 +41,6 @@ from submission.cli.inputs import (
     tasks_named,
     tasks_of,
 )
-from submission.config import require_model_folder
 from submission.errors import BadInput, concerns
 from submission.results import scores
 from submission.training.settings import FineTuning, Pretraining
@@ -81,13 +81,15 @@ def _run(options: argparse.Namespace) -> int:
     from submission.runner.spec import RunSpec
     from submission.runner.workers import NoWorkerLeft
 
+    checkpoint_named(options.model)
     settings = settings_named(options)
+    if settings.programs.writer:
+        checkpoint_named(Path(settings.programs.writer))
     if options.ray is not None and find_spec("ray") is None:
         raise BadInput("--ray: ray is not installed: pip install '.[ray]'")
     tasks, solutions = tasks_named(options, options.tasks)
     name = options.challenges.stem if options.challenges else options.data
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-    require_model_folder(options.model)
     seconds = options.minutes * 60 if options.minutes is not None else None
     if options.hours is not None:
         seconds = options.hours * 3600
@@ -159,11 +161,17 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _pretrain(options: argparse.Namespace) -> int:
+    for folder in filter(None, (options.base, options.select)):
+        checkpoint_named(folder)
     import torch
 
     from submission.training import corpus
     from submission.training.pretrain import pretrain
 
+    if options.select is not None:
+        from submission.training.selection import require_grid_model
+
+        require_grid_model(options.select)
     if options.threads:
         torch.set_num_threads(options.threads)
     sources = corpus.Sources(
@@ -218,6 +226,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _shrink(options: argparse.Namespace) -> int:
+    checkpoint_named(options.model)
     from submission.model.loading import resolve_device
     from submission.model.vocabulary import shrink
 
