@@ -53,7 +53,7 @@ def read_object(path: Path) -> dict[str, Any]:
     if require_file(path) > MAX_BYTES:
         raise BadInput(f"{path}: is larger than {MAX_BYTES // 1_000_000} MB, too large for what it should hold")
     try:
-        content = json.loads(beginning(path, MAX_BYTES).decode("utf-8-sig"))
+        content = json.loads(beginning(path, MAX_BYTES).decode())
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: is not valid JSON ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
