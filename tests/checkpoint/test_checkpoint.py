@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import build
 from submission.checkpoint.checkpoint import read_checkpoint
-from submission.cli.commands import main
+from submission.cli.arguments import parser
+from submission.cli.commands import COMMANDS, main
 from submission.config import EMBEDDED, Model
 from submission.errors import BadInput
 from submission.model.loading import load_base
@@ -62,44 +63,72 @@ def test_a_folder_that_may_not_be_looked_into_is_refused_in_a_sentence(tmp_path:
 # -- no command accepts a model folder that another one refuses --------------------------------------------------------
 
 
-def command_lines(model: Path, out: Path) -> dict[str, Callable[[], int]]:
-    """Every command that takes a model folder, as a call that returns its exit status."""
-    words = {
-        "run": ["run", "--model", str(model), "--out", str(out), "--only", "66e6c45b"],
-        "run, its preset named": ["run", "--model", str(model), "--preset", "laptop", "--out", str(out)],
-        "run, programs alone": ["run", "--model", str(model), "--out", str(out), "--solvers", "programs"],
-        "run, as a writer": ["run", "--set", f"programs.writer={str(model)!r}", "--out", str(out)],
-        "check": ["check", "--model", str(model)],
-        "shrink": ["shrink", "--model", str(model), "--layout", "architects", "--out", str(out)],
-        "bench plan": ["bench", "plan", "--model", str(model), "--preset", "l4x4"],
-        "bench ttt": ["bench", "ttt", "--model", str(model)],
-        "bench search": ["bench", "search", "--model", str(model)],
-        "bench scaling": ["bench", "scaling", "--model", str(model), "--out", str(out)],
-        "pretrain --base": ["pretrain", "--base", str(model), "--minutes", "1", "--out", str(out)],
-        "pretrain --select": ["pretrain", "--select", str(model), "--minutes", "1", "--out", str(out)],
-    }
-    uploads = {
-        "build.py model": ["model", str(model), "--out", str(out)],
-        "build.py model --shrink": ["model", str(model), "--shrink", "architects", "--out", str(out)],
-        "build.py model --quantize": ["model", str(model), "--quantize", "--out", str(out)],
-        "build.py bundle": ["bundle", "--owner", "someone", "--model", str(model), "--out", str(out)],
-    }
-    return {name: lambda each=each: main(each) for name, each in words.items()} | {
-        name: lambda each=each: build.main(each) for name, each in uploads.items()
-    }
+MODEL, OUT = Path("the model"), Path("the output")
+"""Stand for the two folders in the commands' words."""
+
+RUN, BENCH = ["run", "--model", str(MODEL), "--out", str(OUT)], ["bench", "--model", str(MODEL)]
+PRETRAIN, UPLOAD = ["pretrain", "--minutes", "1", "--out", str(OUT)], ["model", str(MODEL), "--out", str(OUT)]
+
+WORDS = {
+    "run": RUN, "run, its preset named": [*RUN, "--preset", "laptop"],
+    "run, programs alone": [*RUN, "--solvers", "programs"],
+    "run, as a writer": ["run", "--set", f"programs.writer={str(MODEL)!r}", "--out", str(OUT)],
+    "check": ["check", "--model", str(MODEL)],
+    "shrink": ["shrink", "--model", str(MODEL), "--layout", "architects", "--out", str(OUT)],
+    "bench plan": [*BENCH, "plan", "--preset", "l4x4"], "bench ttt": [*BENCH, "ttt"],
+    "bench search": [*BENCH, "search"], "bench scaling": [*BENCH, "scaling", "--out", str(OUT)],
+    "pretrain --base": [*PRETRAIN, "--base", str(MODEL)], "pretrain --select": [*PRETRAIN, "--select", str(MODEL)],
+}  # fmt: skip
+"""The commands of `python -m submission` that take a model folder."""
+
+UPLOADS = {
+    "build.py model": UPLOAD, "build.py model --shrink": [*UPLOAD, "--shrink", "architects"],
+    "build.py model --quantize": [*UPLOAD, "--quantize"],
+    "build.py bundle": ["bundle", "--owner", "someone", "--model", str(MODEL), "--out", str(OUT)],
+}  # fmt: skip
+"""The commands of build.py that do."""
+
+PARSED = {name: parser().parse_args(words) for name, words in WORDS.items()} | {
+    name: build._parser().parse_args(words) for name, words in UPLOADS.items()
+}
+
+
+def refusal(command: str, model: Path, out: Path) -> str:
+    """The sentence with which a command refuses a model folder; "" where it does not."""
+    options = argparse.Namespace(**vars(PARSED[command]))
+    for name, value in vars(options).items():
+        if str(value) in (str(MODEL), str(OUT)):
+            setattr(options, name, type(value)(model if str(value) == str(MODEL) else out))
+    if getattr(options, "set", None):
+        options.set = [f"programs.writer={str(model)!r}"]
+    try:
+        (COMMANDS[options.command] if command in WORDS else options.command)(options)
+    except BadInput as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_one_command_refuses_all_refuse_with_the_same_sentence(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_one_command_refuses_all_refuse_with_the_same_sentence(name: str, tmp_path: Path) -> None:
     REFUSED[name].make(tmp_path / "model")
     with pytest.raises(BadInput) as refused:
         read_checkpoint(tmp_path / "model")
-    for command, call in command_lines(tmp_path / "model", tmp_path / "out").items():
-        status, told = call(), capsys.readouterr()
-        assert (command, status, told.err) == (command, 2, f"{refused.value}\n")
+    for command in PARSED:
+        assert (command, refusal(command, tmp_path / "model", tmp_path / "out")) == (command, str(refused.value))
         assert not (tmp_path / "out").exists(), f"{command}: nothing is written"
+
+
+def test_the_command_line_prints_that_sentence_and_ends_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    REFUSED["peft's names"].make(tmp_path / "model")
+    for command in (
+        lambda: main(["check", "--model", str(tmp_path / "model")]),
+        lambda: build.main(["model", str(tmp_path / "model"), "--out", str(tmp_path / "out")]),
+    ):
+        assert command() == 2
+        told = capsys.readouterr().err
+        assert "bear other names" in told and len(told.splitlines()) == 1
 
 
 PURPOSE = {
@@ -112,12 +141,10 @@ PURPOSE = {
 """Why a command may refuse a folder that is right: it is for another purpose. All else is taken."""
 
 
-def test_a_refusal_by_purpose_is_no_other_judgement(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_by_purpose_is_no_other_judgement(tmp_path: Path) -> None:
     ACCEPTED["NF4"](tmp_path / "model")
-    commands = command_lines(tmp_path / "model", tmp_path / "out")
-    for command in PURPOSE:
-        assert commands[command]() == 2, command
-        assert re.search(PURPOSE[command], capsys.readouterr().err), command
+    for command, told in PURPOSE.items():
+        assert re.search(told, refusal(command, tmp_path / "model", tmp_path / "out")), command
     assert not (tmp_path / "out").exists()
 
 

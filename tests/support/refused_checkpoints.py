@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.support.checkpoints import NF4, Described, config_of, hollow, in_nf4, in_shards, tensors_of, write_weights
 
