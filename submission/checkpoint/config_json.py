@@ -54,7 +54,7 @@ TEXTS = {
 SYNONYMS = {"hidden_activation": "hidden_act", "torch_dtype": "dtype"}
 
 FIXED = {
-    "is_encoder_decoder": False, "add_cross_attention": False, "use_bidirectional_attention": False,
+    "output_attentions": False, "is_encoder_decoder": False, "add_cross_attention": False, "use_bidirectional_attention": False,
     "is_causal": True, "return_dict": True,
 }  # fmt: skip
 """Keys that a causal language model may have with this value (or null) alone."""
@@ -185,11 +185,11 @@ def _sizes(family: Family, raw: Mapping[str, Any], where: Path) -> Sizes:
     heads, hidden = raw["num_attention_heads"], raw["hidden_size"]
     key_heads = raw.get("num_key_value_heads", family.defaults.get("num_key_value_heads")) or heads
     head = raw.get("head_dim") or family.defaults.get("head_dim")
+    require(
+        hidden % heads == 0 or (head is not None and not family.divisible),
+        f"{where}: hidden_size {hidden} is not a multiple of num_attention_heads {heads}",
+    )
     if head is None:
-        require(
-            hidden % heads == 0,
-            f"{where}: hidden_size {hidden} is not a multiple of num_attention_heads {heads}, and head_dim is not told",
-        )
         head = hidden // heads
     require(
         heads % key_heads == 0,

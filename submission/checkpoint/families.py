@@ -35,6 +35,8 @@ class Family:
     final_norm: bool = True
     windowed: bool = False
     """Whether attention may be limited to a sliding window."""
+    divisible: bool = False
+    """Whether transformers refuses a hidden_size that is no multiple of num_attention_heads, whatever head_dim says."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """What transformers takes where config.json leaves a key out; None: what follows from the other sizes."""
 
@@ -45,7 +47,7 @@ AFTER = ("post_attention_layernorm", "post_feedforward_layernorm")
 AROUND = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
 
 FAMILIES: Mapping[str, Family] = {
-    "llama": Family("LlamaForCausalLM", biases=OF_LLAMA),
+    "llama": Family("LlamaForCausalLM", biases=OF_LLAMA, divisible=True),
     "mistral": Family(
         "MistralForCausalLM", windowed=True, defaults={"num_key_value_heads": 8, "sliding_window": 4096}
     ),
@@ -73,7 +75,7 @@ FAMILIES: Mapping[str, Family] = {
         defaults={"num_key_value_heads": 16, "head_dim": 256, "tie_word_embeddings": True},
     ),
     "gemma3_text": Family(
-        "Gemma3ForCausalLM", AROUND, "head", OF_ATTENTION, windowed=True,
+        "Gemma3ForCausalLM", AROUND, "head", OF_ATTENTION, windowed=True, divisible=True,
         defaults={"num_key_value_heads": 4, "head_dim": 256, "tie_word_embeddings": True, "sliding_window": 4096},
     ),
     "olmo": Family("OlmoForCausalLM", (), biases=OF_ATTENTION, final_norm=False),

@@ -183,6 +183,7 @@ REFUSED: dict[str, Case] = {
     "vocabulary missing": _config("does not tell vocab_size", vocab_size=...),
     "heads that do not divide": _config("not a multiple of num_key_value_heads", num_key_value_heads=3),
     "odd heads": _config("must be even", head_dim=15),
+    "width no multiple, heads told": _config("not a multiple of num_attention_heads", num_attention_heads=3),
     "width no multiple": _config("not a multiple of num_attention_heads", hidden_size=66, head_dim=...),
     "infinite eps": _config("rms_norm_eps should be a number", rms_norm_eps=math.inf),
     "eps a text": _config("rms_norm_eps should be a number", rms_norm_eps="1e-5"),
