@@ -161,6 +161,8 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _pretrain(options: argparse.Namespace) -> int:
+    tuning = _training_settings(FineTuning, options) if options.base else None
+    settings = None if options.base else _training_settings(Pretraining, options)
     for folder in filter(None, (options.base, options.select)):
         checkpoint_named(folder)
     import torch
@@ -177,14 +179,12 @@ def _pretrain(options: argparse.Namespace) -> int:
     sources = corpus.Sources(
         tuple(options.train_on.split(",")), options.rearc, options.generated, tuple(options.against.split(","))
     )
-    if options.base:
+    if tuning is not None:
         from submission.training.finetune_base import finetune_base
 
-        tuning = _training_settings(FineTuning, options)
         read = partial(_corpus, sources, tuning.limit, options.select, options.out)
         finetune_base(tuning, read, options.base, options.out, options.resume)
-    else:
-        settings = _training_settings(Pretraining, options)
+    elif settings is not None:
         read = partial(_corpus, sources, settings.limit, options.select, options.out)
         pretrain(settings, read, options.out, options.resume)
     return 0
