@@ -22,7 +22,7 @@ COUNTS = {
     "num_attention_heads": (1, 1024), "num_key_value_heads": (1, 1024), "head_dim": (2, 4096),
     "vocab_size": (1, 4_000_000), "max_position_embeddings": (1, 1 << 40), "sliding_window": (1, 1 << 40),
     "max_window_layers": (0, 1000), "pretraining_tp": (1, 1024), "no_rope_layer_interval": (1, 1000),
-    "_sliding_window_pattern": (1, 1000),
+    "_sliding_window_pattern": (1, 1000), "query_pre_attn_scalar": (1, 100_000),
 }  # fmt: skip
 """Whole numbers in a config: key -> the least and the greatest value."""
 
@@ -30,20 +30,26 @@ REQUIRED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attent
 """Sizes that transformers would make up where they are left out."""
 
 NUMBERS = {
-    "rms_norm_eps": (1e-12, 1.0), "layer_norm_eps": (1e-12, 1.0), "initializer_range": (0.0, 1e3),
+    "rms_norm_eps": (1e-12, 1.0), "layer_norm_eps": (1e-12, 1.0), "initializer_range": (1e-9, 1.0),
     "attention_dropout": (0.0, 1.0), "residual_dropout": (0.0, 1.0), "rope_theta": (1e-3, 1e15),
     "rope_local_base_freq": (1e-3, 1e15), "embedding_multiplier": (1e-9, 1e9), "residual_multiplier": (1e-9, 1e9),
     "attention_multiplier": (1e-9, 1e9), "logits_scaling": (1e-9, 1e9), "logit_scale": (1e-9, 1e9),
-    "query_pre_attn_scalar": (1e-9, 1e9), "final_logit_softcapping": (1e-9, 1e9),
+    "final_logit_softcapping": (1e-9, 1e9),
     "attn_logit_softcapping": (1e-9, 1e9), "clip_qkv": (1e-9, 1e9), "partial_rotary_factor": (1e-3, 1.0),
 }  # fmt: skip
 """Numbers in a config: key -> the least and the greatest value."""
+
+DECIMAL = {
+    "rms_norm_eps", "layer_norm_eps", "initializer_range", "logit_scale", "final_logit_softcapping",
+    "attn_logit_softcapping", "clip_qkv",
+}  # fmt: skip
+"""Numbers that transformers takes with a decimal point alone."""
 
 FLAGS = (
     "tie_word_embeddings", "attention_bias", "mlp_bias", "use_bias", "attention_out_bias", "use_qk_norm",
     "use_sliding_window", "use_cache",
 )  # fmt: skip
-"""Keys that are true or false; null is false."""
+"""Keys that are true or false."""
 
 TEXTS = {
     "hidden_act": ("silu", "swish", "gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "relu"),
@@ -54,8 +60,8 @@ TEXTS = {
 SYNONYMS = {"hidden_activation": "hidden_act", "torch_dtype": "dtype"}
 
 FIXED = {
-    "output_attentions": False, "is_encoder_decoder": False, "add_cross_attention": False, "use_bidirectional_attention": False,
-    "is_causal": True, "return_dict": True,
+    "is_encoder_decoder": False, "add_cross_attention": False, "use_bidirectional_attention": False,
+    "output_attentions": False, "is_causal": True, "return_dict": True,
 }  # fmt: skip
 """Keys that a causal language model may have with this value (or null) alone."""
 
@@ -67,6 +73,13 @@ ROPES = {
 
 BY_LENGTH = ("dynamic", "longrope", "su")
 """Kinds whose frequencies depend on the length: keys in a cache do not fit the queries that come after them."""
+
+NULLABLE = {
+    "num_key_value_heads", "sliding_window", "_sliding_window_pattern", "final_logit_softcapping",
+    "attn_logit_softcapping", "clip_qkv", "dtype", "torch_dtype", "quantization_config", "compression_config",
+    "id2label", "label2id", "sliding_window_pattern", *FIXED,
+}  # fmt: skip
+"""Keys that may be null, besides those whose default in the family is None; else null has no meaning."""
 
 NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 """Where models of several parts keep the sizes of their language model."""
@@ -105,32 +118,35 @@ def read_config(folder: Path) -> Config:
 def validated(raw: Mapping[str, Any], where: Path) -> Config:
     """The config in a JSON object; BadInput, beginning with `where`, at the first thing that is wrong."""
     family = _family(raw, where)
-    for key, value in raw.items():
-        _check_value(key, value, where)
     for key in REQUIRED:
         require(raw.get(key) is not None, f"{where}: does not tell {key}, a size of the model")
+    nullable = NULLABLE | {key for key, value in family.defaults.items() if value is None}
+    for key, value in raw.items():
+        if value is not None or key not in nullable:
+            _check_value(key, value, where)
     sizes = _sizes(family, raw, where)
     _check_special_ids(raw, sizes.vocabulary, where)
     for key in ("rope_scaling", "rope_parameters"):
         _check_rope(raw.get(key), f"{where}: {key}")
-    _check_layers(raw, sizes.blocks, where)
     merged = {**family.defaults, **raw}
     flags = {key: bool(merged.get(key)) for key in FLAGS}
     windowed = family.windowed and merged.get("use_sliding_window", True)
+    window = merged.get("sliding_window") if windowed else None
+    _check_layers(family, raw, sizes.blocks, window, where)
     quantization = raw.get("quantization_config") or raw.get("compression_config")
     positions = raw.get("max_position_embeddings")
     return Config(
         raw["model_type"], sizes, flags["tie_word_embeddings"] and raw["model_type"] != "qwen3_vl_text",
-        1 << 30 if positions is None else positions, merged.get("sliding_window") if windowed else None, flags,
+        1 << 30 if positions is None else positions, window, flags,
         quantization, raw,
     )  # fmt: skip
 
 
 def _family(raw: Mapping[str, Any], where: Path) -> Family:
-    require(raw.get("auto_map") is None, f"{where}: asks for program code of its own (auto_map), which is never run")
-    nested = [key for key in NESTED if isinstance(raw.get(key), dict)]
+    require("auto_map" not in raw, f"{where}: asks for program code of its own (auto_map), which is never run")
+    nested = [key for key in NESTED if raw.get(key) is not None]
     require(
-        not nested or raw.get("model_type") in FAMILIES,
+        not nested,
         f"{where}: describes a model of several parts ({', '.join(nested)}); save its language model alone",
     )
     kind = raw.get("model_type")
@@ -152,16 +168,15 @@ def _family(raw: Mapping[str, Any], where: Path) -> Family:
 
 
 def _check_value(key: str, value: Any, where: Path) -> None:
-    """BadInput where the value of a known key has another type, or is out of range; null is checked by its reader."""
+    """BadInput where the value of a known key has another type, or is out of range."""
     name = SYNONYMS.get(key, key)
-    if value is None:
-        return
     if key in COUNTS:
         low, high = COUNTS[key]
         right, wish = type(value) is int and low <= value <= high, f"a whole number from {low} to {high}"
     elif key in NUMBERS:
         least, most = NUMBERS[key]
-        right, wish = is_number(value) and least <= value <= most, f"a number from {least:g} to {most:g}"
+        right = is_number(value) and least <= value <= most and not (key in DECIMAL and type(value) is int)
+        wish = f"a number from {least:g} to {most:g}{', with a decimal point' * (key in DECIMAL)}"
     elif key in FLAGS:
         right, wish = isinstance(value, bool), "true or false"
     elif name in TEXTS:
@@ -169,8 +184,13 @@ def _check_value(key: str, value: Any, where: Path) -> None:
         wish = f"one of {', '.join(TEXTS[name])}"
     elif key in FIXED:
         right, wish = value is FIXED[key], str(FIXED[key]).lower()
-    elif key in ("quantization_config", "compression_config", "id2label", "label2id"):
+    elif key in ("quantization_config", "compression_config", "label2id"):
         right, wish = isinstance(value, dict), "an object or null"
+    elif key == "sliding_window_pattern":
+        right, wish = type(value) is int or isinstance(value, str), "a whole number or a text"
+    elif key == "id2label":
+        right = isinstance(value, dict) and all(each.isdecimal() for each in value)
+        wish = "an object with numbers as its keys"
     else:
         return
     require(right, f"{where}: {key} should be {wish}, and is {_shown(value)}")
@@ -202,7 +222,7 @@ def _sizes(family: Family, raw: Mapping[str, Any], where: Path) -> Sizes:
 def _check_special_ids(raw: Mapping[str, Any], size: int, where: Path) -> None:
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
         value = raw.get(key)
-        ids = value if isinstance(value, list) and key != "pad_token_id" else [] if value is None else [value]
+        ids = value if isinstance(value, list) and key == "eos_token_id" else [] if value is None else [value]
         require(all(type(each) is int for each in ids), f"{where}: {key} should be a token id, and is {_shown(value)}")
     pad = raw.get("pad_token_id")
     require(
@@ -238,14 +258,14 @@ def _check_rope(rope: Any, where: str) -> None:
         require(right, f"{where}: {key} should be a number above 0, and is {_shown(value)}")
 
 
-def _check_layers(raw: Mapping[str, Any], blocks: int, where: Path) -> None:
-    """BadInput for lists with an entry for each block that are none."""
+def _check_layers(family: Family, raw: Mapping[str, Any], blocks: int, window: int | None, where: Path) -> None:
+    """BadInput for lists with an entry for each block that are none, and for windows without a size."""
     known: dict[str, tuple[object, ...]] = {
         "layer_types": ("full_attention", "sliding_attention"), "no_rope_layers": (0, 1),
     }  # fmt: skip
     for key, values in known.items():
         told = raw.get(key)
-        right = told is None or (
+        right = (told is None and (key not in raw or family.windowed)) or (
             isinstance(told, list) and len(told) == blocks and all(each in values for each in told)
         )
         require(
@@ -253,6 +273,12 @@ def _check_layers(raw: Mapping[str, Any], blocks: int, where: Path) -> None:
             f"{where}: {key} should be a list of {blocks} entries out of {', '.join(map(str, values))}, one for each "
             f"block, and is {_shown(told)}",
         )
+    sliding = raw.get("layer_types")
+    sliding = family.patterned if sliding is None else "sliding_attention" in sliding
+    require(
+        window is not None or not sliding,
+        f"{where}: blocks attend to a sliding window (sliding_attention), but sliding_window does not tell its size",
+    )
 
 
 def _shown(value: Any) -> str:

@@ -35,6 +35,8 @@ class Family:
     final_norm: bool = True
     windowed: bool = False
     """Whether attention may be limited to a sliding window."""
+    patterned: bool = False
+    """Whether some blocks do so where config.json has no layer_types."""
     divisible: bool = False
     """Whether transformers refuses a hidden_size that is no multiple of num_attention_heads, whatever head_dim says."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -47,12 +49,14 @@ AFTER = ("post_attention_layernorm", "post_feedforward_layernorm")
 AROUND = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
 
 FAMILIES: Mapping[str, Family] = {
-    "llama": Family("LlamaForCausalLM", biases=OF_LLAMA, divisible=True),
+    "llama": Family("LlamaForCausalLM", biases=OF_LLAMA, divisible=True, defaults={"head_dim": None}),
     "mistral": Family(
-        "MistralForCausalLM", windowed=True, defaults={"num_key_value_heads": 8, "sliding_window": 4096}
+        "MistralForCausalLM", windowed=True,
+        defaults={"num_key_value_heads": 8, "sliding_window": 4096, "head_dim": None},
     ),
     "ministral": Family(
-        "MinistralForCausalLM", windowed=True, defaults={"num_key_value_heads": 8, "sliding_window": 4096}
+        "MinistralForCausalLM", windowed=True, patterned=True,
+        defaults={"num_key_value_heads": 8, "sliding_window": 4096},
     ),
     "qwen2": Family(
         "Qwen2ForCausalLM", biases={"always": ATTENTION[:3]}, windowed=True,
@@ -72,22 +76,25 @@ FAMILIES: Mapping[str, Family] = {
     "granite": Family("GraniteForCausalLM", biases=OF_LLAMA),
     "gemma": Family(
         "GemmaForCausalLM", biases=OF_ATTENTION,
-        defaults={"num_key_value_heads": 16, "head_dim": 256, "tie_word_embeddings": True},
+        defaults={
+            "num_key_value_heads": 16, "head_dim": 256, "tie_word_embeddings": True, "hidden_activation": None,
+        },
     ),
     "gemma3_text": Family(
-        "Gemma3ForCausalLM", AROUND, "head", OF_ATTENTION, windowed=True, divisible=True,
+        "Gemma3ForCausalLM", AROUND, "head", OF_ATTENTION, windowed=True, patterned=True, divisible=True,
         defaults={"num_key_value_heads": 4, "head_dim": 256, "tie_word_embeddings": True, "sliding_window": 4096},
     ),
     "olmo": Family("OlmoForCausalLM", (), biases=OF_ATTENTION, final_norm=False),
     "olmo2": Family("Olmo2ForCausalLM", AFTER, "whole", OF_ATTENTION),
     "olmo3": Family(
-        "Olmo3ForCausalLM", AFTER, "whole", OF_ATTENTION, windowed=True, defaults={"sliding_window": 4096}
+        "Olmo3ForCausalLM", AFTER, "whole", OF_ATTENTION, windowed=True, patterned=True,
+        defaults={"sliding_window": 4096},
     ),
     "cohere": Family(
         "CohereForCausalLM", ("input_layernorm",), "each", OF_ATTENTION, defaults={"tie_word_embeddings": True}
     ),
     "cohere2": Family(
-        "Cohere2ForCausalLM", ("input_layernorm",), biases=OF_ATTENTION, windowed=True,
+        "Cohere2ForCausalLM", ("input_layernorm",), biases=OF_ATTENTION, windowed=True, patterned=True,
         defaults={"tie_word_embeddings": True, "sliding_window": 4096},
     ),
     "exaone4": Family(
