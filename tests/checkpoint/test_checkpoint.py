@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import build
 from submission.checkpoint.checkpoint import read_checkpoint
+from submission.checkpoint.config_json import COUNTS, FLAGS, NESTED, NUMBERS, validated
+from submission.checkpoint.families import FAMILIES
 from submission.cli.arguments import parser
 from submission.cli.commands import COMMANDS, main
 from submission.config import EMBEDDED, Model
@@ -157,3 +163,61 @@ def test_a_large_model_is_judged_before_its_preset_is_asked_for(
     (tmp_path / "large" / "model.safetensors").unlink()
     assert main(["run", "--model", str(tmp_path / "large"), "--out", str(tmp_path / "out")]) == 2
     assert "the weights are missing" in capsys.readouterr().err
+
+
+# -- attacks ----------------------------------------------------------------------------------------------------------
+
+ODD: list[Any] = [
+    None, 0, 1, -1, 10**9, 1e30, 1.5, "x", "", True, False, [], [1], {}, {"a": 1}, [None], float("nan"), "silu",
+]  # fmt: skip
+"""Values in the place of any other."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_value_of_a_config_ends_in_anything_but_a_sentence(family: str) -> None:
+    whole = config_of(family)
+    more = (*COUNTS, *NUMBERS, *FLAGS, *NESTED, "rope_scaling", "rope_parameters", "layer_types", "quantization_config")
+    for key in {*whole, *more}:
+        for value in ODD:
+            try:
+                validated({**whole, key: value}, Path("config.json"))
+            except BadInput as error:
+                assert str(error).startswith("config.json: "), (key, value)
+
+
+def test_no_damage_of_a_header_or_an_index_ends_in_anything_but_a_sentence(tmp_path: Path) -> None:
+    ACCEPTED["in shards"](tmp_path / "m")
+    rng, refused = np.random.default_rng(0), 0
+    for path in sorted((tmp_path / "m").iterdir()):
+        with path.open("rb") as file:
+            head = file.read(2000)
+        for _ in range(60):
+            spoiled = bytearray(head)
+            for at in rng.integers(0, len(head), int(rng.integers(1, 4))):
+                spoiled[at] = int(rng.integers(256))
+            with path.open("r+b") as file:
+                file.write(spoiled)
+            try:
+                read_checkpoint(tmp_path / "m")
+            except BadInput:
+                refused += 1
+        with path.open("r+b") as file:
+            file.write(head)
+    read_checkpoint(tmp_path / "m")
+    assert refused > 100
+
+
+def test_a_refused_folder_costs_no_import_of_torch(tmp_path: Path) -> None:
+    REFUSED["one missing"].make(tmp_path / "model")
+    program = (
+        "import sys, build; from submission.cli.commands import main; model, out = sys.argv[1:]; "
+        "words = [['run', '--model', model], ['check', '--model', model], ['shrink', '--model', model, '--out', out], "
+        "['bench', 'ttt', '--model', model], ['pretrain', '--minutes', '1', '--out', out, '--base', model]]; "
+        "assert [main(each) for each in words] == [2] * 5; assert build.main(['model', model, '--out', out]) == 2; "
+        "assert not {'torch', 'transformers'} & set(sys.modules)"
+    )
+    root = Path(build.__file__).parent
+    words = [sys.executable, "-c", program, str(tmp_path / "model"), str(tmp_path / "out")]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(set(done.stderr.splitlines())) == 1, "the same sentence each time"
