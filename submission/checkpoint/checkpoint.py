@@ -7,6 +7,7 @@ refuses. Standard library alone: on Kaggle this runs before anything is installe
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from submission.errors import BadInput, require
 
 ADAPTER = "adapter_config.json"
 """The config of a LoRA that peft saved."""
+
+ROTARY = re.compile(r"model\.(?:layers\.([0-9]{1,4})\.self_attn\.)?rotary_emb\.inv_freq")
+"""Rotary frequencies, which old versions of transformers saved, of a block or of all."""
 
 NUMBERS = {"F16", "BF16", "F32", "F64"}
 """The types of weights that are not quantized."""
@@ -170,8 +174,8 @@ def is_harmless(name: str, config: Config) -> bool:
     """Whether a tensor without a place in the model may be left out: rotary frequencies, a tied head's copy."""
     if name == HEAD:
         return config.tied
-    blocks = {f"model.layers.{k}.self_attn.rotary_emb.inv_freq" for k in range(config.sizes.blocks)}
-    return name in blocks or name == "model.rotary_emb.inv_freq"
+    block = ROTARY.fullmatch(name)
+    return block is not None and (block[1] is None or int(block[1]) < config.sizes.blocks)
 
 
 def _misfit(config: Config, missing: list[str], extra: list[str]) -> str:

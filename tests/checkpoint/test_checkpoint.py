@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transformers import AutoModelForCausalLM
 
 import build
 from submission.checkpoint.checkpoint import read_checkpoint
@@ -21,8 +22,12 @@ from submission.cli.arguments import parser
 from submission.cli.commands import COMMANDS, main
 from submission.config import EMBEDDED, Model
 from submission.errors import BadInput
+from submission.kaggle.packaging.bundle import require_prepared_model
 from submission.model.loading import load_base
-from tests.support.checkpoints import ACCEPTED, LARGE, SMALL, config_of, hollow
+from submission.training.corpus import Corpus
+from submission.training.finetune_base import finetune_base
+from submission.training.settings import FineTuning
+from tests.support.checkpoints import ACCEPTED, LARGE, SMALL, config_of, hollow, written
 from tests.support.refused_checkpoints import REFUSED
 
 
@@ -163,6 +168,33 @@ def test_a_large_model_is_judged_before_its_preset_is_asked_for(
     (tmp_path / "large" / "model.safetensors").unlink()
     assert main(["run", "--model", str(tmp_path / "large"), "--out", str(tmp_path / "out")]) == 2
     assert "the weights are missing" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", ["whole", "in shards, a tied head", "NF4"])
+def test_what_one_command_takes_all_take(make: str, tmp_path: Path, copying: Corpus) -> None:
+    """A real checkpoint through every command; what each writes is a checkpoint again."""
+    model, preset = written(tmp_path / "plain", "llama", tie_word_embeddings="tied" in make), ["--preset", "laptop"]
+    if "shards" in make:
+        AutoModelForCausalLM.from_pretrained(model).save_pretrained(tmp_path / "model", max_shard_size="60KB")
+        model = tmp_path / "model"
+    elif make == "NF4":
+        load_base(model, Model(device="cpu", dtype="bfloat16"), "cpu").save_pretrained(tmp_path / "model")
+        model = tmp_path / "model"
+    sets = ["--set", "training_rows.copies=1", "--set", "search.views=1", "--set", "adapt.rank=2", "--workers", "1"]
+    run = ["run", "--only", "66e6c45b", "--model", str(model), "--out", str(tmp_path / "run"), *preset]
+    assert main(["check", "--model", str(model), *preset]) == 0
+    assert main([*run, *sets]) == 0
+    assert build.main(["model", str(model), "--out", str(tmp_path / "ready")]) == 0
+    require_prepared_model(tmp_path / "ready")
+    results = [tmp_path / "ready"]
+    if make != "NF4":
+        shrunk = ["shrink", "--model", str(model), "--layout", "chat16", "--nf4", "--out", str(tmp_path / "small")]
+        assert main(shrunk) == 0
+        tuning = FineTuning(steps=2, rank=2, tokens=256, limit=100, warmup=1, device="cpu", checkpointing="off")
+        finetune_base(tuning, lambda: copying, model, tmp_path / "tuned")
+        results += [tmp_path / "small", tmp_path / "tuned" / "merged", tmp_path / "tuned" / "nf4"]
+    assert [read_checkpoint(each).model_type for each in results] == ["llama"] * len(results)
 
 
 # -- attacks ----------------------------------------------------------------------------------------------------------
