@@ -193,11 +193,6 @@ class Settings:
             _require(asdict(self)[section][key] >= least, f"{name} must be at least {least}")
 
 
-def require_model_folder(path: Path) -> None:
-    """BadInput for a path that is not a model folder, which has a config.json."""
-    _require((path / "config.json").is_file(), f"{path}: there is no config.json, so this is not a model folder")
-
-
 def preset(name: str) -> Settings:
     """The settings of this name."""
     _require(name in PRESETS, f"no preset is called {name!r}; there are {', '.join(PRESETS)}")

@@ -37,7 +37,10 @@ LIBRARIES = {
 }  # fmt: skip
 """Package or module -> what it may import besides the standard library and numpy."""
 
-TORCH_FREE = ("solver.solve", "runner.run", "cli.commands", "kaggle.prepare", "results.report", "model.memory_plan")
+TORCH_FREE = (
+    "solver.solve", "runner.run", "cli.commands", "kaggle.prepare", "results.report", "model.memory_plan",
+    "checkpoint.checkpoint",
+)  # fmt: skip
 """Modules whose import must not load torch: the parent process, the command line, Kaggle before its wheels."""
 
 

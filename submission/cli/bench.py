@@ -13,7 +13,7 @@ from typing import Any
 from submission.arc.tasks import public_set
 from submission.atomic import write_json
 from submission.cli.arguments import require_own_options
-from submission.cli.inputs import preset_named, settings_named, tasks_named
+from submission.cli.inputs import checkpoint_named, preset_named, settings_named, tasks_named
 from submission.config import Settings
 from submission.errors import BadInput
 
@@ -27,6 +27,7 @@ Figures = list[dict[str, Any]] | dict[str, Any]
 def bench(options: argparse.Namespace) -> int:
     """Run one benchmark: print its table, and write its figures to --json. Returns the exit status, 0."""
     require_own_options(options)
+    checkpoint_named(options.model)
     settings = settings_named(options)
     all_by_default = options.name in ("plan", "synthesis")
     number = BENCH_TASKS if options.tasks is None and not all_by_default else options.tasks

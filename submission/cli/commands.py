@@ -33,6 +33,7 @@ from submission.cli.arguments import KINDS, training_fields
 from submission.cli.arguments import parser as _parser
 from submission.cli.bench import bench
 from submission.cli.inputs import (
+    checkpoint_named,
     paths_in,
     preset_named,
     records_in,
@@ -41,7 +42,6 @@ from submission.cli.inputs import (
     tasks_named,
     tasks_of,
 )
-from submission.config import require_model_folder
 from submission.errors import BadInput, concerns
 from submission.results import scores
 from submission.training.settings import FineTuning, Pretraining
@@ -99,13 +99,15 @@ def _run(options: argparse.Namespace) -> int:
     from submission.runner.spec import RunSpec
     from submission.runner.workers import NoWorkerLeft
 
+    checkpoint_named(options.model)
     settings = settings_named(options)
+    if settings.programs.writer:
+        checkpoint_named(Path(settings.programs.writer))
     if options.ray is not None and find_spec("ray") is None:
         raise BadInput("--ray: ray is not installed: pip install '.[ray]'")
     tasks, solutions = tasks_named(options, options.tasks)
     name = options.challenges.stem if options.challenges else options.data
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-    require_model_folder(options.model)
     seconds = options.minutes * 60 if options.minutes is not None else None
     if options.hours is not None:
         seconds = options.hours * 3600
@@ -177,24 +179,30 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _pretrain(options: argparse.Namespace) -> int:
+    tuning = _training_settings(FineTuning, options) if options.base else None
+    settings = None if options.base else _training_settings(Pretraining, options)
+    for folder in filter(None, (options.base, options.select)):
+        checkpoint_named(folder)
     import torch
 
     from submission.training import corpus
     from submission.training.pretrain import pretrain
 
+    if options.select is not None:
+        from submission.training.selection import require_grid_model
+
+        require_grid_model(options.select)
     if options.threads:
         torch.set_num_threads(options.threads)
     sources = corpus.Sources(
         tuple(options.train_on.split(",")), options.rearc, options.generated, tuple(options.against.split(","))
     )
-    if options.base:
+    if tuning is not None:
         from submission.training.finetune_base import finetune_base
 
-        tuning = _training_settings(FineTuning, options)
         read = partial(_corpus, sources, tuning.limit, options.select, options.out)
         finetune_base(tuning, read, options.base, options.out, options.resume)
-    else:
-        settings = _training_settings(Pretraining, options)
+    elif settings is not None:
         read = partial(_corpus, sources, settings.limit, options.select, options.out)
         pretrain(settings, read, options.out, options.resume)
     return 0
@@ -236,6 +244,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _shrink(options: argparse.Namespace) -> int:
+    checkpoint_named(options.model)
     from submission.model.loading import resolve_device
     from submission.model.vocabulary import shrink
 

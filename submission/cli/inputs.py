@@ -11,6 +11,7 @@ from typing import Any
 
 from submission.arc.prompts import task_cost
 from submission.arc.tasks import Solutions, Task, public_set, read_challenges, read_solutions
+from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT
 from submission.config import PRESETS, Settings, preset, with_changes
 from submission.errors import BadInput
@@ -22,8 +23,22 @@ from submission.solver.records import TaskRecord
 logger = logging.getLogger(__name__)
 
 
+def checkpoint_named(folder: Path) -> Checkpoint:
+    """The checkpoint in a folder that the user named, and a line in the log for what is odd about it.
+
+    BadInput where it cannot be used. Every command calls this before anything is loaded or written.
+    """
+    checkpoint = read_checkpoint(folder)
+    for note in checkpoint.notes():
+        logger.warning("%s", note)
+    return checkpoint
+
+
 def preset_named(options: argparse.Namespace) -> str:
-    """The name of the preset: --preset, or laptop; BadInput for a large model without --preset."""
+    """The name of the preset: --preset, or laptop.
+
+    BadInput for a large model without --preset, or one that cannot be used.
+    """
     if options.preset is not None:
         return str(options.preset)
     if is_large(options.model):

@@ -8,7 +8,6 @@ only, so that the tests can judge a P100 on a laptop.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
@@ -26,10 +25,11 @@ import psutil
 from submission.arc.layouts import Layout
 from submission.arc.prompts import prompt
 from submission.arc.tasks import Pair, Task, grid
-from submission.config import Settings, require_model_folder
+from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from submission.config import Settings
 from submission.errors import BadInput
 from submission.gpus import OLDEST_GPU, Gpu, listed_by_torch
-from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches, safetensors_fault
+from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches
 from submission.model import memory_plan
 from submission.model.memory_plan import Shape
 from submission.versions import KAGGLE_IMAGE, SUPPORTED, is_old_torchao, numbers
@@ -58,22 +58,18 @@ class Finding:
 def check(model: Path, settings: Settings, preset: str) -> Iterator[Finding]:
     """All findings, the cheap checks first; a check is skipped where one that it needs has failed.
 
-    BadInput where `model` is not a model folder.
+    BadInput where the model cannot be used, whatever the machine.
     """
-    require_model_folder(model)
+    checkpoint = read_checkpoint(model)
     yield from judged_versions(installed_versions())
     gpus = listed_by_torch(os.environ)
     yield from judged_gpus(gpus)
     yield judged_disk(shutil.disk_usage(Path.cwd()).free)
     failed = False
-    for finding in [*judged_weights(model), *judged_manifest(model)]:
+    for finding in [*judged_weights(checkpoint), *judged_manifest(model)]:
         failed |= finding.level == "fail"
         yield finding
-    try:
-        shape = memory_plan.shape_of(model)
-    except BadInput as error:
-        yield Finding("fail", "model", str(error))
-        return
+    shape = memory_plan.read_shape(checkpoint.config, checkpoint.quantized)
     for finding in judged_memory(shape, settings, preset, gpus):
         failed |= finding.level == "fail"
         yield finding
@@ -202,20 +198,14 @@ def judged_memory(shape: Shape, settings: Settings, preset: str, gpus: Sequence[
 # -- the model's files ------------------------------------------------------------------------------------------
 
 
-def judged_weights(model: Path) -> list[Finding]:
-    """Whether all safetensors files are there, and none is cut short."""
-    files = sorted(model.glob("*.safetensors"))
-    wrong = [f"{each.name} {fault}" for each in files if (fault := safetensors_fault(each))]
-    index = model / "model.safetensors.index.json"
-    if index.is_file():
-        named = set(json.loads(index.read_text())["weight_map"].values())
-        wrong += [f"{name} is missing" for name in sorted(named - {each.name for each in files})]
-    if not files:
-        wrong.append("there are no safetensors files")
-    if wrong:
-        return [Finding("fail", "weights", each) for each in wrong]
-    size = sum(each.stat().st_size for each in files)
-    return [Finding("pass", "weights", f"{len(files)} safetensors files, {size / 1e9:.2f} GB, none cut short")]
+def judged_weights(checkpoint: Checkpoint) -> list[Finding]:
+    """What the weights are, and a warning for files beside them that are not used."""
+    files, how = len(checkpoint.files), "in NF4" if checkpoint.quantized else "not quantized"
+    text = f"{checkpoint.model_type}, {how}, {files} safetensors files, {checkpoint.weights.bytes / 1e9:.2f} GB"
+    return [
+        Finding("pass", "weights", f"{text}; all tensors of the family, none cut short"),
+        *(Finding("warn", "weights", note) for note in checkpoint.notes()),
+    ]
 
 
 def judged_manifest(model: Path) -> list[Finding]:

@@ -17,10 +17,12 @@ from time import monotonic
 from typing import Any
 
 from submission.atomic import write_json
+from submission.checkpoint.checkpoint import read_checkpoint
+from submission.checkpoint.weight_files import has_safetensors
 from submission.errors import BadInput
 from submission.gpus import OLDEST_GPU, Gpu, listed, listed_by_nvidia_smi
 from submission.kaggle.install import folders_with, install_wheels
-from submission.kaggle.manifests import manifest_mismatches, require_complete_weights
+from submission.kaggle.manifests import manifest_mismatches
 
 CODE_MANIFEST = "code_manifest.json"
 """The manifest of the code: {"files": {path in its folder: sha256}, ...}."""
@@ -115,11 +117,19 @@ def prepare(root: Path, tasks: Path, code: Path, environ: Mapping[str, str], now
     gpus, failure = gpus_for(attached, scored, environ)
     require_supported(gpus)
     model, preset, choice = model_and_preset(gpus, attached, code / "submission" / "models" / "embedded")
-    require_complete_weights(model)
+    checkpoint = read_checkpoint(model)
     edited = manifest_mismatches(code, CODE_MANIFEST)
     if edited and not scored:
         raise BadInput(f"{edited[0]}; upload the code again")
-    notes = [why, *filter(None, [failure]), gpu_line(gpus), choice, *edited, *install_wheels(root / "input")]
+    notes = [
+        why,
+        *filter(None, [failure]),
+        gpu_line(gpus),
+        choice,
+        *checkpoint.notes(),
+        *edited,
+        *install_wheels(root / "input"),
+    ]
     working = root / "working"
     started = float(environ.get("ARC_STARTED", now))
     soft, hard = started + SOFT_SECONDS, started + HARD_SECONDS
@@ -231,11 +241,14 @@ def gpu_line(gpus: Sequence[Gpu]) -> str:
 
 
 def attached_models(inputs: Path, code: Path) -> list[Path]:
-    """The attached model folders: those with a config.json and safetensors, except the ones that come with the code."""
+    """The folders that are taken for attached models: with a config.json and safetensors, not those of the code.
+
+    Whether one can be used is for `read_checkpoint` to say.
+    """
     return [
         each
         for each in folders_with(inputs, "config.json")
-        if code not in each.resolve().parents and any(each.glob("*.safetensors"))
+        if code not in each.resolve().parents and has_safetensors(each)
     ]
 
 

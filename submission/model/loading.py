@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ import bitsandbytes
 import psutil
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils.logging import disable_progress_bar
 
 from submission.arc.layouts import CHAT16, NAMED, Layout, read_layout, vocabulary
 from submission.arc.tokenizer_layouts import architects, numpy_layout
-from submission.config import Model, require_model_folder
+from submission.checkpoint.checkpoint import Checkpoint, is_harmless, listed, read_checkpoint
+from submission.checkpoint.quantization import NF4_STATE
+from submission.config import Model
 from submission.errors import BadInput
 from submission.model import attention
 from submission.model.grid_lm import GridLM
@@ -28,34 +29,41 @@ from submission.model.grid_lm import GridLM
 def load_base(path: Path, settings: Model, device: str) -> Any:
     """The frozen base model of a checkpoint folder, its blocks in NF4 unless `model.four_bit` is off.
 
-    A 16-bit checkpoint is quantized while it is loaded; one in NF4 stays as it is. BadInput where the folder holds no
-    complete model, or one in another quantization.
+    A 16-bit checkpoint is quantized while it is loaded; one in NF4 stays as it is. BadInput where the folder cannot be
+    used (see `read_checkpoint`), and where a library cannot load it, whatever it says; errors of memory and of the GPU
+    are raised as they are.
     """
     disable_progress_bar()
-    require_model_folder(path)
+    checkpoint = read_checkpoint(path)
     try:
-        config = AutoConfig.from_pretrained(path, local_files_only=True)
-        require_nf4(path, config)
+        config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        if not checkpoint.quantized and hasattr(config, "quantization_config"):
+            del config.quantization_config  # null, which transformers takes for a quantization.
         load = from_unsloth if settings.backend == "unsloth" else from_transformers
-        model = load(path, config, settings, device)
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"{path}: cannot be read as a model ({' '.join(str(error).split())})") from error
+        model = load(checkpoint, config, settings, device)
+    except (BadInput, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except Exception as error:
+        if is_of_memory(error):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadInput(f"{path}: cannot be loaded as a model ({type(error).__name__}: {reason})") from error
     without_cpu_packing(model)
     set_compute_dtype(model, compute_dtype(settings.dtype, device))
     return model.requires_grad_(False)
 
 
-def require_nf4(path: Path, config: Any) -> None:
-    """BadInput where the checkpoint is quantized, but not in NF4: no adapter was ever trained on anything else here."""
-    quantized = config.to_dict().get("quantization_config")
-    if quantized is not None and not (quantized.get("load_in_4bit") and quantized.get("bnb_4bit_quant_type") == "nf4"):
-        raise BadInput(f"{path}: is quantized otherwise than in bitsandbytes' NF4, the only one supported")
+def is_of_memory(error: Exception) -> bool:
+    """Whether an error of loading may be gone at the next try: torch tells of the CPU's memory in the text alone."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and any(each in text for each in ("memory", "CUDA", "cuda", "CUBLAS"))
 
 
-def from_transformers(path: Path, config: Any, settings: Model, device: str) -> Any:
-    """The model loaded by transformers and quantized by bitsandbytes; BadInput where its files lack a weight."""
+def from_transformers(checkpoint: Checkpoint, config: Any, settings: Model, device: str) -> Any:
+    """The model loaded by transformers and quantized by bitsandbytes; BadInput where its files do not fit it."""
     dtype = compute_dtype(settings.dtype, device)
     options: dict[str, Any] = {
+        "config": config,
         "dtype": dtype,
         "device_map": {"": device},
         "attn_implementation": attention.register_backend(
@@ -63,8 +71,9 @@ def from_transformers(path: Path, config: Any, settings: Model, device: str) -> 
         ),
         "local_files_only": True,
         "use_safetensors": True,
+        "trust_remote_code": False,
     }
-    if settings.four_bit and "quantization_config" not in config.to_dict():
+    if settings.four_bit and not checkpoint.quantized:
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -73,13 +82,29 @@ def from_transformers(path: Path, config: Any, settings: Model, device: str) -> 
             llm_int8_skip_modules=["lm_head"],
         )
     family: Any = GridLM if config.model_type == "qwen3_vl_text" else AutoModelForCausalLM
-    model, report = family.from_pretrained(path, output_loading_info=True, **options)
-    if missing := sorted(report["missing_keys"]):
-        raise BadInput(f"{path}: {len(missing)} weights are not in its files, the first is {missing[0]}")
+    model, report = family.from_pretrained(checkpoint.folder, output_loading_info=True, **options)
+    require_whole(checkpoint, report)
     return model
 
 
-def from_unsloth(path: Path, config: Any, settings: Model, device: str) -> Any:
+def require_whole(checkpoint: Checkpoint, report: Mapping[str, Any]) -> None:
+    """BadInput where transformers reports weights that it did not find, or found no place for.
+
+    The checkpoint was judged before by its headers; this is held against what the library really did.
+    """
+    unexpected = [
+        name for name in report["unexpected_keys"]
+        if NF4_STATE not in name and not is_harmless(name, checkpoint.config)
+    ]  # fmt: skip
+    for names, what in (
+        (report["missing_keys"], "not found in its files"), (unexpected, "without a place in the model"),
+        ([each[0] for each in report["mismatched_keys"]], "of another shape than the model's"),
+    ):  # fmt: skip
+        if names:
+            raise BadInput(f"{checkpoint.folder}: {listed(sorted(names))} {what}")
+
+
+def from_unsloth(checkpoint: Checkpoint, config: Any, settings: Model, device: str) -> Any:
     """The model loaded by unsloth, with its own CUDA kernels; BadInput without a GPU or without unsloth.
 
     Unsloth works neither with every transformers nor on a CPU, so it is imported here and nowhere else. Adapter,
@@ -92,11 +117,13 @@ def from_unsloth(path: Path, config: Any, settings: Model, device: str) -> Any:
     except (ImportError, NotImplementedError) as error:
         raise BadInput(f"model.backend=unsloth: unsloth cannot be imported here ({error})") from error
     model, _ = FastLanguageModel.from_pretrained(
-        str(path),
+        str(checkpoint.folder),
         max_seq_length=settings.context,
         dtype=compute_dtype(settings.dtype, device),
         load_in_4bit=settings.four_bit,
         local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
     )
     return model
 
@@ -226,7 +253,7 @@ def layout_of(path: Path, setting: str = "auto") -> Layout:
 def read_tokenizer(path: Path) -> Any:
     """A checkpoint's tokenizer; ValueError where it has none, or where a library that it needs is not installed."""
     try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True)
+        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         raise ValueError(f"its tokenizer cannot be read: {' '.join(str(error).split())}") from error
 

@@ -1,4 +1,4 @@
-"""How much memory a model takes for training and for search, from its config.json alone, before anything is loaded.
+"""How much memory a model takes for training and for search, from its files' headers, before anything is loaded.
 
     weights           blocks in NF4 (4 bits, and 8 bits for every 64 weights), the rest in the compute type
     adapter           the LoRA in float32, and a copy of its initial weights to reset it
@@ -11,14 +11,12 @@ Training and search take turns, so the larger of the two counts. All figures are
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from submission.config import Settings, require_model_folder
-from submission.errors import BadInput
+from submission.checkpoint.checkpoint import read_checkpoint
+from submission.checkpoint.config_json import Config
+from submission.config import Settings
 
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes of a weight: 4 bits, an 8-bit scale for each 64, a 32-bit one for each 256 of these (arXiv 2305.14314)."""
@@ -38,7 +36,7 @@ SIXTEEN_BITS, FLOAT32 = 2, 4
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a causal language model of the Llama kind, read from its config.json."""
+    """The sizes of a causal language model of the Llama kind."""
 
     hidden: int
     """Channels of the residual stream."""
@@ -131,40 +129,32 @@ class MemoryPlan:
 
 
 def shape_of(model: Path) -> Shape:
-    """The sizes of the checkpoint in this folder; BadInput where it has no config.json, or one without them."""
-    require_model_folder(model)
-    try:
-        config: Mapping[str, Any] = json.loads((model / "config.json").read_text())
-        return read_shape(config)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{model}: its config.json does not tell the size of the model ({error!r})") from None
+    """The sizes of the checkpoint in this folder; BadInput where it cannot be used: see `read_checkpoint`."""
+    checkpoint = read_checkpoint(model)
+    return read_shape(checkpoint.config, checkpoint.quantized)
 
 
 def is_large(model: Path) -> bool:
-    """Whether this model needs a GPU; False where its size cannot be read."""
-    try:
-        return shape_of(model).block_weights > LARGE
-    except BadInput:
-        return False
+    """Whether this model needs a GPU; BadInput where the folder cannot be used."""
+    return shape_of(model).block_weights > LARGE
 
 
-def read_shape(config: Mapping[str, Any]) -> Shape:
-    """The sizes in a transformers config; KeyError where one is missing."""
-    heads = int(config["num_attention_heads"])
-    head = config.get("head_dim") or config["hidden_size"] // heads
+def read_shape(config: Config, quantized: bool) -> Shape:
+    """The sizes in a config; `quantized`: whether the weights are."""
+    sizes = config.sizes
     return Shape(
-        hidden=int(config["hidden_size"]),
-        intermediate=int(config["intermediate_size"]),
-        blocks=int(config["num_hidden_layers"]),
-        heads=heads,
-        key_heads=int(config.get("num_key_value_heads") or heads),
-        head=int(head),
-        vocabulary=int(config["vocab_size"]),
-        tied=bool(config.get("tie_word_embeddings", False)),
-        quantized="quantization_config" in config,
-        positions=int(config.get("max_position_embeddings", 1 << 30)),
-        window=config.get("sliding_window") if config.get("use_sliding_window", True) else None,
-        head_norms=str(config.get("model_type", "")).startswith("qwen3"),
+        hidden=sizes.hidden,
+        intermediate=sizes.intermediate,
+        blocks=sizes.blocks,
+        heads=sizes.heads,
+        key_heads=sizes.key_heads,
+        head=sizes.head,
+        vocabulary=sizes.vocabulary,
+        tied=config.tied,
+        quantized=quantized,
+        positions=config.positions,
+        window=config.window,
+        head_norms=bool(config.family.head_norms),
     )
 
 

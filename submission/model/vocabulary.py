@@ -24,21 +24,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from submission.arc.layouts import CHAT16, NAMED, Layout, described, renumbered, vocabulary
+from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from submission.checkpoint.families import EMBEDDINGS, HEAD
+from submission.checkpoint.weight_files import INDEX
 from submission.config import Model
-from submission.errors import BadInput
+from submission.errors import BadInput, require
 from submission.model.loading import layout_of, load_base, read_tokenizer
 
 logger = logging.getLogger(__name__)
-
-EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
-"""The tensors with a row for each id, as Llama, Mistral and Qwen3 name them; tied checkpoints have the first alone."""
-
-INDEX = "model.safetensors.index.json"
 
 CHAT16_WORDS: tuple[tuple[str, ...], ...] = (
     *((str(colour),) for colour in range(10)),
@@ -56,25 +54,28 @@ def shrink(source: Path, out: Path, layout: str = "auto", nf4: bool = False, dev
     """Write a copy of a checkpoint to `out` with the ids of one layout only; returns the layout in the new ids.
 
     `layout` is a value of `model.layout`. With `nf4` the blocks are quantized as well; then a vocabulary that is cut
-    already may stay as it is. BadInput where there is nothing to cut, or `out` is not empty.
+    already may stay as it is. BadInput where the source cannot be used, there is nothing to cut, or `out` is not empty.
     """
-    config = read_config(source)
+    checkpoint = read_checkpoint(source)
     if out.exists() and any(out.iterdir()):
         raise BadInput(f"{out}: is not empty; nothing is overwritten")
-    if nf4 and "quantization_config" in config:
+    if nf4 and checkpoint.quantized:
         raise BadInput(f"{source}: is quantized already; shrink it without --nf4")
-    kept, small = kept_ids(source, layout, config["vocab_size"])
-    if not nf4 and len(kept) == config["vocab_size"]:
+    require(HEAD not in checkpoint.four_bit, f"{source}: its language head is in NF4, so that its rows cannot be cut")
+    size = checkpoint.vocabulary
+    kept, small = kept_ids(source, layout, size)
+    if not nf4 and len(kept) == size:
         raise BadInput(f"{source}: has no ids but those of layout {small.name}; there is nothing to shrink")
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as workplace:
         done = Path(workplace) / "cut"
-        cut_checkpoint(source, done, kept, small)
+        cut_checkpoint(checkpoint, done, kept, small)
         if nf4:
             load_base(done, Model(dtype="bfloat16"), device).save_pretrained(Path(workplace) / "nf4")
             done = Path(workplace) / "nf4"
+        read_checkpoint(done)
         done.replace(out)
-    logger.info("%d of %d ids kept, layout %s", len(kept), config["vocab_size"], small.name)
+    logger.info("%d of %d ids kept, layout %s", len(kept), size, small.name)
     return small
 
 
@@ -84,23 +85,23 @@ def trainable_base(base: Path, out: Path) -> None:
     A folder `out` that is there is replaced. A vocabulary of 16 ids stays as it is. BadInput where the base is
     quantized, or lacks words for these ids.
     """
-    config = read_config(base)
-    if "quantization_config" in config:
-        raise BadInput(f"{base}: is quantized already; initial fine-tuning starts from 16-bit weights")
-    kept = list(range(16)) if config["vocab_size"] == 16 else chat16_ids(base)
+    checkpoint = trainable_checkpoint(base)
+    kept = trainable_ids(checkpoint)
     shutil.rmtree(out, ignore_errors=True)
-    cut_checkpoint(base, out, kept, CHAT16, trainable=True)
+    cut_checkpoint(checkpoint, out, kept, CHAT16, trainable=True)
 
 
-def read_config(source: Path) -> dict[str, Any]:
-    """The config.json of a model folder; BadInput where there is none, or one without the size of its vocabulary."""
-    try:
-        config: dict[str, Any] = json.loads((source / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{source}: has no config.json that can be read ({error})") from None
-    if "vocab_size" not in config:
-        raise BadInput(f"{source}: its config.json does not tell the size of its vocabulary")
-    return config
+def trainable_checkpoint(base: Path) -> Checkpoint:
+    """The checkpoint of a base for initial fine-tuning; BadInput where it cannot be used, or is quantized."""
+    checkpoint = read_checkpoint(base)
+    if checkpoint.quantized:
+        raise BadInput(f"{base}: is quantized already; initial fine-tuning starts from 16-bit weights")
+    return checkpoint
+
+
+def trainable_ids(checkpoint: Checkpoint) -> list[int]:
+    """The ids of a base that become the 16 of chat16; BadInput where its vocabulary lacks words for them."""
+    return list(range(16)) if checkpoint.vocabulary == 16 else chat16_ids(checkpoint.folder)
 
 
 def kept_ids(source: Path, layout: str, size: int) -> tuple[list[int], Layout]:
@@ -133,12 +134,12 @@ def chat16_ids(base: Path) -> list[int]:
     return kept
 
 
-def cut_checkpoint(source: Path, out: Path, kept: Sequence[int], layout: Layout, trainable: bool = False) -> None:
+def cut_checkpoint(source: Checkpoint, out: Path, kept: Sequence[int], layout: Layout, trainable: bool = False) -> None:
     """Write a copy of a checkpoint with the ids `kept` only, numbered anew in this order, and `layout` in its config.
 
     With `trainable` its weights are converted to bfloat16, and a head that is tied to the embeddings becomes a copy.
     """
-    config = cut_config(read_config(source), len(kept), layout)
+    config = cut_config(source.config.raw, len(kept), layout)
     if trainable:
         config |= {"tie_word_embeddings": False, "dtype": "bfloat16"}
         config.pop("torch_dtype", None)
@@ -158,44 +159,30 @@ def cut_config(config: Mapping[str, Any], size: int, layout: Layout) -> dict[str
     }
 
 
-def cut_weights(source: Path, out: Path, kept: Sequence[int], trainable: bool) -> None:
-    """Copy the safetensors of a checkpoint to `out`, of embeddings and head the rows `kept` only.
+def cut_weights(source: Checkpoint, out: Path, kept: Sequence[int], trainable: bool) -> None:
+    """Copy the weight files of a checkpoint to `out`, of embeddings and head the rows `kept` only.
 
-    BadInput where a file cannot be read, or none has embeddings.
+    Files keep their names; an index is written anew.
     """
-    names = {file: tensor_names(file) for file in sorted(source.glob("*.safetensors"))}
-    if not names:
-        raise BadInput(f"{source}: holds no safetensors")
-    everything = {name for inside in names.values() for name in inside}
-    if EMBEDDINGS not in everything:
-        raise BadInput(f"{source}: has no {EMBEDDINGS}, so its vocabulary cannot be cut")
-    copied_head = trainable and HEAD not in everything
-    for file, inside in names.items():
-        if not trainable and not inside & {EMBEDDINGS, HEAD}:
+    places = dict(source.weights.places)
+    copied_head = trainable and HEAD not in places
+    if copied_head:
+        places[HEAD] = places[EMBEDDINGS]
+    for file in source.files:
+        inside = sorted(name for name, place in source.weights.places.items() if place == file.name)
+        if not trainable and not {EMBEDDINGS, HEAD} & set(inside):
             shutil.copyfile(file, out / file.name)
             continue
         with safe_open(file, "pt") as opened:
-            tensors = {name: cut_tensor(name, opened.get_tensor(name), kept, trainable) for name in sorted(inside)}
+            tensors = {name: cut_tensor(name, opened.get_tensor(name), kept, trainable) for name in inside}
             metadata = opened.metadata() or {"format": "pt"}
         if copied_head and EMBEDDINGS in tensors:
             tensors[HEAD] = tensors[EMBEDDINGS].clone()
         save_file(tensors, out / file.name, metadata)
-    if (source / INDEX).is_file():
-        index = json.loads((source / INDEX).read_text())
+    if source.weights.index is not None:
         written = sum(path.stat().st_size for path in out.glob("*.safetensors"))
-        index["metadata"] = {**index.get("metadata", {}), "total_size": written}
-        if copied_head:
-            index["weight_map"][HEAD] = index["weight_map"][EMBEDDINGS]
+        index = {"metadata": {"total_size": written}, "weight_map": dict(sorted(places.items()))}
         (out / INDEX).write_text(json.dumps(index, indent=2) + "\n")
-
-
-def tensor_names(file: Path) -> set[str]:
-    """The names of the tensors in a safetensors file; BadInput where it cannot be read."""
-    try:
-        with safe_open(file, "pt") as opened:
-            return set(opened.keys())
-    except SafetensorError as error:
-        raise BadInput(f"{file}: cannot be read ({error})") from None
 
 
 def cut_tensor(name: str, tensor: Tensor, kept: Sequence[int], trainable: bool) -> Tensor:

@@ -31,7 +31,7 @@ def model_sha256(path: Path) -> str:
     """sha256 of a model: of its safetensors files, in order of name. BadInput where they cannot be read."""
     whole = hashlib.sha256()
     try:
-        for each in sorted(path.glob("*.safetensors")):
+        for each in sorted(each for each in path.glob("*.safetensors") if each.is_file()):
             whole.update(each.name.encode())
             with each.open("rb") as file:
                 while block := file.read(1 << 20):

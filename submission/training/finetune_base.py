@@ -30,11 +30,12 @@ from transformers import AutoModelForCausalLM
 
 from submission.arc.layouts import CHAT16
 from submission.atomic import replacing
-from submission.config import Adapt, Model, require_model_folder
+from submission.checkpoint.checkpoint import read_checkpoint
+from submission.config import Adapt, Model
 from submission.errors import BadInput
 from submission.model.loading import load_base
 from submission.model.lora import lora_deltas, with_adapter
-from submission.model.vocabulary import trainable_base
+from submission.model.vocabulary import trainable_base, trainable_checkpoint, trainable_ids
 from submission.training.batches import loader
 from submission.training.corpus import Corpus
 from submission.training.corpus_cache import CACHE_NAME
@@ -50,8 +51,8 @@ def finetune_base(
 ) -> float:
     """Fine-tune, save merged and in NF4, and return the held-out loss (nats a token of the last pair's answer).
 
-    BadInput, before the corpus is loaded, where there is no base, no such device, nothing to resume, or where `out` is
-    not empty.
+    BadInput, before the corpus is loaded, where the base cannot be used or is quantized, where there is no such device
+    or nothing to resume, and where `out` is not empty.
     """
     adapter, base16 = out / "adapter.safetensors", out / "base16"
     require_device(settings.device)
@@ -83,12 +84,13 @@ def finetune_base(
     record = _record(settings, base, done, result)
     (out / "merged" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
     load_base(out / "merged", Model(dtype="bfloat16"), settings.device).save_pretrained(out / "nf4")
+    read_checkpoint(out / "nf4")
     return result.loss
 
 
 def _require_folders(base: Path, out: Path, adapter: Path | None) -> None:
-    """BadInput unless `base` is a model folder, and `out` has the checkpoint `adapter`, or nothing if that is None."""
-    require_model_folder(base)
+    """BadInput unless `base` can be trained, and `out` has the checkpoint `adapter`, or nothing if that is None."""
+    trainable_ids(trainable_checkpoint(base))
     if adapter is not None:
         if not adapter.exists():
             raise BadInput(f"{adapter}: nothing to resume from")
@@ -151,7 +153,9 @@ def load_checkpoint(model: nn.Module, adapter: Path) -> Progress:
 
 def merge(base16: Path, deltas: Iterable[tuple[str, Tensor]], ends: Sequence[Tensor], into: Path) -> None:
     """Add the LoRA products to the base's own matrices, put in the trained embeddings and head, and save."""
-    model: Any = AutoModelForCausalLM.from_pretrained(base16, dtype=torch.bfloat16, local_files_only=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        base16, dtype=torch.bfloat16, local_files_only=True, use_safetensors=True, trust_remote_code=False
+    )
     with torch.no_grad():
         for name, delta in deltas:
             weight = model.get_parameter(f"{name}.weight")

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from submission.arc.layouts import NAMED
+from submission.checkpoint.checkpoint import read_checkpoint
 from submission.errors import BadInput
 from submission.model import learned_positions
 from submission.model.grid_lm import GridLM, fresh
@@ -67,6 +68,7 @@ def pretrain(settings: Pretraining, load_corpus: Callable[[], Corpus], out: Path
     save_float16(model, out / "model")
     record = _record(settings, precision, model, done, result)
     (out / "model" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
+    read_checkpoint(out / "model")
     return result.loss
 
 
@@ -137,7 +139,10 @@ def load_checkpoint(model: GridLM, trunk: Path) -> Progress:
         progress = json.loads((trunk / "progress.json").read_text())
     except FileNotFoundError:
         raise BadInput(f"{trunk}: nothing to resume from (progress.json is missing)") from None
-    saved = GridLM.from_pretrained(trunk, dtype=torch.float32)
+    read_checkpoint(trunk)
+    saved = GridLM.from_pretrained(
+        trunk, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
+    )
     if saved.config.arc_layout != model.config.arc_layout:
         raise BadInput(f"{trunk}: was trained in layout {saved.config.arc_layout}, not in {model.config.arc_layout}")
     try:

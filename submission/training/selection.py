@@ -19,7 +19,8 @@ from torch import nn
 
 from submission.arc.layouts import NAMED, Layout
 from submission.arc.tasks import grid_key
-from submission.config import require_model_folder
+from submission.checkpoint.checkpoint import read_checkpoint
+from submission.errors import require
 from submission.model.grid_lm import GridLM
 from submission.rng import generator
 from submission.training.batches import rows
@@ -39,12 +40,25 @@ HARDEST = 1.0
 def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
     """The corpus with the families to train on selected by the loss of the GridLM in the folder `first`.
 
-    BadInput where that is not a model folder.
+    BadInput where that cannot be used, or is another kind of model.
     """
-    require_model_folder(first)
-    model = GridLM.from_pretrained(first, dtype=torch.float32)
-    layout = NAMED[model.config.arc_layout]
+    layout = NAMED[require_grid_model(first)]
+    model = GridLM.from_pretrained(
+        first, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
+    )
     return replace(data, train=selected(data.train, losses(model, layout, data.train, limit)))
+
+
+def require_grid_model(first: Path) -> str:
+    """The name of the layout of an unquantized GridLM; BadInput where the folder holds none."""
+    checkpoint = read_checkpoint(first)
+    name = checkpoint.config.raw.get("arc_layout")
+    right = checkpoint.model_type == GridLM.config_class.model_type and not checkpoint.quantized
+    require(
+        right and isinstance(name, str) and name in NAMED,
+        f"{first}: families are selected by a model that `pretrain` made, in 16 or 32 bits, and this is none",
+    )
+    return str(name)
 
 
 def losses(model: nn.Module, layout: Layout, families: Sequence[Family], limit: int) -> list[float]:

@@ -20,6 +20,7 @@ from submission.cli.commands import main
 from submission.config import Settings, preset, with_changes
 from submission.model.memory_plan import CARDS
 from submission.rng import generator
+from tests.support.checkpoints import LARGE, config_of, hollow
 from tests.support.families import miniature
 
 RATES = Rates(training=1000.0, recomputing=500.0, prefill=2000.0, pass_seconds=0.1, loading=10.0, source="a test")
@@ -117,9 +118,7 @@ def test_the_command_measures_a_small_model_here(capsys: pytest.CaptureFixture[s
 
 
 def test_a_large_model_without_a_preset_for_gpus_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    config = {"hidden_size": 4096, "intermediate_size": 11520, "num_hidden_layers": 40, "num_attention_heads": 32,
-              "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 16}  # fmt: skip
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    hollow(tmp_path, config_of(sizes=LARGE))
     forecast = ["bench", "plan", "--data", "arc1-train", "--model", str(tmp_path)]
     assert main(forecast) == 2
     assert "by --preset: t4x2, l4x4" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from submission.results import journal
 from submission.solver.records import TaskRecord, TestRecord, ViewRecord
 from submission.solver.voting import Candidate
 from submission.training.corpus import held_out_tasks
+from tests.support.checkpoints import LARGE, config_of, hollow
 
 RUN = ["run", "--set", "search.views=1"]
 
@@ -43,9 +44,7 @@ def test_bad_input_is_refused_in_one_sentence(
     assert "config.json" in refused(capsys, *RUN, "--model", str(tmp_path), "--out", str(tmp_path / "out"))
     assert "no such" in refused(capsys, *RUN, *model, "--only", "no such")
     assert "preset" in refused(capsys, *RUN, *model, "--preset", "no such")
-    (large := tmp_path / "large").mkdir()
-    shape = {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32}
-    (large / "config.json").write_text(json.dumps({**shape, "vocab_size": 64}))
+    large = hollow(tmp_path / "large", config_of(sizes=LARGE))
     assert "--preset: t4x2, l4x4" in refused(capsys, *RUN, "--model", str(large), "--out", str(tmp_path / "out"))
     if find_spec("ray") is None:
         assert "pip install '.[ray]'" in refused(capsys, *RUN, *model, "--ray", "auto")

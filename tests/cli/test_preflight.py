@@ -11,6 +11,7 @@ import pytest
 
 from submission.arc.layouts import CHAT16, GRID16
 from submission.benchmarks.rates import SHAPE_8B
+from submission.checkpoint.checkpoint import read_checkpoint
 from submission.cli import preflight
 from submission.cli.commands import main
 from submission.cli.preflight import Finding
@@ -18,6 +19,7 @@ from submission.config import EMBEDDED, Settings, preset, with_changes
 from submission.gpus import Gpu
 from submission.model.memory_plan import CARDS
 from submission.versions import KAGGLE_IMAGE
+from tests.support.checkpoints import ACCEPTED
 from tests.support.families import miniature
 
 IMAGE_WITH_WHEEL = {**KAGGLE_IMAGE, "bitsandbytes": "0.50.1"}
@@ -95,22 +97,13 @@ def test_what_does_not_fit_is_told_with_what_would() -> None:
     assert CARDS["t4"] < CARDS["l4"]
 
 
-def test_safetensors_that_are_cut_short_are_found_by_their_own_header(tmp_path: Path) -> None:
-    file = miniature(tmp_path, "llama-3.1") / "model.safetensors"
-    whole = file.read_bytes()
-    assert [each.level for each in preflight.judged_weights(tmp_path)] == ["pass"]
-    for content, told in (
-        (whole[:-1], "1 bytes are missing"), (whole[:40], "within its header"), (b"", "within its header"),
-        ((2).to_bytes(8, "little") + b"{]" + whole, "cannot be read"),
-    ):  # fmt: skip
-        file.write_bytes(content)
-        [finding] = preflight.judged_weights(tmp_path)
-        assert finding.level == "fail"
-        assert told in finding.sentence
-    file.unlink()
-    assert "no safetensors files" in preflight.judged_weights(tmp_path)[0].sentence
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "part-1.safetensors"}}))
-    assert "part-1.safetensors is missing" in preflight.judged_weights(tmp_path)[0].sentence
+def test_the_weights_are_told_with_what_lies_beside_them(tmp_path: Path) -> None:
+    for name, levels_told in (("whole", ["pass"]), ("NF4", ["pass"]), ("consolidated beside", ["pass", "warn"])):
+        ACCEPTED[name](tmp_path / name)
+        findings = preflight.judged_weights(read_checkpoint(tmp_path / name))
+        assert [each.level for each in findings] == levels_told
+        assert ("in NF4" in findings[0].sentence) == (name == "NF4")
+    assert "consolidated.safetensors: not used" in findings[1].sentence
 
 
 def test_files_are_held_against_the_manifest(tmp_path: Path) -> None:

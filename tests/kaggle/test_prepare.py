@@ -18,8 +18,10 @@ from submission.kaggle import install, prepare
 from submission.kaggle.install import REQUIREMENTS
 from submission.kaggle.prepare import KagglePlan
 from tests import drill
+from tests.support.checkpoints import hollow
 from tests.support.fake_gpus import BROKEN, fake_torch, program
-from tests.support.kaggle_inputs import TASK, asked, attach, sealed, weights, wheelhouse
+from tests.support.kaggle_inputs import TASK, asked, attach, sealed, wheelhouse
+from tests.support.refused_checkpoints import REFUSED
 
 ROOT = Path(prepare.__file__).parents[2]
 L4 = Gpu("NVIDIA L4", 23034, (8, 9), 0)
@@ -159,13 +161,23 @@ def test_a_model_is_found_however_it_is_mounted_and_that_of_the_code_is_none(lay
     code = Path(str(dataset).format(slug="code"))
     attached = Path(str(model).format(slug="model"))
     for folder in (code / "submission" / "models" / "embedded", attached):
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text("{}")
-        weights(folder / "model.safetensors")
+        hollow(folder)
     assert prepare.attached_models(tmp_path, code) == [attached]
     (inputs := tmp_path / "input").mkdir(exist_ok=True)
     (linked := inputs / "linked").symlink_to(code, target_is_directory=True)
     assert prepare.attached_models(linked, code) == [], "not by another path either"
+
+
+@pytest.mark.parametrize("name", ["one missing", "an adapter beside", "GPTQ", "cut short"])
+def test_an_attached_model_is_judged_by_the_one_reader(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "pip", lambda *words: None)
+    tasks = asked(tmp_path / "input" / "arc-prize-2026", {"t": TASK})
+    REFUSED[name].make(tmp_path / "input" / "model")
+    gpus = drill.nvidia_smi(tmp_path, "NVIDIA L4, 23034, 8.9\n" * 4)
+    with pytest.raises(BadInput, match=REFUSED[name].told):
+        prepare.prepare(tmp_path, tasks, ROOT, {**os.environ, **gpus}, 0.0)
 
 
 # -- what came along ---------------------------------------------------------------------------------------------

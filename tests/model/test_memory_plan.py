@@ -13,6 +13,7 @@ from submission.arc.layouts import CHAT16
 from submission.arc.prompts import padded, row
 from submission.arc.tasks import Task
 from submission.benchmarks.rates import SHAPE_8B
+from submission.checkpoint.config_json import validated
 from submission.config import Adapt, Model, Search, Settings, preset, with_changes
 from submission.deadline import NEVER
 from submission.errors import BadInput
@@ -22,6 +23,7 @@ from submission.model.forward import predictions
 from submission.model.loading import compute_dtype, load_base
 from submission.model.lora import set_checkpointing
 from submission.model.memory_plan import CARDS, Shape, choose_plan, longest_row, plan, read_shape, shape_of
+from tests.support.checkpoints import config_of
 from tests.support.engines import loaded
 from tests.support.families import FAMILIES, miniature
 
@@ -160,12 +162,18 @@ def test_what_is_quantized_already_counts_in_four_bits(tmp_path: Path) -> None:
 
 
 def test_windows_and_missing_figures(tmp_path: Path) -> None:
-    config = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
-              "vocab_size": 16, "sliding_window": 4096}  # fmt: skip
-    assert read_shape(config) == Shape(64, 128, 2, 4, 4, 16, 16, False, False, 1 << 30, 4096)
-    assert read_shape(config | {"use_sliding_window": False}).window is None
+    config = config_of("qwen2", num_key_value_heads=4, max_position_embeddings=..., head_dim=...)
+
+    def read(**more: object) -> Shape:
+        return read_shape(validated(config | more, Path("config.json")), quantized=False)
+
+    assert read(use_sliding_window=True) == Shape(64, 128, 2, 4, 4, 16, 16, False, False, 1 << 30, 4096)
+    assert read().window is None, "a Qwen has full attention unless it says otherwise"
+    for family, window in (("mistral", 4096), ("llama", None)):
+        made = validated(config_of(family, max_position_embeddings=9), Path("config.json"))
+        assert (read_shape(made, quantized=False).window, made.positions) == (window, 9)
     with pytest.raises(BadInput, match=r"no config\.json"):
         shape_of(tmp_path)
     (tmp_path / "config.json").write_text('{"hidden_size": 64}')
-    with pytest.raises(BadInput, match="does not tell the size"):
+    with pytest.raises(BadInput, match="does not tell model_type"):
         shape_of(tmp_path)

@@ -1,19 +1,19 @@
 """The import law: the packages of `submission`, and what each may import."""
 
 LAW = """
-errors.py rng.py deadline.py   -> nothing
-streams.py                     -> nothing
+errors.py rng.py deadline.py streams.py   -> nothing
 atomic.py config.py            -> errors
 gpus.py versions.py            -> errors
-kaggle/                        -> atomic config gpus versions errors
+kaggle/                        -> checkpoint atomic config gpus versions errors
 arc/                           -> config errors rng
-model/                         -> arc config versions errors
+checkpoint/                    -> arc config errors
+model/                         -> checkpoint arc config versions errors
 solver/                        -> arc config deadline rng
-inference/                     -> model solver arc config deadline errors rng
+inference/                     -> checkpoint model solver arc config deadline errors rng
 programs/                      -> arc config deadline errors rng, model
 results/                       -> solver arc atomic config errors
 runner/                        -> results solver programs arc atomic config deadline errors gpus rng streams, inference
-training/                      -> model arc atomic config errors rng
+training/                      -> checkpoint model arc atomic config errors rng
 benchmarks/                    -> all
 cli/                           -> all
 """

@@ -10,6 +10,7 @@ from submission.kaggle.install import REQUIREMENTS, WHEELS_MANIFEST
 from submission.kaggle.manifests import sha256
 from submission.kaggle.packaging.metadata import Names
 from tests import drill
+from tests.support.checkpoints import hollow
 
 TASK = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]}
 
@@ -24,12 +25,6 @@ def asked(folder: Path, tasks: dict[str, object], training: dict[str, object] | 
         (folder / "arc-agi_training_challenges.json").write_text(json.dumps(training))
     (folder / drill.TEST_FILE).write_text(json.dumps(tasks))
     return folder / drill.TEST_FILE
-
-
-def weights(path: Path, values: int = 4) -> None:
-    """A safetensors file of one tensor."""
-    head = json.dumps({"w": {"dtype": "F32", "shape": [values], "data_offsets": [0, 4 * values]}}).encode()
-    path.write_bytes(len(head).to_bytes(8, "little") + head + bytes(4 * values))
 
 
 def wheelhouse(folder: Path, content: str = "value = 7\n") -> Path:
@@ -58,7 +53,4 @@ def sealed(folder: Path) -> None:
 
 def attach(inputs: Path) -> Path:
     """A model among the inputs of a machine."""
-    (folder := inputs / "model").mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
-    weights(folder / "model.safetensors")
-    return folder
+    return hollow(inputs / "model")

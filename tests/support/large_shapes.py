@@ -27,6 +27,7 @@ from submission.arc.layouts import Layout, described, vocabulary
 from submission.arc.prompts import prompt, row
 from submission.arc.tasks import Pair, grid
 from submission.arc.views import identity
+from submission.checkpoint.config_json import validated
 from submission.config import Adapt, Model, Search
 from submission.deadline import NEVER
 from submission.model.memory_plan import Shape, read_shape
@@ -55,7 +56,7 @@ def build(out: Path, layers: int, layout: Layout = ARCHITECTS) -> None:
         "bos_token_id": (layout.opening or layout.input_open)[0], "eos_token_id": layout.answer_close[-1],
         "arc_layout": described(layout),
     }  # fmt: skip
-    shape = read_shape(config)
+    shape = read_shape(validated(config, out / "config.json"), quantized=True)
     out.mkdir(parents=True)
     (out / "config.json").write_text(json.dumps(config, indent=2))
     places: dict[str, str] = {}

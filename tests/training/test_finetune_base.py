@@ -20,6 +20,7 @@ from submission.model.vocabulary import CHAT16_WORDS, chat16_ids, trainable_base
 from submission.training.corpus import Corpus
 from submission.training.finetune_base import finetune_base
 from submission.training.settings import FineTuning
+from tests.support.checkpoints import NF4, config_of, hollow, in_nf4, tensors_of
 from tests.support.engines import loaded
 
 SMALL = FineTuning(
@@ -141,3 +142,17 @@ def test_a_base_that_is_quantized_already_is_refused(tiny_line_model: Path, tmp_
         finetune_base(SMALL, lambda: copying, tiny_line_model, tmp_path)
     with pytest.raises(BadInput, match=r"no config\.json"):
         finetune_base(SMALL, lambda: copying, tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_a_base_is_judged_whole_before_the_corpus_is_read(tmp_path: Path) -> None:
+    def never() -> Corpus:
+        raise AssertionError("the corpus was read")
+
+    hollow(tmp_path / "mute", config_of(vocab_size=40))
+    in_four_bits = config_of(quantization_config=NF4)
+    hollow(tmp_path / "nf4", in_four_bits, in_nf4(tensors_of(config_of())))
+    hollow(tmp_path / "odd", config_of(), tensors_of(config_of(attention_bias=True)))
+    for name, told in (("mute", "tokenizer|vocabulary"), ("nf4", "quantized already"), ("odd", "no place in a llama")):
+        with pytest.raises(BadInput, match=told):
+            finetune_base(SMALL, never, tmp_path / name, tmp_path / "out")
+        assert not (tmp_path / "out").exists()

@@ -13,6 +13,7 @@ from submission.errors import BadInput
 from submission.model.grid_lm import fresh
 from submission.training.corpus import Corpus, Family
 from submission.training.selection import SOLVED, domain, is_sound, losses, narrowed, selected
+from tests.support.checkpoints import hollow
 
 RNG = np.random.default_rng(0)
 
@@ -69,5 +70,7 @@ def test_a_model_measures_each_family_alike_every_time(tmp_path: Path) -> None:
     assert all(2 < each < 4 for each in measured), "an untrained model is near ln 16"
     model.save_pretrained(tmp_path)
     assert {each.name for each in narrowed(data, tmp_path, 200).train} == {"one", "two"}
-    with pytest.raises(BadInput, match="not a model folder"):
+    with pytest.raises(BadInput, match="no such folder"):
         narrowed(data, tmp_path / "nothing", 200)
+    with pytest.raises(BadInput, match="a model that `pretrain` made"):
+        narrowed(data, hollow(tmp_path / "llama"), 200)

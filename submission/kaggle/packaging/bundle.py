@@ -16,13 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from submission.checkpoint.checkpoint import read_checkpoint
 from submission.errors import BadInput
 from submission.kaggle.install import REQUIREMENTS, WHEELS_MANIFEST
 from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches, sha256
 from submission.kaggle.packaging import metadata, wheels
 from submission.kaggle.packaging.image import Profile, read_image
 from submission.kaggle.packaging.metadata import Names
-from submission.kaggle.packaging.model_upload import require_safetensors_model
 from submission.kaggle.packaging.notebook import notebook
 from submission.kaggle.prepare import CODE_MANIFEST
 
@@ -70,12 +70,12 @@ def locked_wheels(profile: Profile, wheelhouse: Path | None) -> list[Path]:
 
 
 def require_prepared_model(model: Path) -> None:
-    """BadInput unless `build.py model` wrote this folder and nothing has changed in it since."""
+    """BadInput unless this is a whole model that `build.py model` wrote, and nothing has changed in it since."""
+    read_checkpoint(model)
     if not (model / MODEL_MANIFEST).is_file():
         raise BadInput(f"{model}: has no {MODEL_MANIFEST}: run `python build.py model {model} --out READY` first")
     if wrong := manifest_mismatches(model, MODEL_MANIFEST):
         raise BadInput(wrong[0])
-    require_safetensors_model(model)
 
 
 def write_code(folder: Path, names: Names) -> None:

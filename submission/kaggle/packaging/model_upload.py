@@ -9,12 +9,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from submission.config import require_model_folder
+from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from submission.errors import BadInput
-from submission.kaggle.manifests import MODEL_MANIFEST, require_complete_weights, sha256
+from submission.kaggle.manifests import MODEL_MANIFEST, sha256
 
 KEPT_SUFFIXES = {".safetensors", ".json", ".txt", ".model", ".jinja", ".md", ""}
 """Suffixes of the files that are copied ("" for LICENSE); pickled weights and code never are."""
+
+WEIGHT_NAMES = (".safetensors", ".safetensors.index.json", ".bin.index.json")
+"""How the names of weights and of their indexes end: which of them are copied, the checkpoint tells."""
 
 REMOTE = "hf:"
 
@@ -23,14 +26,17 @@ def prepared_model(source: str, out: Path, shrink: str | None = None, quantize: 
     """Write a model folder with manifest.json, {"files": {name: sha256}}, to `out`; returns `out`.
 
     `source` is a folder, or hf:REPO, which needs a network. `shrink` names the layout to whose tokens the vocabulary is
-    cut; `quantize` turns the blocks into NF4. BadInput where the source is not a complete model in safetensors.
+    cut; `quantize` turns the blocks into NF4. BadInput where the source cannot be used, or is quantized already and
+    should be quantized. What was written is read back.
     """
     if out.exists() and any(out.iterdir()):
         raise BadInput(f"{out}: is not empty; nothing is overwritten")
+    folder = downloaded(source.removeprefix(REMOTE)) if source.startswith(REMOTE) else Path(source)
+    checkpoint = read_checkpoint(folder)
+    if quantize and checkpoint.quantized:
+        raise BadInput(f"{folder}: is quantized already; prepare it without --quantize")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        folder = downloaded(source.removeprefix(REMOTE)) if source.startswith(REMOTE) else Path(source)
-        require_safetensors_model(folder)
         if shrink is not None:
             words = ["shrink", "--model", str(folder), "--layout", shrink, "--out", str(Path(scratch, "small"))]
             _run_python(["-m", "submission", *words, *(["--nf4"] if quantize else [])], f"{folder} could not be shrunk")
@@ -39,7 +45,11 @@ def prepared_model(source: str, out: Path, shrink: str | None = None, quantize: 
             _run_python(["-c", QUANTIZE, str(folder), str(Path(scratch, "nf4"))], f"{folder} could not be quantized")
             _copy_missing(folder, Path(scratch, "nf4"))
             folder = Path(scratch, "nf4")
-        copy_with_manifest(folder, out)
+        copy_with_manifest(read_checkpoint(folder), Path(scratch, "ready"))
+        read_checkpoint(Path(scratch, "ready"))
+        if out.exists():
+            out.rmdir()  # It is empty.
+        Path(scratch, "ready").replace(out)
     return out
 
 
@@ -65,39 +75,32 @@ def downloaded(repository: str) -> Path:
     return Path(printed.splitlines()[-1])
 
 
-def require_safetensors_model(folder: Path) -> None:
-    """BadInput unless this folder is a complete model in safetensors."""
-    require_model_folder(folder)
-    if not any(folder.glob("*.safetensors")):
-        raise BadInput(f"{folder}: has no *.safetensors; pickled weights are not taken: convert them first")
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        if missing := sorted(name for name in named if not (folder / name).is_file()):
-            raise BadInput(f"{folder / missing[0]}: is missing, but the index names it")
-    require_complete_weights(folder)
-
-
-def copy_with_manifest(folder: Path, out: Path) -> None:
-    """Copy the files of a model, and write their manifest."""
+def copy_with_manifest(checkpoint: Checkpoint, out: Path) -> None:
+    """Copy the weight files of a model and what else belongs to it, and write their manifest."""
     out.mkdir(parents=True, exist_ok=True)
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and _is_model_file(path))
+    index = [] if checkpoint.weights.index is None else [checkpoint.weights.index]
+    names = sorted([path.name for path in (*checkpoint.files, *index)] + _other_files(checkpoint.folder))
     for name in names:
-        shutil.copyfile(folder / name, out / name)
+        shutil.copyfile(checkpoint.folder / name, out / name)
     manifest = {"files": {name: sha256(out / name) for name in names}}
     (out / MODEL_MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
-def _is_model_file(path: Path) -> bool:
-    return path.suffix in KEPT_SUFFIXES and not path.name.startswith(".") and path.name != MODEL_MANIFEST
+def _other_files(folder: Path) -> list[str]:
+    """The names of the files of a model folder that are no weights: config, tokenizer, licence."""
+    names = [path.name for path in folder.iterdir() if path.is_file() and path.suffix in KEPT_SUFFIXES]
+    return [
+        name
+        for name in names
+        if not name.startswith(".") and name != MODEL_MANIFEST and not name.endswith(WEIGHT_NAMES)
+    ]
 
 
 def _copy_missing(folder: Path, out: Path) -> None:
-    """Copy what quantizing does not write: tokenizer, licence; not the old index, which names files that are gone."""
-    for path in sorted(folder.iterdir()):
-        weights = path.suffix == ".safetensors" or path.name.endswith(".safetensors.index.json")
-        if path.is_file() and _is_model_file(path) and not weights and not (out / path.name).exists():
-            shutil.copyfile(path, out / path.name)
+    """Copy what quantizing does not write: tokenizer, licence."""
+    for name in sorted(_other_files(folder)):
+        if not (out / name).exists():
+            shutil.copyfile(folder / name, out / name)
 
 
 def _run_python(words: list[str], failed: str) -> str:

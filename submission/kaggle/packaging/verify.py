@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from submission.checkpoint.checkpoint import read_checkpoint
 from submission.errors import BadInput
 from submission.kaggle.install import REQUIREMENTS, WHEELS_MANIFEST
-from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches, require_complete_weights, sha256
+from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches, sha256
 from submission.kaggle.packaging import metadata, wheels
 from submission.kaggle.packaging.bundle import BUNDLE, ROOT, WHEELHOUSE, code_files, digests
 from submission.kaggle.packaging.image import OFFLINE_WHEELS, PROFILES, Profile, read_image
@@ -108,11 +109,11 @@ def wrong_wheels(folder: Path, profile: Profile) -> list[str]:
 
 
 def wrong_model(folder: Path) -> list[str]:
-    """Weights that are missing, changed or cut short."""
+    """A model that cannot be used, or whose files are missing or changed."""
     if not (folder / MODEL_MANIFEST).is_file():
         return [f"model/weights/{MODEL_MANIFEST}: is missing"]
     try:
-        require_complete_weights(folder)
+        read_checkpoint(folder)
     except BadInput as error:
         return [str(error)]
     return manifest_mismatches(folder, MODEL_MANIFEST)

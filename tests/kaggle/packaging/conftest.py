@@ -12,7 +12,8 @@ from submission.kaggle.packaging.bundle import bundle
 from submission.kaggle.packaging.image import OFFLINE_WHEELS, Profile
 from submission.kaggle.packaging.metadata import Names
 from submission.kaggle.packaging.model_upload import prepared_model
-from tests.support.kaggle_inputs import weights, wheelhouse
+from tests.support.checkpoints import hollow, write_weights
+from tests.support.kaggle_inputs import wheelhouse
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +31,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model folder, with things in it that must not travel."""
-    folder = tmp_path_factory.mktemp("model")
-    (folder / "config.json").write_text('{"model_type": "llama"}\n')
+    folder = hollow(tmp_path_factory.mktemp("model"))
     (folder / "tokenizer.json").write_text("{}\n")
     (folder / "pytorch_model.bin").write_bytes(b"a pickle")
     (folder / "modeling_own.py").write_text("print('code')\n")
-    weights(folder / "model.safetensors", 1000)
+    write_weights(folder / "consolidated.safetensors", {"tok_embeddings.weight": ("BF16", (16, 64))})
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-1-of-9.safetensors"}}')
     return folder
 
 

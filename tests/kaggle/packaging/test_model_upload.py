@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 import build
+from submission.checkpoint.checkpoint import read_checkpoint
 from submission.errors import BadInput
 from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches
 from submission.kaggle.packaging.bundle import bundle
 from submission.kaggle.packaging.image import Profile
 from submission.kaggle.packaging.model_upload import prepared_model
+from tests.support.checkpoints import in_shards, write_weights
 from tests.support.kaggle_inputs import NAMES
 
 
@@ -30,7 +32,8 @@ def test_a_model_that_was_not_made_ready_or_was_changed_since_is_not_bundled(
     with pytest.raises(BadInput, match=r"run `python build\.py model"):
         bundle(NAMES, tmp_path / "out", Profile("native", home), None, model)
     other = shutil.copytree(ready, tmp_path / "other")
-    (other / "config.json").write_text("{}")
+    config = other / "config.json"
+    config.write_text(config.read_text() + " ")
     with pytest.raises(BadInput, match="is not the file"):
         bundle(NAMES, tmp_path / "out", Profile("native", home), None, other)
 
@@ -45,12 +48,24 @@ def test_what_is_no_whole_model_in_safetensors_is_refused(model: Path, tmp_path:
     (tmp_path / "m").mkdir()
     for name in ("config.json", "pytorch_model.bin"):
         shutil.copyfile(model / name, tmp_path / "m" / name)
-    refused("pickled weights are not taken")
+    refused(r"pickled weights \(pytorch_model\.bin\) are not taken")
     (tmp_path / "m" / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:-1])
     refused("upload the model again")
-    shutil.copyfile(model / "model.safetensors", tmp_path / "m" / "model.safetensors")
+    (tmp_path / "m" / "model.safetensors").unlink()
     (tmp_path / "m" / "model.safetensors.index.json").write_text('{"weight_map": {"w": "model-2.safetensors"}}')
-    refused("the index names it")
+    refused(r"model-2\.safetensors: is missing, but model\.safetensors\.index\.json names it")
+
+
+def test_the_weights_alone_are_copied_with_the_index_that_names_them(tmp_path: Path) -> None:
+    source = in_shards(tmp_path / "m")
+    for left in ("model-3-of-9.safetensors", "consolidated.safetensors"):
+        write_weights(source / left, {"w": ("F32", (4,))})
+    out = prepared_model(str(source), tmp_path / "out")
+    assert sorted(path.name for path in out.iterdir()) == [
+        "config.json", "manifest.json", "model-1-of-2.safetensors", "model-2-of-2.safetensors",
+        "model.safetensors.index.json",
+    ]  # fmt: skip
+    assert read_checkpoint(out).weights.index is not None
 
 
 def test_a_model_on_the_hub_needs_a_network_and_says_so(

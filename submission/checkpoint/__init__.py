@@ -1,0 +1,1 @@
+"""What a model folder is, told from its files alone, before torch is imported."""

@@ -1,0 +1,200 @@
+"""Which files of a model folder are its weights, and what their safetensors headers say; no tensor is read.
+
+Standard library alone: on Kaggle this runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from submission.checkpoint.bounded_json import read_object, require_file
+from submission.errors import BadInput, require
+
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+"""The weights in one file; what names the files where they are in several."""
+
+MAX_HEADER = 16_000_000
+"""Bytes of a safetensors header that are read at most; an 8B in NF4 has some 200,000."""
+
+DTYPE_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32,
+    "I64": 64, "U64": 64, "F64": 64, "C64": 64,
+}  # fmt: skip
+"""Bits of a number of each type that safetensors knows."""
+
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
+"""Suffixes of weights in formats that may run code, or that nothing here reads."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor as a safetensors header describes it."""
+
+    dtype: str
+    """As safetensors names it: F32, BF16, U8."""
+    shape: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its content."""
+        return (math.prod(self.shape) * DTYPE_BITS[self.dtype] + 7) // 8
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The weights of a model folder."""
+
+    files: tuple[Path, ...]
+    """The safetensors files that hold them, in order of name."""
+    tensors: Mapping[str, Tensor]
+    """All tensors of these files."""
+    places: Mapping[str, str]
+    """Tensor -> the name of its file."""
+    index: Path | None
+    """The index that names them, where there are several."""
+    ignored: tuple[str, ...]
+    """Names of other files that look like weights, and are none."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(path.stat().st_size for path in self.files)
+
+
+def has_safetensors(folder: Path) -> bool:
+    """Whether a folder holds any safetensors file: a model, whole or not."""
+    return any(folder.glob("*.safetensors"))
+
+
+def read_weights(folder: Path) -> WeightFiles:
+    """The weight files of a model folder; BadInput where one is missing, cut short, a stand-in, or not to be read.
+
+    They are chosen as transformers does: model.safetensors where it is there, else the files that the index names.
+    """
+    names = sorted(os.listdir(folder))
+    index = folder / INDEX if WHOLE not in names and INDEX in names else None
+    if index is None and WHOLE not in names:
+        raise BadInput(f"{folder}: {_no_weights(names)}")
+    named = None if index is None else read_index(index)
+    files = tuple(folder / name for name in ([WHOLE] if named is None else sorted(set(named.values()))))
+    tensors: dict[str, Tensor] = {}
+    places: dict[str, str] = {}
+    for path in files:
+        if index is not None and not os.path.lexists(path):
+            raise BadInput(f"{path}: is missing, but {INDEX} names it; copy or download the model again")
+        for name, tensor in read_header(path).items():
+            require(
+                name not in places,
+                f"{path}: holds {name}, which {places.get(name)} holds as well; convert the model again",
+            )
+            tensors[name], places[name] = tensor, path.name
+    if named is not None:
+        wrong = sorted(name for name, file in named.items() if places.get(name) != file)
+        require(
+            not wrong,
+            f"{folder / INDEX}: says that {_first(wrong)} is in {named[wrong[0]] if wrong else ''}, which is not so "
+            f"({len(wrong)} such entries): the index does not belong to these files",
+        )
+    kept = {path.name for path in files} | ({INDEX} if index is not None else set())
+    ignored = [
+        name for name in names if name not in kept and name.endswith((".safetensors", ".safetensors.index.json"))
+    ]
+    return WeightFiles(files, tensors, places, index, tuple(ignored))
+
+
+def _no_weights(names: list[str]) -> str:
+    """Why a folder with these files has no weights, and what to do."""
+    shards = [name for name in names if name.endswith(".safetensors")]
+    if shards:
+        others = f"{len(shards)} safetensors files ({', '.join(shards[:3])})"
+        return (
+            f"holds {others}, but neither {WHOLE} nor {INDEX}, which says what is in which file; download the model in "
+            "transformers' format again, index included"
+        )
+    if pickled := [name for name in names if name.endswith(PICKLED)]:
+        return (
+            f"has no *.safetensors; pickled weights ({pickled[0]}) are not taken: convert them by "
+            "AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(OUT)"
+        )
+    if gguf := [name for name in names if name.endswith(".gguf")]:
+        return f"has no *.safetensors; GGUF ({gguf[0]}) is not taken: download the model in transformers' format"
+    return f"has no *.safetensors: the weights are missing; {WHOLE} or the files of {INDEX} belong here"
+
+
+def read_index(path: Path) -> dict[str, str]:
+    """Tensor -> file name, from an index; BadInput where it is broken, or names a file outside of its folder."""
+    places = read_object(path).get("weight_map")
+    if not isinstance(places, dict) or not places or not all(isinstance(each, str) for each in places.values()):
+        raise BadInput(f"{path}: has no weight_map from tensors to files; copy or download it again")
+    for name in sorted(set(places.values())):
+        plain = Path(name).name == name and name.endswith(".safetensors") and "\0" not in name
+        require(plain, f"{path}: names {name[:80]!r}, which is no *.safetensors file of this folder")
+    return places
+
+
+def read_header(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, by its header; BadInput where the file is cut short or damaged.
+
+    The format: 8 bytes with the header's length, the header in JSON with the byte range of each tensor, the tensors
+    without gaps.
+    """
+    size = require_file(path)
+    again = "copy, download or upload the model again"
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            require(size >= 8 and length <= size - 8, f"{path}: is cut short within its header; {again}")
+            require(length <= MAX_HEADER, f"{path}: has a header of {length} bytes, more than {MAX_HEADER}; {again}")
+            header: dict[str, Any] = json.loads(file.read(length).decode(), object_pairs_hook=_without_doubles)
+            tensors, end = _described(header)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+    except BadInput:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(
+            f"{path}: has a header that cannot be read ({' '.join(str(error).split())[:200]}); {again}"
+        ) from None
+    missing = 8 + length + end - size
+    require(missing <= 0, f"{path}: is cut short: {missing} bytes are missing; {again}")
+    require(missing == 0, f"{path}: has {-missing} bytes more than its header describes; {again}")
+    return tensors
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) != len(pairs):
+        raise ValueError("a name stands in it twice")
+    return found
+
+
+def _described(header: Mapping[str, Any]) -> tuple[dict[str, Tensor], int]:
+    """The tensors of a header, and the bytes that they take together; ValueError and others where it is wrong."""
+    tensors: dict[str, Tensor] = {}
+    ranges: list[tuple[int, int]] = []
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
+        if not all(type(each) is int and each >= 0 for each in (*shape, begin, end)):
+            raise ValueError(f"{name} has a size that is no number")
+        tensors[name] = Tensor(entry["dtype"], shape)
+        if end - begin != tensors[name].bytes:
+            raise ValueError(f"the bytes of {name} do not fit its shape")
+        ranges.append((begin, end))
+    at = 0
+    for begin, end in sorted(ranges):
+        if begin != at:
+            raise ValueError("its tensors overlap, or leave gaps")
+        at = end
+    return tensors, at
+
+
+def _first(names: list[str]) -> str:
+    return names[0] if names else ""
