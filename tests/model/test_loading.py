@@ -17,9 +17,10 @@ import submission
 from submission.arc.layouts import CHAT16, GRID16, described
 from submission.arc.tasks import Task
 from submission.checkpoint.checkpoint import read_checkpoint
+from submission.checkpoint.layout import layout_of
 from submission.config import Model, Search
 from submission.errors import BadInput
-from submission.model.loading import from_unsloth, is_of_memory, layout_of, load_base, with_fused_norms
+from submission.model.loading import from_unsloth, is_of_memory, load_base, with_fused_norms
 from tests.support.checkpoints import config_of, hollow
 from tests.support.engines import ADAPT, engine, loaded, logits
 from tests.support.families import FAMILIES, miniature

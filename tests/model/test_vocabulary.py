@@ -12,10 +12,11 @@ from transformers import AutoModelForCausalLM
 from submission.arc.layouts import CHAT16, Layout, renumbered, vocabulary
 from submission.arc.prompts import prompt
 from submission.arc.tasks import Task
+from submission.checkpoint.layout import layout_of
 from submission.cli.commands import main
 from submission.config import Model
 from submission.errors import BadInput
-from submission.model.loading import layout_of, load_base
+from submission.model.loading import load_base
 from submission.model.vocabulary import CHAT16_WORDS, HEAD, INDEX, shrink, trainable_base
 from tests.support.families import FAMILIES, miniature, tokenizer_of
 

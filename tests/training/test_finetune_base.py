@@ -13,9 +13,9 @@ from tokenizers.models import WordLevel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from submission.arc.layouts import CHAT16
+from submission.checkpoint.layout import layout_of
 from submission.config import Adapt, Model, Search
 from submission.errors import BadInput
-from submission.model.loading import layout_of
 from submission.model.vocabulary import CHAT16_WORDS, chat16_ids, trainable_base
 from submission.training.corpus import Corpus
 from submission.training.finetune_base import finetune_base
