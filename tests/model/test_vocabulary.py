@@ -142,7 +142,7 @@ def test_what_cannot_be_shrunk_is_refused_in_a_sentence(tmp_path: Path, capsys: 
     wrong = {
         "nothing to shrink": [sixteen, "auto"],
         "no config.json": [tmp_path / "nowhere", "auto"],
-        "each cell": [miniature(tmp_path / "letters", "qwen3", "architects"), "numpy"],
+        "layout numpy is for Llama 3": [miniature(tmp_path / "letters", "qwen3", "architects"), "numpy"],
         "none of": [whole, "chat16"],
     }
     for told, (source, layout) in wrong.items():

@@ -181,12 +181,11 @@ def chat_text(words: Words, template: str, turns: Sequence[Mapping[str, str]]) -
         tokenizer_object=words.tokenizer, **{key: word for key, word in named.items() if word is not None}
     )
     try:
-        return str(
-            renderer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
-        )
+        text = renderer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
     except Exception as error:  # The template is a program of the checkpoint's, which may raise anything.
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise BadInput(f"{words.folder}: its chat template cannot be used ({reason})") from error
+    return str(text)
 
 
 def sample_tokens(logits: Tensor, temperature: float, rng: torch.Generator) -> Tensor:
