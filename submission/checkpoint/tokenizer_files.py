@@ -62,7 +62,8 @@ class Words:
 
     def word(self, token: int | None) -> str | None:
         """The word of an id; None for None, and for an id without one."""
-        return None if token is None else self.tokenizer.id_to_token(token)
+        # Not by the library's id_to_token, which shows added words as its normalizer would write them.
+        return next((word for word, each in self.vocabulary.items() if each == token), None)
 
     def require_rows(self, ids: Iterable[int], rows: int) -> None:
         """BadInput where one of these ids has no row in embeddings with `rows` rows."""
