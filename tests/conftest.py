@@ -73,7 +73,7 @@ def copying() -> Corpus:
         inputs = [grid(rng.integers(0, 3, (2, 2))) for _ in range(8)]
         return Family(name, tuple(Pair(each, each) for each in inputs), 1.0)
 
-    return Corpus(tuple(family(f"train{k}", k) for k in range(4)), (family("held out", 9),), 0, 5)
+    return Corpus(tuple(family(f"train{k}", k) for k in range(4)), (family("held out", 9),), {}, 5)
 
 
 @pytest.fixture

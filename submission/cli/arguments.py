@@ -220,7 +220,10 @@ def _add_pretrain(commands: Commands) -> None:
     train.add_argument("--generated", type=_count, default=100, help="pairs of each generated family (default: 100)")
     sets = "public sets, or files CHALLENGES[:SOLUTIONS], separated by commas"
     train.add_argument("--train-on", default="arc1-train,arc2-train", help=f"{sets} (default: %(default)s)")
-    train.add_argument("--against", default="arc1-eval,arc2-eval", help=f"never train on a pair of these {sets}")
+    train.add_argument(
+        "--against", default="arc1-eval,arc2-eval",
+        help=f"never train on tasks, rules or pairs of these {sets}; the public evaluation sets are always among them",
+    )  # fmt: skip
     train.add_argument(
         "--select", type=Path, metavar="MODEL", help="train on what this model finds hard, see training/selection.py"
     )

@@ -44,7 +44,7 @@ from submission.cli.inputs import (
 )
 from submission.errors import BadInput, concerns
 from submission.results import scores
-from submission.training.settings import FineTuning, Pretraining
+from submission.training.settings import FineTuning, Pretraining, TrainingFailed
 
 if TYPE_CHECKING:
     from submission.training import corpus
@@ -61,9 +61,10 @@ def command_line() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status.
 
-    0 done; 2 bad input and 1 a run that could not go on, with one sentence on stderr; 130 interrupted. An OSError is
-    bad input if it concerns a path that the user named; any other error is a bug, and is raised. What a full disk did
-    not take of the output is told on stderr; it is a failure (1) but for `run`, whose results are in its folder.
+    0 done; 2 bad input and 1 a run or a training that could not go on, with one sentence on stderr; 130 interrupted.
+    An OSError is bad input if it concerns a path that the user named; any other error is a bug, and is raised. What a
+    full disk did not take of the output is told on stderr; it is a failure (1) but for `run`, whose results are in its
+    folder.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
@@ -76,6 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2
+    except TrainingFailed as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except OSError as error:
@@ -219,11 +223,11 @@ def _training_settings(kind: type[T], options: argparse.Namespace) -> T:
 def _corpus(sources: corpus.Sources, limit: int, select: Path | None, out: Path) -> corpus.Corpus:
     """The corpus to train on, cached in `out`; the log says which tasks were left out."""
     from submission.training import corpus_cache
+    from submission.training.leakage import counted
 
     data = corpus_cache.load(sources, limit * 2 // 5, out)
     logging.info("%d families to train on, %d held out", len(data.train), len(data.held_out))
-    against = " and ".join(sources.against)
-    logging.info("%d of %d tasks left out: they share a pair with %s", data.leaks, data.checked, against)
+    logging.info("%d of %d tasks left out as evaluation data: %s", len(data.leaks), data.checked, counted(data.leaks))
     if select is not None:
         from submission.training import selection
 

@@ -1,16 +1,15 @@
 """The corpus of a training: families of pairs that share one rule.
 
 Sources: RE-ARC (1000 generated pairs for each ARC-AGI-1 training task), the public training tasks, and the rules of
-`generators`. A family that shares a pair with an evaluation set, up to symmetry and recolouring, is left out.
+`generators`. A family that has the id, the rule or a pair of an evaluation set is left out (`leakage.Guard`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import chain
 from pathlib import Path
 
 from submission.arc.tasks import (
@@ -27,7 +26,7 @@ from submission.arc.tasks import (
 from submission.errors import BadInput
 from submission.rng import generator
 from submission.training import generators
-from submission.training.leakage import LeakageFilter, fingerprint
+from submission.training.leakage import Guard, Leak, LeakageFilter, fingerprint, task_of
 from submission.training.rearc import WRONG_GENERATORS, pair_length, read_rearc
 
 TRAINING_SETS = ("arc1-train", "arc2-train")
@@ -62,7 +61,7 @@ class Sources:
     generated: int = 0
     """Pairs of each family made by the rules of `generators`; 0 for none."""
     against: tuple[str, ...] = EVALUATION_SETS
-    """Evaluation sets, named as `sets` are: no pair of them may be trained on."""
+    """Evaluation sets, named as `sets` are, that are guarded beside EVALUATION_SETS, which always are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +70,8 @@ class Corpus:
 
     train: tuple[Family, ...]
     held_out: tuple[Family, ...]
-    leaks: int
-    """Families left out because they share a pair with an evaluation set."""
+    leaks: Mapping[str, Leak]
+    """Families left out as evaluation data -> why."""
     checked: int
     """Families that were compared with the evaluation sets."""
 
@@ -84,25 +83,22 @@ def load(sources: Sources, longest_pair: int) -> Corpus:
     source that cannot be read.
     """
     clean = clean_sets(sources.sets, sources.against)
-    leakage = leakage_filter(sources.against)
     rearc = read_rearc(sources.rearc, longest_pair) if sources.rearc else {}
     generated = _generated(sources.generated)
-    leaking = clean.leaking | {
-        name for name, pairs in chain(rearc.items(), generated.items()) if leakage.shares_pair(pairs)
-    }
+    leaking = {**clean.leaking, **guard(sources.against).leaks({**rearc, **generated})}
     # With RE-ARC an ARC-AGI-1 task is there twice; its own pairs are few, so they are drawn less often.
     tasks = [
         Family(name, tuple(pairs), 0.35 if set_name == "arc1-train" and rearc else 1.0)
         for set_name, tasks_and_solutions in zip(sources.sets, clean.sets, strict=True)
         for name, pairs in known_pairs(*tasks_and_solutions).items()
     ]
-    tasks += [Family(name, pairs, 1.0) for name, pairs in rearc.items() if name not in leaking | WRONG_GENERATORS]
+    tasks += [Family(name, pairs, 1.0) for name, pairs in rearc.items() if name not in {*leaking, *WRONG_GENERATORS}]
     rules = [Family(name, pairs, 0.5) for name, pairs in generated.items() if name not in leaking]
     tasks, rules = _usable(tasks, longest_pair), _usable(rules, longest_pair)
     return Corpus(
         train=(*(family for family in tasks if not held_out(family.name)), *rules),
         held_out=tuple(family for family in tasks if held_out(family.name)),
-        leaks=len(leaking),
+        leaks=leaking,
         checked=clean.checked + len(rearc) + len(generated),
     )
 
@@ -121,26 +117,26 @@ class CleanSets:
     """Training tasks that share no pair with an evaluation set: (tasks, solutions) of each set that was named."""
 
     sets: tuple[tuple[Tasks, Solutions], ...]
-    leaking: frozenset[str]
-    """The ids of the tasks that were left out as leaks."""
+    leaking: Mapping[str, Leak]
+    """The tasks that were left out as evaluation data -> why."""
     checked: int
     """Tasks of all sets together."""
 
 
 @cache
 def clean_sets(sets: tuple[str, ...] = TRAINING_SETS, against: tuple[str, ...] = EVALUATION_SETS) -> CleanSets:
-    """The sets without the tasks that share a pair with an evaluation set, or an id or a pair with an earlier set."""
-    leakage = leakage_filter(against)
+    """The sets without evaluation data, and without tasks that share an id or a pair with an earlier set."""
+    guarded = guard(against)
     earlier_ids: set[str] = set()
     earlier_pairs: set[bytes] = set()
-    leaking: set[str] = set()
+    leaking: dict[str, Leak] = {}
     clean: list[tuple[Tasks, Solutions]] = []
     checked = 0
     for set_name in sets:
         tasks, solutions = read_set(set_name)
         pairs = known_pairs(tasks, solutions)
         prints = {name: {fingerprint(pair) for pair in of_task} for name, of_task in pairs.items()}
-        leaking |= {name for name, of_task in pairs.items() if leakage.shares_pair(of_task)}
+        leaking |= guarded.leaks(pairs)
         new = {
             name: task
             for name, task in tasks.items()
@@ -150,13 +146,20 @@ def clean_sets(sets: tuple[str, ...] = TRAINING_SETS, against: tuple[str, ...] =
         earlier_ids.update(tasks)
         earlier_pairs.update(*prints.values())
         checked += len(tasks)
-    return CleanSets(tuple(clean), frozenset(leaking), checked)
+    return CleanSets(tuple(clean), leaking, checked)
 
 
 @cache
-def leakage_filter(sets: tuple[str, ...]) -> LeakageFilter:
-    """A filter for every pair of these sets."""
-    return LeakageFilter(pair for name in sets for pairs in known_pairs(*read_set(name)).values() for pair in pairs)
+def guard(against: tuple[str, ...] = ()) -> Guard:
+    """The guard against these sets and against the public evaluation sets, which nothing may be trained on."""
+    sets = [read_set(name) for name in dict.fromkeys((*EVALUATION_SETS, *against))]
+    forbidden = LeakageFilter(pair for each in sets for pairs in known_pairs(*each).values() for pair in pairs)
+    training = [known_pairs(*read_set(name)) for name in TRAINING_SETS]
+    return Guard(
+        forbidden,
+        frozenset(name for tasks, _ in sets for name in tasks),
+        frozenset(name for each in training for name, pairs in each.items() if forbidden.shares_pair(pairs)),
+    )
 
 
 def read_set(name: str) -> tuple[Tasks, Solutions]:
@@ -176,8 +179,8 @@ def held_out_tasks() -> tuple[dict[str, Task], dict[str, tuple[Grid, ...]]]:
 
 
 def held_out(name: str) -> bool:
-    """Whether the task of this id is held out of training: by the id alone, so the same in all sources."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % HELD_OUT_SHARE == 0
+    """Whether a family is held out of training: by the name of its task alone, so the same in all sources."""
+    return int.from_bytes(hashlib.sha256(task_of(name).encode()).digest()[:8], "big") % HELD_OUT_SHARE == 0
 
 
 def known_pairs(tasks: Tasks, solutions: Solutions) -> dict[str, list[Pair]]:

@@ -1,7 +1,7 @@
 """The finished corpus in one .npz: the sources are read, and compared with the evaluation sets, once.
 
 The file has the key of what it was made from (`key_of`), for each family its name, weight, number of pairs and
-whether it is held out, the pairs as in `packing`, and the counts of leaks and of families checked. No pickles.
+whether it is held out, the pairs as in `packing`, the leaks, and the count of families checked. No pickles.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ def write(path: Path, key: str, data: Corpus) -> None:
             weights=np.array([family.weight for family in families], np.float64),
             pairs=np.array([len(family.pairs) for family in families], np.int64),
             held_out=np.arange(len(families)) >= len(data.train),
-            counts=np.array([data.leaks, data.checked], np.int64), shapes=shapes, cells=cells,
+            leaks=np.array(list(data.leaks.items()), np.str_).reshape(-1, 2),
+            checked=np.array(data.checked, np.int64), shapes=shapes, cells=cells,
         )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def read(path: Path, key: str) -> Corpus:
             raise ValueError("it was made from other sources or settings, or by other code")
         names, weights, pairs, held_out = (arrays[name] for name in ("names", "weights", "pairs", "held_out"))
         shapes, cells = arrays["shapes"], arrays["cells"]
-        leaks, checked = (int(count) for count in arrays["counts"])
+        leaks, checked = {str(name): why for name, why in arrays["leaks"].tolist()}, int(arrays["checked"])
     starts = starts_of(shapes, cells)
     ends = np.cumsum(pairs)
     if len(ends) and ends[-1] != len(starts):

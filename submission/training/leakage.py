@@ -1,13 +1,64 @@
-"""The leakage filter: no training task may share a pair with an evaluation set, in whatever symmetry or colours."""
+"""The guard against evaluation data: what has an id, a rule or a pair of an evaluation set is not trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from submission.arc.tasks import Pair
 from submission.arc.views import COLOURS, SYMMETRIES, View
+
+Leak = Literal["id", "rule", "pair"]
+"""Why a family is left out: it has the id of an evaluation task; of a training task that shares a pair with an
+evaluation set, whose rule it repeats; or it shares a pair itself."""
+
+SOURCES = ("arcgen", "tgi")
+"""Prefixes of family names of which the second part is the name of the task: `arcgen:ID`, `tgi:NAME:N`."""
+
+
+def task_of(family: str) -> str:
+    """The name of the task that a family belongs to: its id, where it was made for a task of a public set."""
+    parts = family.split(":")
+    return parts[1] if parts[0] in SOURCES and len(parts) > 1 else family
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What may not be trained on."""
+
+    pairs: LeakageFilter
+    """The pairs of the evaluation sets."""
+    ids: frozenset[str]
+    """The ids of their tasks."""
+    rules: frozenset[str]
+    """The ids of training tasks that share a pair with them."""
+
+    def leak(self, family: str, pairs: Iterable[Pair]) -> Leak | None:
+        """Why this family may not be trained on; None where it may."""
+        parts = set(family.split(":"))
+        if parts & self.ids:
+            return "id"
+        if parts & self.rules:
+            return "rule"
+        return "pair" if self.pairs.shares_pair(pairs) else None
+
+    def leaks(self, families: Mapping[str, Iterable[Pair]]) -> dict[str, Leak]:
+        """Family -> why it may not be trained on; only those that may not."""
+        found = {name: self.leak(name, pairs) for name, pairs in families.items()}
+        return {name: why for name, why in found.items() if why is not None}
+
+
+def counted(leaks: Mapping[str, Leak]) -> str:
+    """How many families leak in which way, as a phrase."""
+    counts = Counter(leaks.values())
+    return (
+        f"{counts['id']} have the id of an evaluation task, {counts['rule']} that of a training task which shares a "
+        f"pair with one, {counts['pair']} share a pair themselves"
+    )
 
 
 class LeakageFilter:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from submission.errors import BadInput
 from submission.model.forward import predictions
 from submission.training.batches import Batch
-from submission.training.settings import Training
+from submission.training.settings import Training, TrainingFailed
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ Forward = Callable[[Any, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 LOG_SECONDS, CHECKPOINT_SECONDS = 60, 600
 """Between log lines, and between checkpoints."""
+
+MOST_NOT_FINITE = 10
+"""Steps in a row without a finite loss and gradient after which a training ends."""
 
 MEAN_STEPS = 100
 """Steps over which the training loss is averaged."""
@@ -59,17 +62,22 @@ class Learner:
     forward: Forward = predictions
 
     def step(self, batch: Batch, device: str) -> float:
-        """Update the weights on one batch; its loss, in nats a learned token."""
+        """Update the weights on one batch; its loss, in nats a learned token.
+
+        NaN where loss or gradient are not finite: such a step changes nothing.
+        """
         ids, learn, positions, _ = batch
         with computing(device, self.dtype):
             logits, targets = self.forward(self.model, ids, learn, positions)
         loss = F.cross_entropy(logits, targets)
         loss.backward()
-        nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], 1.0)
+        norm = nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], 1.0)
+        value = torch.where(torch.isfinite(norm), loss.detach(), math.nan).item()
         for optimizer in self.optimizers:
-            optimizer.step()
+            if math.isfinite(value):
+                optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return loss.item()
+        return value if math.isfinite(value) else math.nan
 
 
 def train(
@@ -81,16 +89,21 @@ def train(
 ) -> Progress:
     """Train until the time or the steps of this call are over.
 
-    `save_checkpoint` is called every CHECKPOINT_SECONDS, and a last time before the learning rates fall.
+    `save_checkpoint` is called every CHECKPOINT_SECONDS, and a last time before the learning rates fall; never after a
+    step that was not finite. TrainingFailed after MOST_NOT_FINITE such steps in a row.
     """
     began = saved = time.monotonic()
     log = _Log(learner, settings.device, start)
     full_rates = [(group, group["lr"]) for optimizer in learner.optimizers for group in optimizer.param_groups]
     progress, losses = start, deque[float](maxlen=MEAN_STEPS)
-    annealing = False
+    annealing, not_finite = False, 0
     learner.model.train()
     while (left := share_left(settings, progress.step - start.step, time.monotonic() - began)) > 0:
-        if not annealing and (left <= settings.anneal or time.monotonic() - saved > CHECKPOINT_SECONDS):
+        if (
+            not annealing
+            and not not_finite
+            and (left <= settings.anneal or time.monotonic() - saved > CHECKPOINT_SECONDS)
+        ):
             annealing, saved = left <= settings.anneal, time.monotonic()
             save_checkpoint(progress)
         factor = rate_factor(settings, progress.step - start.step, left)
@@ -99,8 +112,19 @@ def train(
         asked = time.monotonic()
         batch = next(batches)
         waited = time.monotonic() - asked
-        losses.append(learner.step(batch, settings.device))
+        loss = learner.step(batch, settings.device)
         ids, *_, tokens = batch
+        if not math.isfinite(loss):
+            not_finite += 1
+            logger.warning("step %d: loss or gradient is not a finite number; the step is left out", progress.step + 1)
+            if not_finite == MOST_NOT_FINITE:
+                raise TrainingFailed(
+                    f"loss or gradient was not a finite number for {MOST_NOT_FINITE} steps in a row, after step "
+                    f"{progress.step}; nothing was saved since the last checkpoint: lower the learning rate"
+                )
+            continue
+        not_finite = 0
+        losses.append(loss)
         progress = Progress(progress.step + 1, progress.tokens + tokens, float(np.mean(losses)))
         log.add(progress, left, waited, tokens, ids.shape[1])
     return progress

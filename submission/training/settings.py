@@ -9,6 +9,10 @@ from typing import Literal
 from submission.errors import require
 
 
+class TrainingFailed(ArithmeticError):
+    """A training that cannot go on; its message is a sentence for the user."""
+
+
 @dataclass(frozen=True)
 class Training:
     """What both trainings have; BadInput for a value that cannot be used."""

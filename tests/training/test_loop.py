@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from submission.arc.layouts import CHAT16
+from submission.cli.commands import main
 from submission.errors import BadInput
+from submission.model.forward import predictions
 from submission.model.grid_lm import fresh
 from submission.training.batches import loader
 from submission.training.loop import (  # fmt: skip
@@ -20,7 +25,7 @@ from submission.training.loop import (  # fmt: skip
     share_left,
     train,
 )
-from submission.training.settings import Training
+from submission.training.settings import Training, TrainingFailed
 from tests.training.families import families
 
 
@@ -78,3 +83,54 @@ def test_the_arithmetic_of_a_token_is_counted() -> None:
     model.requires_grad_(False)
     assert flops_per_token(model, 0) == 4 * (2 * block + 16 * 64)
     assert 1e8 < peak_flops("cpu", torch.float32) < 1e14
+
+
+class SometimesNaN:
+    """A forward pass whose loss is not a number at the steps named."""
+
+    def __init__(self, steps: set[int]) -> None:
+        self.steps, self.step = steps, -1
+
+    def __call__(self, model: Any, ids: Tensor, learn: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        self.step += 1
+        logits, targets = predictions(model, ids, learn, positions)
+        return (logits * float("nan") if self.step in self.steps else logits), targets
+
+
+def test_a_step_whose_loss_is_not_a_number_changes_nothing() -> None:
+    model = fresh(64, 1, 0, CHAT16)
+    forward = SometimesNaN({3, 4})
+    done = train(
+        Learner(model, [Rates(model)], torch.float32, forward), loader(families(), SETTINGS, 0), SETTINGS, Progress(),
+        lambda _: None,
+    )  # fmt: skip
+    assert all(bool(weight.isfinite().all()) for weight in model.parameters())
+    assert np.isfinite(done.loss)
+
+
+def test_a_training_whose_loss_is_no_number_for_ten_steps_ends_and_saves_nothing() -> None:
+    model = fresh(64, 1, 0, CHAT16)
+    before = [weight.clone() for weight in model.parameters()]
+    saved: list[Progress] = []
+    forward = SometimesNaN(set(range(1000)))
+    with pytest.raises(TrainingFailed, match="for 10 steps in a row"):
+        train(
+            Learner(model, [Rates(model)], torch.float32, forward), loader(families(), SETTINGS, 0), SETTINGS,
+            Progress(), saved.append,
+        )  # fmt: skip
+    assert forward.step == 9
+    assert not saved
+    assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+
+
+def test_the_command_says_so_in_a_sentence_and_keeps_what_was_there(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = ["pretrain", "--hidden", "64", "--layers", "1", "--generated", "20", "--out", str(tmp_path), "--limit", "200"]
+    assert main([*out, "--steps", "5"]) == 0
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert main([*out, "--resume", "--steps", "40", "--rate", "1e30"]) == 1
+    told = capsys.readouterr().err.strip().splitlines()
+    assert "not a finite number" in told[-1]
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files

@@ -58,3 +58,96 @@ def test_the_length_of_a_pair_is_what_it_adds_to_a_row() -> None:
     rng = np.random.default_rng(7)
     pairs = [Pair(*(grid(rng.integers(10, size=rng.integers(1, 31, size=2))) for _ in range(2))) for _ in range(3)]
     assert sum(pair_length(pair) for pair in pairs) == len(row(GRID16, pairs, limit=1 << 30).ids)
+
+
+GOOD = {"input": [[1]], "output": [[2]]}
+BAD_PAIRS = {
+    "a colour of 10": {"input": [[10]], "output": [[1]]},
+    "a negative colour": {"input": [[-1]], "output": [[1]]},
+    "a float": {"input": [[1.0]], "output": [[1]]},
+    "true": {"input": [[True]], "output": [[1]]},
+    "null": {"input": None, "output": [[1]]},
+    "no rows": {"input": [], "output": [[1]]},
+    "an empty row": {"input": [[]], "output": [[1]]},
+    "ragged rows": {"input": [[1, 2], [3]], "output": [[1]]},
+    "31 rows": {"input": [[1]] * 31, "output": [[1]]},
+    "31 columns": {"input": [[1]], "output": [[1] * 31]},
+    "no output": {"input": [[1]]},
+    "a list": [[1], [2]],
+}
+
+
+@pytest.mark.parametrize("bad", BAD_PAIRS.values(), ids=BAD_PAIRS.keys())
+def test_a_pair_that_no_task_may_have_is_left_out_and_counted(
+    bad: object, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ZipFile(tmp_path / "r.zip", "w") as archive:
+        archive.writestr("re_arc/tasks/00000abc.json", json.dumps([GOOD, bad, GOOD]))
+    assert len(read_rearc(tmp_path / "r.zip", LONGEST_PAIR)["00000abc"]) == 2
+    assert "1 pairs of 1 tasks are left out" in caplog.text
+    assert "00000abc" in caplog.text
+    with ZipFile(tmp_path / "r.zip", "w") as archive:
+        archive.writestr("re_arc/tasks/00000abc.json", json.dumps([bad]))
+    with pytest.raises(BadInput, match="none of its pairs"):
+        read_rearc(tmp_path / "r.zip", LONGEST_PAIR)
+
+
+def test_a_zip_made_by_macos_and_the_folder_of_the_generator_are_read(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "mac.zip", "w") as archive:
+        archive.writestr("my re_arc/tasks/00000abc.json", json.dumps([GOOD]))
+        archive.writestr("__MACOSX/my re_arc/tasks/._00000abc.json", b"\0\5\26\7")
+        archive.writestr("my re_arc/tasks/.DS_Store", b"\0")
+    assert set(read_rearc(tmp_path / "mac.zip", LONGEST_PAIR)) == {"00000abc"}
+    for tasks in (tmp_path / "a" / "tasks", tmp_path / "b" / "re_arc" / "tasks"):
+        tasks.mkdir(parents=True)
+        (tasks / "00000abc.json").write_text(json.dumps([GOOD]))
+        (tasks / "._00000abc.json").write_bytes(b"\0")
+    assert (
+        set(read_rearc(tmp_path / "a", LONGEST_PAIR)) == set(read_rearc(tmp_path / "b", LONGEST_PAIR)) == {"00000abc"}
+    )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="no tasks"):
+        read_rearc(tmp_path / "empty", LONGEST_PAIR)
+
+
+def packing(**changes: object) -> dict[str, object]:
+    """A packing of two pairs of two tasks."""
+    pairs = [Pair(grid([[1, 2, 3]]), grid([[4]])), Pair(grid([[5]]), grid([[6, 7]]))]
+    shapes, cells = packed(pairs)
+    return {
+        "names": np.array(["aa", "bb"]),
+        "task": np.array([0, 1], np.uint16),
+        "shapes": shapes,
+        "cells": cells,
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        ({"cells": np.array([0x12, 0x34, 0x5A, 0x70], np.uint8)}, {"aa"}),
+        ({"cells": np.array([0x12, 0xF4, 0x56, 0x70], np.uint8)}, {"bb"}),
+        ({"cells": np.array([0x12, 0x3F, 0x56, 0x70], np.uint8)}, {"bb"}),
+        ({"shapes": np.array([[1, 3, 1, 1], [0, 9, 1, 3]], np.uint8)}, {"aa"}),
+        ({"shapes": np.array([[31, 1, 1, 1], [1, 1, 1, 2]], np.uint8), "cells": np.zeros(18, np.uint8)}, {"bb"}),
+    ],
+)  # fmt: skip
+def test_a_packed_pair_that_no_task_may_have_is_left_out(
+    changes: dict[str, object], left: set[str], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "r.npz", **packing(**changes))  # type: ignore[arg-type]
+    assert set(read_rearc(tmp_path / "r.npz", LONGEST_PAIR)) == left
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": np.array([0, 2], np.uint16)}, {"task": np.array([0], np.uint16)}, {"task": np.array([0.0, 1.0])},
+        {"shapes": np.array([[1, 3, 1, 1], [1, 1, 1, 2]])}, {"cells": np.zeros(3, np.uint8)},
+        {"cells": np.zeros(4, np.int8)},
+    ],
+)  # fmt: skip
+def test_a_packing_whose_arrays_do_not_fit_is_refused(changes: dict[str, object], tmp_path: Path) -> None:
+    np.savez(tmp_path / "r.npz", **packing(**changes))  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="is not RE-ARC's archive"):
+        read_rearc(tmp_path / "r.npz", LONGEST_PAIR)

@@ -63,7 +63,7 @@ def test_what_a_rule_does_to_sizes_and_colours_tells_the_groups_apart() -> None:
 
 def test_a_model_measures_each_family_alike_every_time(tmp_path: Path) -> None:
     families = (family("one"), family("two", grows=True))
-    data = Corpus(families, (), 0, 2)
+    data = Corpus(families, (), {}, 2)
     model = fresh(64, 1, 0)
     measured = losses(model, GRID16, families, 200)
     assert measured == losses(model, GRID16, families, 200)

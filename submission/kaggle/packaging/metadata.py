@@ -13,6 +13,10 @@ COMPETITION = "arc-prize-2026-arc-agi-2"
 FRAMEWORK = "Transformers"
 VARIATION = "default"
 
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+OWNER = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
+"""Names that Kaggle's client takes (2.2.5, `_validate_slug_syntax`); user names alone may have underscores."""
+
 
 @dataclass(frozen=True)
 class Names:
@@ -31,8 +35,12 @@ class Names:
 
     def __post_init__(self) -> None:
         for what, value in (("--owner", self.owner), ("--name", self.name), ("--competition", self.competition)):
-            if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", value):
-                raise BadInput(f"{what} {value!r}: expected lower-case letters, digits and '-', as in a URL of Kaggle")
+            signs = "'-' or '_'" if what == "--owner" else "'-'"
+            if not (OWNER if what == "--owner" else SLUG).fullmatch(value):
+                raise BadInput(
+                    f"{what} {value!r}: expected lower-case letters and digits, with one {signs} between them at most, "
+                    "as in a URL of Kaggle"
+                )
         if not 5 <= len(self.name) <= 43:
             raise BadInput(f"--name {self.name!r}: expected 5 to 43 characters (Kaggle takes 50, '-wheels' is added)")
         if self.accelerator not in ACCELERATORS:

@@ -26,9 +26,21 @@ def test_the_metadata_has_internet_off_the_gpu_by_name_and_all_sources(made: Pat
     assert kernel_metadata(Names("someone", accelerator="t4x2"))["machine_shape"] == "NvidiaTeslaT4"
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"owner": "Some One"}, {"owner": ""}, {"name": "x"}, {"accelerator": "p100"}, {"model_version": 0}]
-)
+REFUSED = [
+    {"owner": "Some One"}, {"owner": ""}, {"owner": "a--b"}, {"owner": "a_-b"}, {"owner": "_a"}, {"owner": "a_"},
+    {"owner": "someone\n"}, {"name": "x"}, {"name": "arc--sub"}, {"name": "arc_sub"}, {"name": "-arc-sub"},
+    {"name": "arc-sub-"}, {"name": "a" * 44}, {"competition": "arc--prize"}, {"accelerator": "p100"},
+    {"model_version": 0},
+]  # fmt: skip
+"""What Kaggle's client refuses (2.2.5: its patterns of owners and slugs, 6 to 50 characters for a data set)."""
+
+
+@pytest.mark.parametrize("wrong", REFUSED, ids=str)
 def test_names_that_kaggle_would_refuse_are_refused_before(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput):
         Names(**{"owner": "someone", **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("owner", ["a_b", "a-b", "a_b-c", "1", "a1"])
+def test_names_that_kaggle_takes_are_taken(owner: str) -> None:
+    assert Names(owner, "arc-1", "a-2").code == f"{owner}/arc-1-code"
