@@ -50,7 +50,35 @@ def load_base(path: Path, settings: Model, device: str) -> Any:
     with_packed_bytes(model)
     without_dropout(model)
     set_compute_dtype(model, compute_dtype(settings.dtype, device))
+    require_finite(path, model)
     return model.requires_grad_(False)
+
+
+def require_finite(path: Path, model: nn.Module) -> None:
+    """BadInput where a weight is NaN or infinite: the model would answer nothing, one task after the other.
+
+    Checked in the compute type, so that a bfloat16 checkpoint whose numbers float16 does not hold is told as well.
+    """
+    wrong = sorted(
+        f"{name}.{part}" if name else part
+        for name, module in model.named_modules()
+        for part, weight in module.named_parameters(recurse=False)
+        if not all(bool(torch.isfinite(numbers).all()) for numbers in _numbers(weight))
+    )
+    require(
+        not wrong,
+        f"{path}: NaN or infinity in {listed(wrong)}: the weights are damaged, or too large for model.dtype",
+    )
+
+
+def _numbers(weight: Tensor) -> list[Tensor]:
+    """The floating-point numbers of a weight: of a packed one its scales."""
+    if not isinstance(weight, bitsandbytes.nn.Params4bit):
+        return [weight.detach()] if weight.is_floating_point() else []
+    state = weight.quant_state
+    if state is None:
+        return []
+    return [state.absmax] if not state.nested else [state.state2.absmax, state.offset]
 
 
 def is_of_memory(error: Exception) -> bool:

@@ -315,3 +315,24 @@ def test_unsloth_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
         loaded(folder, Model(device="cpu", backend="unsloth"), ADAPT, Search())
     with pytest.raises(BadInput, match="cannot be imported here"):
         from_unsloth(read_checkpoint(folder), None, Model(backend="unsloth"), "cuda")
+
+
+@pytest.mark.parametrize("name", ["model.layers.1.mlp.up_proj.weight", "model.norm.weight"])
+@pytest.mark.parametrize(
+    "settings", [Model(), Model(four_bit=False), Model(dtype="float16")], ids=["nf4", "dense", "half"]
+)
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 1e38])
+def test_weights_that_are_no_finite_numbers_are_refused(
+    value: float, settings: Model, name: str, tiny_line_model: Path, tmp_path: Path
+) -> None:
+    """1e38 is a number in float32, and infinity in float16."""
+    folder = shutil.copytree(tiny_line_model, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights = {key: each.float() for key, each in weights.items()}
+    weights[name].view(-1)[33] = value
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    if value == 1e38 and settings.dtype != "float16":
+        load_base(folder, settings, "cpu")
+        return
+    with pytest.raises(BadInput, match=f"NaN or infinity in 1 tensor .{name}"):
+        load_base(folder, settings, "cpu")
