@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import kernel_main
-from submission.arc.tasks import read_challenges
+from submission.arc.task_files import read_challenges
 from submission.kaggle import prepare
 from submission.kaggle.packaging.bundle import write_code
 from submission.kaggle.packaging.metadata import Names
