@@ -39,7 +39,7 @@ KINDS: tuple[tuple[tuple[bytes, ...], str, tuple[str, ...]], ...] = (
         (f'python -c "{UNPICKLED}" < FILE > tasks.json   # a pickle can run any program', f"{RUN}tasks.json"),
     ),
     ((b"\x93NUMPY",), "one array of numpy, without the pairs of tasks", ()),
-    ((b"version https://git-lfs",), "a Git LFS pointer, not the file itself", ("git lfs pull", f"{RUN}FILE")),
+    ((b"version https://git-lfs",), "a Git LFS pointer", ("git lfs pull", f"{RUN}FILE")),
     ((b"\x89PNG", b"\xff\xd8\xff"), "an image", ()),
 )  # fmt: skip
 """(first bytes, the kind of file that they tell, the lines that convert it); FILE stands for its path."""
@@ -62,7 +62,7 @@ def require_no_other_text(path: Path, content: bytes) -> None:
     """BadInput for text that is not one JSON value, but JSON lines, a table or a page."""
     begin = content[: 1 << 20].decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
     if begin.startswith("<"):
-        raise _refused(path, "a page of HTML or XML: download the raw file", ())
+        raise _refused(path, "a page of HTML or XML", ())
     try:
         row, _ = json.JSONDecoder().raw_decode(begin)
     except (ValueError, RecursionError):

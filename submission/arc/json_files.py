@@ -63,7 +63,7 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
         with path.open("rb") as file:
             head = file.read(HEAD)
             foreign_files.require_no_other_kind(path, head)
-            content = head + file.read(limit + 1 - len(head))
+            content = head + file.read(max(0, limit + 1 - len(head)))
     if content.startswith(GZIP):
         content = _decompressed(path, content, limit)
         foreign_files.require_no_other_kind(path, content[:HEAD])

@@ -100,7 +100,7 @@ class KagglePlan:
         """The arguments of `python -m submission` that solve the tasks until the soft end."""
         minutes = f"{max(self.soft_end - now, 1.0) / 60:.3f}"
         words = ["run", "--challenges", str(self.tasks), "--model", str(self.model), "--preset", self.preset]
-        words += ["--out", str(self.out), "--minutes", minutes, "--resume" if resume else "--fresh", "--skip-bad"]
+        words += ["--out", str(self.out), "--minutes", minutes, "--skip-bad", "--resume" if resume else "--fresh"]
         return words + ([f"--only={as_list(self.only)}"] if self.only else [])
 
 

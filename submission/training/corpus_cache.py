@@ -34,8 +34,8 @@ UNUSABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, Ba
 
 MADE_BY = (
     "errors.py", "rng.py", "atomic.py",
-    "arc/json_files.py", "arc/task_files.py", "arc/task_parsing.py", "arc/tasks.py", "arc/views.py",
-    "training/corpus.py",
+    "arc/foreign_files.py", "arc/json_files.py",
+    "arc/task_files.py", "arc/task_parsing.py", "arc/tasks.py", "arc/views.py", "training/corpus.py",
     "training/corpus_cache.py", "training/leakage.py", "training/packing.py", "training/rearc.py",
     "training/generators/*.py",
 )  # fmt: skip
