@@ -41,6 +41,7 @@ python -m submission run --only 66e6c45b,be03b35f --out runs/two --resume
 python -m submission run --tasks 8 --set search.exhaustive=True --out runs/exhaustive
 python -m submission run --set model.dtype=bfloat16                  # for a CPU that is fast in bfloat16
 python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
+python -m submission run --challenges ARC-AGI/data/evaluation --skip-bad   # a folder with one JSON file per task
 python -m submission run --ray auto --tasks 400 --data arc1-train    # over a Ray cluster: pip install '.[ray]'
 python -m submission run --set programs.writer=DIR --set programs.seconds=600   # DIR: a model that writes programs""",
     "score": """\

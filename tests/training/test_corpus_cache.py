@@ -153,6 +153,15 @@ def test_a_source_that_is_missing_is_refused_and_leaves_no_file(sources: Sources
     assert not (tmp_path / CACHE_NAME).exists()
 
 
+def test_the_key_changes_with_a_file_in_a_folder_of_tasks(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.json").write_text("1")
+    before = key_of(Sources((str(tmp_path),)), LONGEST_PAIR)
+    assert key_of(Sources((str(tmp_path),)), LONGEST_PAIR) == before
+    (tmp_path / "deep" / "a.json").write_text("2")
+    assert key_of(Sources((str(tmp_path),)), LONGEST_PAIR) != before
+
+
 def test_the_key_covers_every_module_that_makes_the_corpus() -> None:
     """All modules of ours that corpus imports, directly or not, and itself."""
     package = Path(submission.__file__).parent
