@@ -162,14 +162,17 @@ def test_nothing_of_the_package_is_imported_with_it() -> None:
     assert list(imports(ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")))) == []
 
 
-TRUTH = {"Solutions", "read_solutions", "public_set"}
+TRUTH = {"Solutions", "Outputs", "TaskFile", "read_tasks", "read_solutions", "task_files", "public_set"}
 """The names by which true outputs can be had."""
+
+READERS = {"arc.tasks", "arc.task_files", "arc.task_parsing"}
+"""What reads true outputs, and keeps them apart from the tasks."""
 
 
 def test_what_makes_the_attempts_cannot_name_the_true_outputs() -> None:
     between = ("model", "inference", "solver", "programs", "arc")
     for name in FILES:
-        if package_of(name) in between and name != "arc.tasks":
+        if package_of(name) in between and name not in READERS:
             nodes = list(ast.walk(tree_of(name)))
             named = {node.id for node in nodes if isinstance(node, ast.Name)}
             named |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from pathlib import Path
 from typing import Any, TypeAlias, get_args, get_type_hints
 
@@ -21,7 +22,7 @@ DEFAULT_TASKS = 24
 """How many tasks of a public set are run by default: those with the shortest prompts."""
 
 BENCH_ONLY: dict[str, set[str]] = {
-    "challenges": {"search", "scoring", "scaling", "plan"},
+    **dict.fromkeys(("challenges", "skip_bad"), {"search", "scoring", "scaling", "plan"}),
     "data": {"search", "scoring", "scaling", "plan", "synthesis"},
     "shape": {"search"}, "attempt": {"ttt"}, "minutes": {"scaling"}, "workers": {"scaling", "plan", "synthesis"},
     "hours": {"plan"}, "out": {"scaling"}, "only": {"synthesis"}, "half": {"synthesis"}, "seconds": {"synthesis"},
@@ -40,6 +41,7 @@ python -m submission run --only 66e6c45b,be03b35f --out runs/two --resume
 python -m submission run --tasks 8 --set search.exhaustive=True --out runs/exhaustive
 python -m submission run --set model.dtype=bfloat16                  # for a CPU that is fast in bfloat16
 python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
+python -m submission run --challenges ARC-AGI/data/evaluation --skip-bad   # a folder with one JSON file per task
 python -m submission run --ray auto --tasks 400 --data arc1-train    # over a Ray cluster: pip install '.[ray]'
 python -m submission run --set programs.writer=DIR --set programs.seconds=600   # DIR: a model that writes programs""",
     "score": """\
@@ -63,6 +65,7 @@ python -m submission pretrain --base DIR --minutes 600 --limit 4096 --rearc re_a
 }
 """Command -> the examples that its --help ends with."""
 
+CHALLENGES_HELP = "tasks: a file in Kaggle's format, a folder with one JSON file per task, or one task (also .json.gz)"
 MODEL_HELP = "a model folder (default: the embedded model)"
 PRESET_HELP = f"settings for a kind of machine and model: {', '.join(PRESETS)} (laptop: for the embedded model)"
 
@@ -84,7 +87,7 @@ def require_own_options(options: argparse.Namespace) -> None:
     defaults = vars(parser().parse_args(["bench", options.name]))
     for name, benchmarks in BENCH_ONLY.items():
         if options.name not in benchmarks and vars(options)[name] != defaults[name]:
-            option = "--try" if name == "attempt" else f"--{name}"
+            option = "--try" if name == "attempt" else f"--{name.replace('_', '-')}"
             raise BadInput(f"{option} is not for bench {options.name}, but for {', '.join(sorted(benchmarks))}")
 
 
@@ -110,7 +113,7 @@ def _add_run(commands: Commands) -> None:
         "--tasks", type=_count,
         help=f"the N tasks with the shortest prompts (default: {DEFAULT_TASKS} of a public set, all of a file)",
     )  # fmt: skip
-    which.add_argument("--only", help="these task ids, separated by commas")
+    which.add_argument("--only", help="these task ids, separated by commas; in double quotes one that has a comma")
     clock = run.add_mutually_exclusive_group()
     clock.add_argument("--hours", type=_positive, help="wall time of the run")
     clock.add_argument("--minutes", type=_positive, help="wall time of the run")
@@ -185,7 +188,8 @@ def _add_bench(commands: Commands) -> None:
     bench.add_argument("--only", help="synthesis: these task ids, separated by commas; prints their programs")
     bench.add_argument("--half", type=int, choices=(0, 1), help="synthesis: only tasks of this half of the set")
     bench.add_argument("--seconds", type=_positive, default=4.0, help="synthesis: processor time for a task")
-    bench.add_argument("--challenges", type=Path, help="not for ttt: a challenges file in Kaggle's format")
+    bench.add_argument("--challenges", type=Path, help=f"not for ttt: {CHALLENGES_HELP}")
+    bench.add_argument("--skip-bad", action="store_true", help="leave out tasks that cannot be read")
     bench.add_argument(
         "--data", choices=[*PUBLIC_SETS, HELD_OUT],
         help=f"the task set (default: arc1-eval; synthesis: arc1-train; ttt: always {HELD_OUT})",
@@ -218,7 +222,7 @@ def _add_pretrain(commands: Commands) -> None:
     train.add_argument("--resume", action="store_true", help="continue the training in OUT")
     train.add_argument("--rearc", type=Path, help="RE-ARC's re_arc.zip (default: only the public training tasks)")
     train.add_argument("--generated", type=_count, default=100, help="pairs of each generated family (default: 100)")
-    sets = "public sets, or files CHALLENGES[:SOLUTIONS], separated by commas"
+    sets = "public sets, or CHALLENGES[:SOLUTIONS], which are files or folders as for run, separated by commas"
     train.add_argument("--train-on", default="arc1-train,arc2-train", help=f"{sets} (default: %(default)s)")
     train.add_argument(
         "--against", default="arc1-eval,arc2-eval",
@@ -240,7 +244,10 @@ def _add_pretrain(commands: Commands) -> None:
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--challenges", type=Path, help="a challenges file in Kaggle's format")
+    command.add_argument("--challenges", type=Path, help=CHALLENGES_HELP)
+    command.add_argument(
+        "--skip-bad", action="store_true", help="leave tasks that cannot be read blank, and solve the others"
+    )
     command.add_argument("--solutions", type=Path, help="its solutions, for scoring only")
     command.add_argument(
         "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval",
@@ -257,10 +264,24 @@ def _add_model(command: argparse.ArgumentParser) -> None:
 # -- types of values ----------------------------------------------------------------------------------------------
 
 
+def listed(text: str) -> list[str]:
+    """The parts of a list separated by commas, without empty ones; one in double quotes may have commas, as in CSV.
+
+    BadInput where a quote is not closed.
+    """
+    try:
+        parts = next(csv.reader([text], skipinitialspace=True, strict=True), [])
+    except csv.Error:
+        raise BadInput(f"{text[:80]!r}: is not a list separated by commas: a double quote is not closed") from None
+    return [each for each in parts if each.strip()]
+
+
 def _solvers(text: str) -> tuple[str, ...]:
-    chosen = text.split(",")
+    chosen = [each.strip() for each in listed(text)]
     if wrong := [each for each in chosen if each not in KINDS]:
         raise argparse.ArgumentTypeError(f"no solver is called {wrong[0]!r}; there are {', '.join(KINDS)}")
+    if not chosen:
+        raise argparse.ArgumentTypeError(f"{text!r} names no solver; there are {', '.join(KINDS)}")
     return tuple(each for each in KINDS if each in chosen)
 
 
@@ -271,7 +292,9 @@ def _count(text: str) -> int:
 
 
 def _minutes(text: str) -> list[float]:
-    return [_positive(each) for each in text.split(",")]
+    if not (parts := listed(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} names no number of minutes")
+    return [_positive(each.strip()) for each in parts]
 
 
 def _positive(text: str) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from submission.arc.tasks import public_set
 from submission.atomic import write_json
 from submission.cli.arguments import require_own_options
-from submission.cli.inputs import checkpoint_named, preset_named, settings_named, tasks_named
+from submission.cli.inputs import checkpoint_named, ids_in, preset_named, settings_named, tasks_named
 from submission.config import Settings
 from submission.errors import BadInput
 
@@ -100,8 +100,9 @@ def _synthesis(options: argparse.Namespace, settings: Settings, number: int | No
     from submission.benchmarks import synthesis
 
     tasks, solutions = public_set(options.data or "arc1-train")
-    chosen = {name: tasks[name] for name in synthesis.chosen(tasks, options.only, number, options.half)}
-    workers, sources = options.workers or 1, options.only is not None
+    only = ids_in(options.only, tasks) if options.only is not None else None
+    chosen = {name: tasks[name] for name in synthesis.chosen(tasks, only, number, options.half)}
+    workers, sources = options.workers or 1, only is not None
     return synthesis.measure(
         chosen, solutions, options.seconds, workers, options.seed, sources, partial(print, flush=True)
     )

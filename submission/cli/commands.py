@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from submission import streams
-from submission.arc.tasks import Solutions, read_solutions
-from submission.cli.arguments import KINDS, training_fields
+from submission.arc.task_files import read_solutions
+from submission.arc.tasks import Solutions
+from submission.cli.arguments import KINDS, listed, training_fields
 from submission.cli.arguments import parser as _parser
 from submission.cli.bench import bench
 from submission.cli.inputs import (
@@ -39,10 +40,10 @@ from submission.cli.inputs import (
     records_in,
     settings_named,
     submission_in,
-    tasks_named,
+    tasks_chosen,
     tasks_of,
 )
-from submission.errors import BadInput, concerns
+from submission.errors import BadInput, concerns, require
 from submission.results import scores
 from submission.training.settings import FineTuning, Pretraining, TrainingFailed
 
@@ -109,7 +110,7 @@ def _run(options: argparse.Namespace) -> int:
         checkpoint_named(Path(settings.programs.writer))
     if options.ray is not None and find_spec("ray") is None:
         raise BadInput("--ray: ray is not installed: pip install '.[ray]'")
-    tasks, solutions = tasks_named(options, options.tasks)
+    chosen = tasks_chosen(options, options.tasks)
     name = options.challenges.stem if options.challenges else options.data
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     seconds = options.minutes * 60 if options.minutes is not None else None
@@ -120,7 +121,7 @@ def _run(options: argparse.Namespace) -> int:
         workers=options.workers, ray=options.ray, solvers=options.solvers,
     )  # fmt: skip
     try:
-        summary = run(spec, tasks, solutions)
+        summary = run(spec, chosen.tasks, chosen.solutions, chosen.blank)
     except (NoWorkerLeft, OSError) as error:
         print(f"{error}; finished tasks are in {out}, and --resume continues from there", file=sys.stderr)
         return 1
@@ -199,7 +200,7 @@ def _pretrain(options: argparse.Namespace) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     sources = corpus.Sources(
-        tuple(options.train_on.split(",")), options.rearc, options.generated, tuple(options.against.split(","))
+        _sets("--train-on", options.train_on), options.rearc, options.generated, _sets("--against", options.against)
     )
     if tuning is not None:
         from submission.training.finetune_base import finetune_base
@@ -210,6 +211,13 @@ def _pretrain(options: argparse.Namespace) -> int:
         read = partial(_corpus, sources, settings.limit, options.select, options.out)
         pretrain(settings, read, options.out, options.resume)
     return 0
+
+
+def _sets(option: str, text: str) -> tuple[str, ...]:
+    """The sets that an option of `pretrain` names."""
+    names = tuple(dict.fromkeys(each.strip() for each in listed(text)))
+    require(bool(names), f"{option} names no set: give public sets or files, separated by commas")
+    return names
 
 
 def _training_settings(kind: type[T], options: argparse.Namespace) -> T:
@@ -261,6 +269,8 @@ def _print_scores(summary: dict[str, Any]) -> None:
     """Print the scores that a summary has, one per line."""
     if "solved_tasks" in summary:
         print(f"solved {summary['solved_tasks']} of {summary['tasks']} tasks")
+    if "left_blank" in summary:
+        print(f"{summary['left_blank']} of these tasks cannot be read, and were left blank")
     for name in ("score_by_output", "score_by_task", "score_strict", "coverage", "seconds_per_task", "peak_rss_mb"):
         if summary.get(name) is not None:
             print(f"{name:18} {summary[name]:.4g}")

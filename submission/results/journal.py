@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,21 +84,33 @@ def _foreign(found: object) -> str:
     return f"its journal has {version}, and this version of the package reads format {FORMAT} alone"
 
 
+def record_path(folder: Path, task_id: str) -> Path:
+    """The file of a task's record: <task>.json for an id of letters, digits, - and _ alone.
+
+    Any other id may not be a file's name; such a record is in <what is plain of it>.<16 digits of its sha256>.json.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_-]+", task_id):
+        return folder / f"{task_id}.json"
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", task_id)[:60]
+    digits = hashlib.sha256(task_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return folder / f"{plain}.{digits}.json"
+
+
 def write_record(folder: Path, record: TaskRecord, fingerprint: str) -> None:
-    """Keep a finished task: folder/<task>.json, with its fingerprint and a checksum."""
+    """Keep a finished task: in its file, see `record_path`, with its fingerprint and a checksum."""
     content = record.to_json()
     stamps = {"format": FORMAT, "fingerprint": fingerprint, "sum": _sum(content)}
-    write_json(folder / f"{record.task}.json", {**stamps, **content})
+    write_json(record_path(folder, record.task), {**stamps, **content})
 
 
 def read_records(folder: Path, fingerprints: Mapping[str, str]) -> tuple[dict[str, TaskRecord], list[str]]:
     """The finished tasks with the expected fingerprint, by id; and a sentence for each file that is not trusted.
 
-    Such a file is renamed to <task>.json.aside: nothing is lost, and the task is solved again.
+    Such a file is renamed, with the ending .aside: nothing is lost, and the task is solved again.
     """
     records, doubts = {}, []
     for task_id, fingerprint in fingerprints.items():
-        path = folder / f"{task_id}.json"
+        path = record_path(folder, task_id)
         if not path.exists():
             continue
         try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from submission.arc.tasks import LARGEST_SIDE, Grid, Tasks
+from submission.arc.tasks import LARGEST_SIDE, BadTask, Grid, Tasks
 from submission.atomic import write_json
 
 Submission = dict[str, list[dict[str, list[list[int]]]]]
@@ -58,10 +58,14 @@ def require_valid(submission: Submission, tasks: Tasks) -> None:
     assert not wrong, "; ".join(wrong[:3])
 
 
-def write(path: Path, submission: Submission, tasks: Tasks) -> None:
-    """Write a valid submission atomically; OSError where it cannot be written. An invalid one is never written."""
+def write(path: Path, submission: Submission, tasks: Tasks, left_blank: Mapping[str, BadTask] | None = None) -> None:
+    """Write a valid submission atomically, with blank entries for the bad tasks that are left blank.
+
+    OSError where it cannot be written. An invalid submission is never written.
+    """
     require_valid(submission, tasks)
-    write_json(path, submission)
+    entry = {"attempt_1": BLANK, "attempt_2": BLANK}
+    write_json(path, {**submission, **{name: [entry] * bad.tests for name, bad in (left_blank or {}).items()}})
 
 
 def _is_grid(rows: Any) -> bool:

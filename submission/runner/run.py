@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from submission import atomic
-from submission.arc.tasks import Solutions, Task, Tasks, digest
+from submission.arc.tasks import BadTask, Solutions, Task, Tasks, digest
 from submission.deadline import NEVER, within
 from submission.results import journal, scores, submission_file
 from submission.results.report import write_report
@@ -36,9 +37,12 @@ POLL = 0.5
 """Seconds after which the loop checks the clock and signals, if no worker reports before."""
 
 
-def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
+def run(
+    spec: RunSpec, tasks: Tasks, solutions: Solutions | None, left_blank: Mapping[str, BadTask] | None = None
+) -> dict[str, Any]:
     """Solve the tasks; returns the summary, which is in out/summary.json as well.
 
+    The submission has a blank answer to the tasks of `left_blank`, which could not be read; they count as tasks.
     KeyboardInterrupt after a tidy end where a signal asked for one; NoWorkerLeft where no worker could be started;
     OSError where the submission could not be written to the last.
     """
@@ -50,12 +54,14 @@ def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, A
         hard_end(late, spec.settings.time.grace),
     ):  # fmt: skip
         if not (resumed and (spec.out / "submission.json").exists()):
-            write_blank(spec.out, tasks)
+            write_blank(spec.out, tasks, left_blank)
         weights = journal.model_sha256(spec.model)
-        store = opened(spec, tasks, weights)
+        store = opened(spec, tasks, weights, left_blank)
         dispatcher = Dispatcher(spec, tasks, store, until)
         finished = store.records[spec.main]
         logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(finished), spec.out)
+        if store.left_blank:
+            logger.warning("%d tasks cannot be read: their answers stay blank", len(store.left_blank))
 
         tqdm.set_lock(threading.RLock())  # Its default lock is one between processes, which outlives a kill.
         bar = tqdm(total=len(tasks), initial=len(finished), unit="task", disable=not sys.stderr.isatty())
@@ -101,7 +107,7 @@ def advanced(lane: SolverLane, dispatcher: Dispatcher, store: RunStore, seconds:
     return records
 
 
-def opened(spec: RunSpec, tasks: Tasks, weights: str) -> RunStore:
+def opened(spec: RunSpec, tasks: Tasks, weights: str, left_blank: Mapping[str, BadTask] | None = None) -> RunStore:
     """The run store, with the finished records of an earlier call on resume; BadInput where that was another run."""
     settings = asdict(spec.settings)
     prints = {n: journal.fingerprint(settings, weights, spec.seed, digest({n: task})) for n, task in tasks.items()}
@@ -109,7 +115,7 @@ def opened(spec: RunSpec, tasks: Tasks, weights: str) -> RunStore:
     if spec.resume:
         journal.require_same_run(spec.out, whole, tasks)
     journal.write_stamp(spec.out, whole, tasks)
-    store = RunStore(spec.out, tasks, prints, spec.settings)
+    store = RunStore(spec.out, tasks, prints, spec.settings, left_blank)
     store.open(spec.solvers, spec.resume)
     return store
 

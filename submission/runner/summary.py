@@ -23,7 +23,12 @@ def summarize(
     spec: RunSpec, tasks: Tasks, solutions: Solutions | None, store: RunStore, dispatcher: Dispatcher, seconds: float
 ) -> dict[str, Any]:
     """The figures of a run. The scores are those of the file on disk, read again; absent without solutions."""
-    summary: dict[str, Any] = {"tasks": len(tasks), "finished_tasks": len(store.records[spec.main])}
+    summary: dict[str, Any] = {
+        "tasks": len(tasks) + len(store.left_blank),
+        "finished_tasks": len(store.records[spec.main]),
+    }
+    if store.left_blank:
+        summary["left_blank"] = len(store.left_blank)
     summary["finished"] = summary["finished_tasks"] == len(tasks)
     records = store.joined()
     if solutions is not None:

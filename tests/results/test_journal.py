@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,32 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     records, doubts = journal.read_records(tmp_path, {"a": "0123", "b": "4567"})
     assert doubts == []
     assert {name: each.to_json() for name, each in records.items()} == {"a": RECORD.to_json()}
+
+
+IDS = [
+    "../elsewhere", "a/b", "a b", "a_b", "a.b", ".", "..", ".run", "-x", "CON", "con", "summary", "programs", "é任务",
+    "e\u0301", "\u00e9", "<b>", "a,b", "\\", "*", "%2e", "a" * 200, "é" * 200, "é" * 199 + "è",
+]  # fmt: skip
+
+
+def test_every_printable_id_has_a_record_of_its_own_in_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "journal" / "programs"
+    folder.mkdir(parents=True)
+    for name in IDS:
+        journal.write_record(folder, replace(RECORD, task=name), name)
+    records, doubts = journal.read_records(folder, {name: name for name in IDS})
+    assert doubts == []
+    assert list(records) == IDS
+    assert len(list(folder.iterdir())) == len(IDS)
+    assert all(each.is_file() and not each.name.startswith(".") for each in folder.iterdir())
+    assert [each.name for each in (tmp_path / "journal").iterdir()] == ["programs"]
+    journal.remove_temporaries(tmp_path)
+    assert len(list(folder.iterdir())) == len(IDS), "no record looks like a temporary file"
+
+
+def test_a_plain_id_names_its_file(tmp_path: Path) -> None:
+    for name in ("00576224", "-x", "A_b-9", "a" * 200):
+        assert journal.record_path(tmp_path, name) == tmp_path / f"{name}.json"
 
 
 def rewritten(content: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from submission.arc.tasks import Task, grid, read_challenges, read_solutions
+from submission.arc.task_files import read_challenges, read_solutions
+from submission.arc.tasks import Task, grid
 from submission.cli.commands import main
 from submission.config import PRESETS, with_changes
 from submission.errors import BadInput
