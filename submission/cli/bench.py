@@ -13,7 +13,7 @@ from typing import Any
 from submission.arc.tasks import public_set
 from submission.atomic import write_json
 from submission.cli.arguments import require_own_options
-from submission.cli.inputs import preset_named, settings_named, tasks_named
+from submission.cli.inputs import preset_named, settings_named, source_of, tasks_named
 from submission.config import Settings
 from submission.errors import BadInput
 
@@ -42,9 +42,9 @@ def _scaling(options: argparse.Namespace, settings: Settings, number: int | None
 
     tasks, solutions = tasks_named(options, number)
     if solutions is None:
-        raise BadInput("bench scaling counts solved tasks: name a task set with solutions")
+        raise BadInput("bench scaling counts solved tasks: name the solutions of --challenges by --solutions")
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling"
-    spec = RunSpec(out, options.model, settings, options.seed, workers=options.workers)
+    spec = RunSpec(out, options.model, settings, options.seed, workers=options.workers, source=source_of(options))
     points = time_scaling.measured(spec, tasks, solutions, [60 * each for each in options.minutes], print)
     print(*time_scaling.table(points), sep="\n")
     return [asdict(each) for each in points]

@@ -40,7 +40,8 @@ def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, A
     """Solve the tasks; returns the summary, which is in out/summary.json as well.
 
     KeyboardInterrupt after a tidy end where a signal asked for one; NoWorkerLeft where no worker could be started;
-    OSError where the submission could not be written to the last.
+    OSError where the submission could not be written to the last; EveryTaskFailed where no solver came to an end with
+    any task.
     """
     until = within(spec.seconds) if spec.seconds is not None else NEVER
     late = replace(until, at=until.at + overrun(spec)) if spec.seconds is not None else NEVER
@@ -52,7 +53,7 @@ def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, A
         if not (resumed and (spec.out / "submission.json").exists()):
             write_blank(spec.out, tasks)
         weights = journal.model_sha256(spec.model)
-        store = opened(spec, tasks, weights)
+        store = opened(spec, tasks, solutions, weights)
         dispatcher = Dispatcher(spec, tasks, store, until)
         finished = store.records[spec.main]
         logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(finished), spec.out)
@@ -78,13 +79,33 @@ def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, A
         summary["model_sha256"] = weights
         atomic.write_json(spec.out / "summary.json", summary, indent=1)
         write_report(spec.out, tasks, store.joined(), summary, solutions)
+        for kind, sentence in summary["failed_solvers"].items():
+            logger.error("%s: %s", kind, sentence)
     if store.unwritten is not None:
         raise OSError(f"{spec.out / 'submission.json'} lacks the latest answers: {store.unwritten}")
     if dispatcher.broken is not None:
         raise dispatcher.broken
     if stop:
         raise KeyboardInterrupt
+    if every_task_failed(tasks, dispatcher, store):
+        raise EveryTaskFailed("; ".join(f"{kind}: {why}" for kind, why in summary["failed_solvers"].items()), summary)
     return summary
+
+
+class EveryTaskFailed(Exception):
+    """No solver came to an end with any task: each try raised an exception, or lost its worker."""
+
+    def __init__(self, sentence: str, summary: dict[str, Any]) -> None:
+        """The sentence names the commonest failure; the summary is the one that `run` would have returned."""
+        super().__init__(sentence)
+        self.summary = summary
+
+
+def every_task_failed(tasks: Tasks, dispatcher: Dispatcher, store: RunStore) -> bool:
+    """Whether there are tasks, each was tried, and no kind of solver has come to an end with any."""
+    failed = {name for failures in dispatcher.failures().values() for name in failures}
+    finished = any(record.finished for records in store.records.values() for record in records.values())
+    return bool(tasks) and failed >= set(tasks) and not finished
 
 
 def advanced(lane: SolverLane, dispatcher: Dispatcher, store: RunStore, seconds: float) -> list[TaskRecord]:
@@ -101,14 +122,14 @@ def advanced(lane: SolverLane, dispatcher: Dispatcher, store: RunStore, seconds:
     return records
 
 
-def opened(spec: RunSpec, tasks: Tasks, weights: str) -> RunStore:
+def opened(spec: RunSpec, tasks: Tasks, solutions: Solutions | None, weights: str) -> RunStore:
     """The run store, with the finished records of an earlier call on resume; BadInput where that was another run."""
     settings = asdict(spec.settings)
     prints = {n: journal.fingerprint(settings, weights, spec.seed, digest({n: task})) for n, task in tasks.items()}
     whole = journal.fingerprint(settings, weights, spec.seed)
     if spec.resume:
         journal.require_same_run(spec.out, whole, tasks)
-    journal.write_stamp(spec.out, whole, tasks)
+    journal.write_stamp(spec.out, whole, tasks, solutions, spec.source)
     store = RunStore(spec.out, tasks, prints, spec.settings)
     store.open(spec.solvers, spec.resume)
     return store
