@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from submission.cli.arguments import require_own_options
 from submission.cli.inputs import preset_named, settings_named, source_of, tasks_named
 from submission.config import Settings
 from submission.errors import BadInput
+from submission.runner.failures import EveryTaskFailed
 
 BENCH_TASKS = 10
 """How many tasks a benchmark takes by default: those with the shortest prompts."""
@@ -25,12 +27,19 @@ Figures = list[dict[str, Any]] | dict[str, Any]
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Run one benchmark: print its table, and write its figures to --json. Returns the exit status, 0."""
+    """Run one benchmark: print its table, and write its figures to --json.
+
+    Returns the exit status: 0, or 1 where every task of one of its runs failed, which stderr tells.
+    """
     require_own_options(options)
     settings = settings_named(options)
     all_by_default = options.name in ("plan", "synthesis")
     number = BENCH_TASKS if options.tasks is None and not all_by_default else options.tasks
-    figures = BENCHMARKS["shape" if options.shape else options.name](options, settings, number)
+    try:
+        figures = BENCHMARKS["shape" if options.shape else options.name](options, settings, number)
+    except EveryTaskFailed as error:
+        print(f"bench {options.name}: {error}", file=sys.stderr)
+        return 1
     if options.json is not None:
         write_json(options.json, figures, indent=1)
     return 0

@@ -69,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from submission.runner.run import EveryTaskFailed, run
+    from submission.runner.failures import EveryTaskFailed
+    from submission.runner.run import run
     from submission.runner.spec import RunSpec
     from submission.runner.workers import NoWorkerLeft
 

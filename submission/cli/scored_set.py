@@ -67,7 +67,7 @@ def _stamp_of(options: argparse.Namespace) -> Stamp | None:
         stamp = journal.read_stamp(options.out)
         if stamp is not None:
             if stamp.source is None and not (options.data or options.challenges or options.solutions):
-                told = "%s: does not say where the tasks of its run are from; they are taken from %s (--data names another)"
+                told = "%s: does not say where its tasks are from; they are taken from %s (--data names another set)"
                 logger.warning(told, options.out, DEFAULT_SET)
             return stamp
         doubt = f"{options.out / 'journal' / '.run'}: is missing"

@@ -24,6 +24,7 @@ from submission.results import journal, scores, submission_file
 from submission.results.report import write_report
 from submission.results.store import RunStore, write_blank
 from submission.runner.dispatcher import Dispatcher, SolverLane
+from submission.runner.failures import EveryTaskFailed
 from submission.runner.lifecycle import hard_end, logged_to, owned, signals
 from submission.runner.schedule import Outcome
 from submission.runner.spec import RunSpec
@@ -90,15 +91,6 @@ def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, A
     if every_task_failed(tasks, dispatcher, store):
         raise EveryTaskFailed("; ".join(f"{kind}: {why}" for kind, why in summary["failed_solvers"].items()), summary)
     return summary
-
-
-class EveryTaskFailed(Exception):
-    """No solver came to an end with any task: each try raised an exception, or lost its worker."""
-
-    def __init__(self, sentence: str, summary: dict[str, Any]) -> None:
-        """The sentence names the commonest failure; the summary is the one that `run` would have returned."""
-        super().__init__(sentence)
-        self.summary = summary
 
 
 def every_task_failed(tasks: Tasks, dispatcher: Dispatcher, store: RunStore) -> bool:
