@@ -22,7 +22,7 @@ DEFAULT_TASKS = 24
 """How many tasks of a public set are run by default: those with the shortest prompts."""
 
 BENCH_ONLY: dict[str, set[str]] = {
-    **dict.fromkeys(("challenges", "skip_bad"), {"search", "scoring", "scaling", "plan"}),
+    **dict.fromkeys(("challenges", "skip_bad"), {"search", "scoring", "scaling", "plan"}), "solutions": {"scaling"},
     "data": {"search", "scoring", "scaling", "plan", "synthesis"},
     "shape": {"search"}, "attempt": {"ttt"}, "minutes": {"scaling"}, "workers": {"scaling", "plan", "synthesis"},
     "hours": {"plan"}, "out": {"scaling"}, "only": {"synthesis"}, "half": {"synthesis"}, "seconds": {"synthesis"},
@@ -47,7 +47,9 @@ python -m submission run --set programs.writer=DIR --set programs.seconds=600   
     "score": """\
 python -m submission score runs/exhaustive --revote kgmon            # what another voting rule would have scored
 python -m submission score runs/exhaustive --revote network          # what one kind of solver would have scored
-python -m submission score submission.json --challenges FILE --solutions FILE""",
+python -m submission score runs/two --per-task                       # a line for each task
+python -m submission score submission.json --challenges FILE --solutions FILE
+python -m submission score submission.json --data arc2-eval --only 0934a4d8,136b0064""",
     "report": "python -m submission report runs/two",
     "check": "python -m submission check --model DIR --preset l4x4",
     "shrink": "python -m submission shrink --model DIR --layout architects --out SMALL --nf4",
@@ -66,6 +68,11 @@ python -m submission pretrain --base DIR --minutes 600 --limit 4096 --rearc re_a
 """Command -> the examples that its --help ends with."""
 
 CHALLENGES_HELP = "tasks: a file in Kaggle's format, a folder with one JSON file per task, or one task (also .json.gz)"
+SCORE = """Every task of the set counts, whatever the submission lacks: of a run's folder the tasks of that run, of a file those of
+--data, --challenges or --solutions. A missing or damaged entry is told and counts as wrong.
+Exit status: 0, or 1 if the submission has faults (Kaggle would refuse it whole), or 2 if nothing can be scored."""
+"""What the --help of score begins with."""
+
 MODEL_HELP = "a model folder (default: the embedded model)"
 PRESET_HELP = f"settings for a kind of machine and model: {', '.join(PRESETS)} (laptop: for the embedded model)"
 
@@ -136,10 +143,16 @@ def _add_run(commands: Commands) -> None:
 
 
 def _add_score(commands: Commands) -> None:
-    score = commands.add_parser("score", help="score a submission against solutions", **_examples("score"))
+    score = commands.add_parser(
+        "score", help="score a submission against solutions", description=SCORE, **_examples("score")
+    )
     score.set_defaults(command="score")
     score.add_argument("out", type=Path, help="the output folder of a run, or a submission.json")
-    _add_source(score)
+    _add_source(score, None)
+    which = score.add_mutually_exclusive_group()
+    which.add_argument("--tasks", type=_count, help="score only the N tasks with the shortest prompts")
+    which.add_argument("--only", help="score only these task ids, separated by commas")
+    score.add_argument("--per-task", action="store_true", help="print a line for each task: outputs right, and faults")
     score.add_argument(
         "--revote", metavar="RULE", help="the score under another voting rule, or of one kind of solver alone"
     )
@@ -147,9 +160,9 @@ def _add_score(commands: Commands) -> None:
 
 def _add_report(commands: Commands) -> None:
     report = commands.add_parser("report", help="write the report.html of a run again", **_examples("report"))
-    report.set_defaults(command="report")
+    report.set_defaults(command="report", tasks=None, only=None)
     report.add_argument("out", type=Path, help="the output folder of a run")
-    _add_source(report)
+    _add_source(report, None)
 
 
 def _add_check(commands: Commands) -> None:
@@ -174,7 +187,7 @@ def _add_bench(commands: Commands) -> None:
     bench = commands.add_parser(
         "bench", help="measure settings, and the search against other methods", **_examples("bench")
     )
-    bench.set_defaults(command="bench", solutions=None)
+    bench.set_defaults(command="bench")
     bench.add_argument(
         "name", choices=["ttt", "search", "scoring", "scaling", "plan", "synthesis"],
         help="ttt: log-likelihood of the true answers after training; search, scoring: ours against the field's; "
@@ -188,8 +201,9 @@ def _add_bench(commands: Commands) -> None:
     bench.add_argument("--only", help="synthesis: these task ids, separated by commas; prints their programs")
     bench.add_argument("--half", type=int, choices=(0, 1), help="synthesis: only tasks of this half of the set")
     bench.add_argument("--seconds", type=_positive, default=4.0, help="synthesis: processor time for a task")
-    bench.add_argument("--challenges", type=Path, help=f"not for ttt: {CHALLENGES_HELP}")
+    bench.add_argument("--challenges", type=Path, help=f"not for ttt and synthesis: {CHALLENGES_HELP}")
     bench.add_argument("--skip-bad", action="store_true", help="leave out tasks that cannot be read")
+    bench.add_argument("--solutions", type=Path, help="scaling: the solutions of --challenges")
     bench.add_argument(
         "--data", choices=[*PUBLIC_SETS, HELD_OUT],
         help=f"the task set (default: arc1-eval; synthesis: arc1-train; ttt: always {HELD_OUT})",
@@ -243,15 +257,14 @@ def _add_pretrain(commands: Commands) -> None:
 # -- options of several commands ----------------------------------------------------------------------------------
 
 
-def _add_source(command: argparse.ArgumentParser) -> None:
+def _add_source(command: argparse.ArgumentParser, default: str | None = "arc1-eval") -> None:
     command.add_argument("--challenges", type=Path, help=CHALLENGES_HELP)
-    command.add_argument(
-        "--skip-bad", action="store_true", help="leave tasks that cannot be read blank, and solve the others"
-    )
+    command.add_argument("--skip-bad", action="store_true", help="leave blank what cannot be read, solve the others")
     command.add_argument("--solutions", type=Path, help="its solutions, for scoring only")
     command.add_argument(
-        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval",
-        help=f"a public set, or {HELD_OUT}: training tasks that the embedded model has not seen (default: arc1-eval)",
+        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default=default,
+        help=f"a public set, or {HELD_OUT}: training tasks that the embedded model has not seen (default: "
+        f"{default or 'that of the run, or arc1-eval'})",
     )  # fmt: skip
 
 

@@ -1,14 +1,12 @@
-"""What the options of a command name: settings, tasks, a submission, the records of a run; no option is changed."""
+"""What the options of a command name: settings, tasks and their source; no option is changed."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from submission.arc.prompts import task_cost
 from submission.arc.task_files import TaskFile, read_solutions, read_tasks, require_agreement
@@ -18,9 +16,7 @@ from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT, listed
 from submission.config import PRESETS, Settings, preset, with_changes
 from submission.errors import BadInput
 from submission.model.memory_plan import is_large
-from submission.results import journal
-from submission.results.store import FOLDERS
-from submission.solver.records import TaskRecord
+from submission.results.journal import TaskSource
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +85,18 @@ def tasks_named(options: argparse.Namespace, number: int | None = None) -> tuple
     return chosen.tasks, chosen.solutions
 
 
-def tasks_of(options: argparse.Namespace, submission: dict[str, Any]) -> tuple[dict[str, Task], Solutions | None]:
-    """The tasks that a submission answers, from the source that the options name, and their solutions where known."""
-    chosen = _selected(options, _source(options), list(submission))
-    return chosen.tasks, chosen.solutions
+def all_tasks(options: argparse.Namespace) -> Chosen:
+    """All tasks of the source that the options name."""
+    source = _source(options)
+    return _selected(options, source, [*source.tasks, *source.bad])
+
+
+def source_of(options: argparse.Namespace) -> TaskSource:
+    """What the options say of where tasks come from, for a run to keep; paths are absolute."""
+    if options.challenges is None:
+        return TaskSource(options.data or "arc1-eval")
+    paths = (None if path is None else str(path.absolute()) for path in (options.challenges, options.solutions))
+    return TaskSource(None, *paths)
 
 
 def ids_in(text: str, known: Mapping[str, object]) -> list[str]:
@@ -160,38 +164,6 @@ def _line(
     if blank:
         parts.append(f"{len(blank)} bad tasks left blank")
     return ", ".join(parts)
-
-
-def submission_in(out: Path) -> dict[str, Any]:
-    """The submission in the output folder of a run, or in the file itself; BadInput where there is none."""
-    path = out / "submission.json" if out.is_dir() else out
-    try:
-        submission = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be read as a submission ({error})") from None
-    if not isinstance(submission, dict):
-        raise BadInput(f"{path}: is not a submission, which is an object of tasks")
-    return submission
-
-
-def records_in(out: Path, names: Iterable[str], kind: str) -> dict[str, TaskRecord]:
-    """The journal records of one kind of solver by task, their fingerprints unchecked.
-
-    A record that cannot be read is left out, and the log names it; BadInput where none can be read.
-    """
-    paths = {name: journal.record_path(out / FOLDERS[kind], name) for name in names}
-    there = {name: path for name, path in paths.items() if path.exists()}
-    records: dict[str, TaskRecord] = {}
-    doubts = []
-    for name, path in there.items():
-        try:
-            records[name] = journal.read_record(path, name, None)
-        except BadInput as error:
-            doubts.append(f"{path} {error}")
-            logger.warning("%s: it is left out", doubts[-1])
-    if there and not records:
-        raise BadInput(doubts[0])
-    return records
 
 
 def paths_in(options: argparse.Namespace) -> list[Path]:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from submission.cli import bench, commands, inputs
-from submission.cli.arguments import DEFAULT_TASKS, parser
+from submission.cli.arguments import DEFAULT_TASKS, parser, require_own_options
 from submission.config import PRESETS
 from submission.errors import BadInput
+from submission.results.journal import TaskSource
 from submission.results.scores import score
 from tests.support.cases import cases
+from tests.support.run_folders import kaggle_files
 
 
 def options(*words: str) -> Namespace:
@@ -137,15 +139,29 @@ def test_outputs_inside_the_tasks_are_the_solutions_and_the_log_says_so(
         inputs.tasks_named(options("run", "--challenges", challenges, *apart))
 
 
-def test_the_tasks_of_a_submission_are_all_that_it_answers(tmp_path: Path) -> None:
-    given = options("score", str(tmp_path))
-    before = dict(vars(given))
-    tasks, solutions = inputs.tasks_of(given, {"66e6c45b": []})
-    assert list(tasks) == ["66e6c45b"]
-    assert solutions is not None and list(solutions) == ["66e6c45b"]
-    assert vars(given) == before
-    with pytest.raises(BadInput, match="there is no task 'x'"):
-        inputs.tasks_of(given, {"x": []})
+def test_a_run_keeps_where_its_tasks_are_from_with_absolute_paths(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = {
+        "": TaskSource("arc1-eval"),
+        "--data arc2-train": TaskSource("arc2-train"),
+        "--challenges c.json": TaskSource(None, str(tmp_path / "c.json")),
+        "--challenges c.json --solutions /s.json": TaskSource(None, str(tmp_path / "c.json"), "/s.json"),
+    }
+    assert {words: inputs.source_of(options("run", *words.split())) for words in kept} == kept
+
+
+def test_bench_scaling_takes_the_solutions_of_a_challenges_file(tmp_path: Path) -> None:
+    files = kaggle_files(tmp_path)
+    given = options("bench", "scaling", "--challenges", str(files[0]), "--solutions", str(files[1]))
+    require_own_options(given)
+    tasks, solutions = inputs.tasks_named(given, 10)
+    assert solutions is not None and list(solutions) == list(tasks) == ["a", "b"]
+    with pytest.raises(BadInput, match="--solutions is not for bench plan"):
+        require_own_options(options("bench", "plan", "--challenges", str(files[0]), "--solutions", str(files[1])))
+    with pytest.raises(BadInput, match="solutions of --challenges by --solutions"):
+        bench.bench(options("bench", "scaling", "--challenges", str(files[0])))
 
 
 def test_a_benchmark_changes_no_option_and_gets_its_default_number_of_tasks(
