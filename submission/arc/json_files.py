@@ -65,7 +65,7 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             head = file.read(HEAD) or b""
             foreign_files.require_no_other_kind(path, head)
-            content = head + file.read(max(0, limit + 1 - len(head)))
+            content = head + (file.read(max(0, limit + 1 - len(head))) or b"")
     if content.startswith(GZIP):
         content = _decompressed(path, content, limit)
         foreign_files.require_no_other_kind(path, content[:HEAD])
