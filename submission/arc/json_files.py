@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import stat
 import zlib
 from collections import Counter
@@ -60,10 +61,11 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             raise BadInput(f"{path}: is {_kind(mode)}, not a regular file: write its content to a file first")
-        with path.open("rb") as file:
-            head = file.read(HEAD)
+        # Some files of /proc call themselves regular, and a read of them waits for more without an end.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            head = file.read(HEAD) or b""
             foreign_files.require_no_other_kind(path, head)
-            content = head + file.read(max(0, limit + 1 - len(head)))
+            content = head + (file.read(max(0, limit + 1 - len(head))) or b"")
     if content.startswith(GZIP):
         content = _decompressed(path, content, limit)
         foreign_files.require_no_other_kind(path, content[:HEAD])

@@ -336,10 +336,10 @@ def test_a_full_disk_stops_no_run_and_is_told_in_the_end(tiny_grid_model: Path, 
     tasks, solutions = copies(3)
     write, full = submission_file.write, [False, False, False, True, True, True]
 
-    def failing(path: Path, submission: submission_file.Submission, tasks: object) -> None:
+    def failing(path: Path, submission: submission_file.Submission, tasks: object, bad: object) -> None:
         if full.pop(0):
             raise OSError(28, "No space left on device")
-        write(path, submission, tasks)  # type: ignore[arg-type]
+        write(path, submission, tasks, bad)  # type: ignore[arg-type]
 
     job = RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
     with pytest.MonkeyPatch.context() as patch:
