@@ -68,8 +68,8 @@ python -m submission pretrain --base DIR --minutes 600 --limit 4096 --rearc re_a
 """Command -> the examples that its --help ends with."""
 
 CHALLENGES_HELP = "tasks: a file in Kaggle's format, a folder with one JSON file per task, or one task (also .json.gz)"
-SCORE = """Every task of the set counts, whatever the submission lacks: of a run's folder the tasks of that run, of a file those of
---data, --challenges or --solutions. A missing or damaged entry is told and counts as wrong.
+SCORE = """Every task of the set counts, whatever the submission lacks: of a run's folder the tasks of that run, of a
+file those of --data, --challenges or --solutions. A missing or damaged entry is told and counts as wrong.
 Exit status: 0, or 1 if the submission has faults (Kaggle would refuse it whole), or 2 if nothing can be scored."""
 """What the --help of score begins with."""
 

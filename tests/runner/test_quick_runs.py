@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from submission.arc.tasks import public_set
-from submission.config import EMBEDDED
+from submission.config import EMBEDDED, with_changes
 from submission.errors import BadInput
 from submission.results import submission_file
 from submission.runner.failures import EveryTaskFailed
@@ -133,6 +133,7 @@ def test_a_run_in_which_one_solver_came_to_an_end_with_a_task_returns_its_summar
     tasks, solutions = copies(2)
     some = run(failing(tmp_path / "some", 2), tasks, solutions)
     assert (some["solved_tasks"], some["failed_solvers"]) == (1, {}), "the first task failed twice, the second did not"
-    both = replace(failing(tmp_path / "both", 100), solvers=("network", "programs"))
+    brief = with_changes(SCRIPTED, ["programs.seconds=0.5"])
+    both = replace(failing(tmp_path / "both", 100), solvers=("network", "programs"), settings=brief)
     summary = run(both, tasks, solutions)
     assert list(summary["failed_solvers"]) == ["network"], "programs were searched for without an exception"
