@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
+from submission.errors import MOST_SECONDS, Range
 from submission.errors import require as _require
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
@@ -17,6 +17,9 @@ EMBEDDED = Path(__file__).parent / "models" / "embedded"
 LayoutName = Literal["auto", "architects", "chat16", "grid16", "numpy"]
 LAYOUTS = get_args(LayoutName)
 """The layouts: how grids become tokens, see `arc.layouts`; auto: as a checkpoint's files say."""
+
+LONGEST_QUOTE = 80
+"""Characters of a wrong `--set` that a sentence shows."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,9 @@ class Programs:
     """How often an earlier end of the reasoning is replaced by "Wait" (s1, arXiv 2501.19393)."""
     min_stability: float = 0.5
     """A program of at least this leave-one-out stability gets attempt 1, and the network solves its task last."""
+    unconfined: bool = False
+    """Run programs of the language model even where this machine confines them by less than two of: empty root, no
+    files, system calls (see `sandbox.confinement`). For those who trust the model or have confined the whole run."""
 
 
 @dataclass(frozen=True)
@@ -168,29 +174,34 @@ class Settings:
     programs: Programs = field(default_factory=Programs)
 
     def __post_init__(self) -> None:
-        _require(0 < self.search.threshold <= 1, "search.threshold must lie above 0 and at most at 1")
-        _require(
-            0 < self.search.early_stop_probability <= 1,
-            "search.early_stop_probability must lie above 0 and at most at 1",
-        )
-        for name in ("temperature", "rebase_temperature", "megabytes", "best_path_max_nll"):
-            _require(0 < asdict(self.search)[name] < math.inf, f"search.{name} must be above 0 and finite")
-        for name in ("seconds", "grace", "heartbeat_timeout", "loading_timeout"):
-            _require(asdict(self.time)[name] > 0, f"time.{name} must be above 0")
-        _require(0 < self.programs.seconds < math.inf, "programs.seconds must be above 0 and finite")
-        _require(0 < self.adapt.share < 1, "adapt.share must be above 0 and below 1")
-        for name in ("rate", "alpha", "clip"):
-            _require(0 < asdict(self.adapt)[name] < float("inf"), f"adapt.{name} must be above 0 and finite")
-        _require(0 <= self.adapt.warmup <= 1, "adapt.warmup must be at least 0 and at most 1")
-        _require(0 <= self.model.gigabytes < math.inf, "model.gigabytes must be at least 0 and finite")
-        _require(self.model.context >= 1024, "model.context must be at least 1024: a 30x30 answer takes 930 tokens")
-        for name, least in {
-            "search.views": 1, "training_rows.copies": 1, "training_rows.max_rows": 1, "adapt.batch": 1,
-            "adapt.rank": 0, "adapt.tokens": 1, "search.width": 1, "model.threads": 0,
-            "programs.samples": 1, "programs.reasoning_tokens": 0, "programs.waits": 0,
-        }.items():  # fmt: skip
+        for name, allowed in RANGES.items():
             section, key = name.split(".")
-            _require(asdict(self)[section][key] >= least, f"{name} must be at least {least}")
+            allowed.require(name, getattr(getattr(self, section), key))
+
+
+_SHARE = Range(0, 1)
+_COUNT = Range(1, 1_000_000)
+_LARGE = Range(0, 1e38, above=True)
+"""Up to the largest power of ten that float32 holds."""
+_WAIT = Range(0, MOST_SECONDS, above=True)
+
+RANGES = {
+    "model.context": Range(1024, 1_000_000), "model.dense_megabytes": Range(0, 10_000_000),
+    "model.threads": Range(0, 4096), "model.gigabytes": Range(0, 10_000),
+    "training_rows.copies": Range(1, 10_000), "training_rows.max_rows": _COUNT,
+    "adapt.rank": Range(0, 65_536), "adapt.alpha": _LARGE, "adapt.rate": _LARGE, "adapt.batch": _COUNT,
+    "adapt.tokens": _COUNT, "adapt.warmup": _SHARE, "adapt.clip": _LARGE, "adapt.converged": Range(0, 1000),
+    "adapt.share": Range(0, 1, above=True, below=True),
+    "search.views": Range(1, 10_000), "search.threshold": Range(0, 1, above=True),
+    "search.best_path_max_nll": Range(0, 1_000_000, above=True),
+    "search.megabytes": Range(0, 10_000_000, above=True), "search.width": Range(1, 10_000),
+    "search.temperature": Range(0.001, 1000), "search.rebase_temperature": Range(0.001, 1000),
+    "search.early_stop_probability": Range(0, 1, above=True),
+    "programs.seconds": _WAIT, "programs.samples": _COUNT, "programs.reasoning_tokens": Range(0, 1_000_000),
+    "programs.waits": Range(0, 1000), "programs.min_stability": _SHARE,
+    "time.seconds": _WAIT, "time.grace": _WAIT, "time.heartbeat_timeout": _WAIT, "time.loading_timeout": _WAIT,
+}  # fmt: skip
+"""Every number among the settings -> its range. A context of 1024: a 30x30 answer takes 930 tokens."""
 
 
 def preset(name: str) -> Settings:
@@ -202,30 +213,32 @@ def preset(name: str) -> Settings:
 def with_changes(settings: Settings, changes: Sequence[str]) -> Settings:
     """Settings with `section.field=value` texts applied; unknown names and wrong types are BadInput."""
     for change in changes:
+        shown = change[:LONGEST_QUOTE]
         name, equals, text = change.partition("=")
         section, dot, key = name.partition(".")
-        _require(bool(equals and dot), f"--set {change}: expected section.field=value")
-        _require(section in {f.name for f in fields(settings)}, f"--set {change}: there is no section {section!r}")
+        _require(bool(equals and dot), f"--set {shown}: expected section.field=value")
+        _require(section in {f.name for f in fields(settings)}, f"--set {shown}: there is no section {section!r}")
         part = getattr(settings, section)
         hints = get_type_hints(type(part))
-        _require(key in hints, f"--set {change}: {section} has no field {key!r}; it has {', '.join(hints)}")
-        value = _value(text, hints[key], change)
+        _require(key in hints, f"--set {shown}: {section} has no field {key!r}; it has {', '.join(hints)}")
+        value = _value(text, hints[key], shown)
         settings = replace(settings, **{section: replace(part, **{key: value})})
     return settings
 
 
-def _value(text: str, kind: Any, change: str) -> Any:
+def _value(text: str, kind: Any, shown: str) -> Any:
     choices = get_args(kind)
     if choices:
-        _require(text in choices, f"--set {change}: expected one of {', '.join(choices)}")
+        _require(text in choices, f"--set {shown}: expected one of {', '.join(choices)}")
         return text
     try:
         value = ast.literal_eval(text)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         value = text
     if kind is float and type(value) is int:
+        _require(abs(value) < 10**300, f"--set {shown}: the number is too large")
         value = float(value)
-    _require(type(value) is kind, f"--set {change}: expected a value of type {kind.__name__}")
+    _require(type(value) is kind, f"--set {shown}: expected a value of type {kind.__name__}")
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 TRACEBACKS = logging.getLogger("submission.tracebacks")
@@ -28,3 +29,39 @@ def require(holds: bool, sentence: str) -> None:
     """BadInput with this sentence unless the condition holds."""
     if not holds:
         raise BadInput(sentence)
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers from `least` to `most` that an option or a setting may have; NaN is in no range."""
+
+    least: float
+    most: float
+    above: bool = False
+    """Whether `least` itself is left out."""
+    below: bool = False
+    """Whether `most` itself is left out."""
+
+    def __contains__(self, value: float) -> bool:
+        inside = self.least <= value <= self.most
+        return inside and not (self.above and value == self.least) and not (self.below and value == self.most)
+
+    def __str__(self) -> str:
+        first = f"{'above' if self.above else 'at least'} {_number_text(self.least)}"
+        return f"{first} and {'below' if self.below else 'at most'} {_number_text(self.most)}"
+
+    def require(self, name: str, value: float) -> None:
+        """BadInput, with the name of the option or setting, unless the value lies in the range."""
+        require(value in self, f"{name} must be {self}")
+
+
+def _number_text(value: float) -> str:
+    """A bound as a sentence writes it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+SEED = Range(0, 2**32 - 1)
+"""The seeds that every random generator takes."""
+
+MOST_SECONDS = 10_000_000
+"""The longest wait, some 115 days: what the timers of every system can take."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import math
+import re
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from submission import config
-from submission.config import PRESETS, Adapt, Search, Settings, preset, with_changes
+from submission.config import PRESETS, RANGES, Adapt, Search, Settings, preset, with_changes
 from submission.errors import BadInput
 from tests.support.cases import cases
 
@@ -148,6 +150,41 @@ def test_an_unknown_field_is_answered_with_the_known_ones() -> None:
 )
 def test_a_value_outside_its_range_is_refused_by_name(change: str) -> None:
     assert change.partition("=")[0] in refusal(change)
+
+
+def test_every_number_among_the_settings_has_a_range() -> None:
+    assert set(RANGES) == {name for name, hint, _ in FIELDS if hint in (int, float)}
+    assert all(math.isfinite(each.least) and math.isfinite(each.most) for each in RANGES.values())
+
+
+ENDLESS = ("1e999", "-1e999", "1e308", "-1e308", "1" + "0" * 400, "-1" + "0" * 400, "1" * 5000)
+
+
+@cases(("name", "text"), [(name, text) for name in RANGES for text in ENDLESS])
+def test_infinite_and_huge_numbers_are_refused(name: str, text: str) -> None:
+    told = refusal(f"{name}={text}")
+    assert name in told and len(told) < 200
+
+
+@cases("name", list(RANGES))
+def test_both_ends_of_each_range_are_tested_and_nan_is_in_none(name: str) -> None:
+    allowed = RANGES[name]
+    section, key = name.split(".")
+    part = getattr(Settings(), section)
+    whole = type(getattr(part, key)) is int
+    step = 1 if whole else 1e-9
+    for end, excluded, outside in (
+        (allowed.least, allowed.above, allowed.least - step), (allowed.most, allowed.below, allowed.most * 1.001 + step)
+    ):  # fmt: skip
+        for value, refused in ((end, excluded), (outside, True)):
+            changed = dataclasses.replace(part, **{key: value})
+            if refused:
+                with pytest.raises(BadInput, match=re.escape(f"{name} must be {allowed}")):
+                    dataclasses.replace(Settings(), **{section: changed})
+            else:
+                dataclasses.replace(Settings(), **{section: changed})
+    with pytest.raises(BadInput, match=name):
+        dataclasses.replace(Settings(), **{section: dataclasses.replace(part, **{key: math.nan})})
 
 
 @cases("change", ["search.threshold=1", "adapt.warmup=0", "adapt.warmup=1", "adapt.rank=0", "model.context=1024"])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 from typing import Any, TypeAlias, get_args, get_type_hints
 
 from submission.arc.tasks import PUBLIC_SETS
+from submission.cli import option_values as values
 from submission.config import EMBEDDED, LAYOUTS, PRESETS
 from submission.errors import BadInput
-from submission.training.settings import FineTuning, Pretraining
+from submission.training.settings import RANGES, FineTuning, Pretraining
 
 HELD_OUT = "held-out"
 """A task set beside the public ones, on which settings are chosen: training tasks that no training has seen."""
@@ -117,18 +117,18 @@ def _add_run(commands: Commands) -> None:
     _add_source(run)
     which = run.add_mutually_exclusive_group()
     which.add_argument(
-        "--tasks", type=_count,
+        "--tasks", type=values.TASKS,
         help=f"the N tasks with the shortest prompts (default: {DEFAULT_TASKS} of a public set, all of a file)",
     )  # fmt: skip
     which.add_argument("--only", help="these task ids, separated by commas; in double quotes one that has a comma")
     clock = run.add_mutually_exclusive_group()
-    clock.add_argument("--hours", type=_positive, help="wall time of the run")
-    clock.add_argument("--minutes", type=_positive, help="wall time of the run")
+    clock.add_argument("--hours", type=values.HOURS, help="wall time of the run")
+    clock.add_argument("--minutes", type=values.MINUTES, help="wall time of the run")
     _add_model(run)
-    run.add_argument("--out", type=Path, help="output folder (default: runs/<time>-<data>)")
-    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--out", type=values.folder_to_write, help="output folder (default: runs/<time>-<data>)")
+    run.add_argument("--seed", type=values.SEED_OPTION, default=0)
     run.add_argument(
-        "--workers", type=_count, default=0, help="worker processes (default: one per GPU, or one per CPU core)"
+        "--workers", type=values.WORKERS, default=0, help="worker processes (default: one per GPU, or one per CPU core)"
     )
     run.add_argument(
         "--solvers", type=_solvers, default=KINDS, metavar="NAMES",
@@ -150,7 +150,7 @@ def _add_score(commands: Commands) -> None:
     score.add_argument("out", type=Path, help="the output folder of a run, or a submission.json")
     _add_source(score, None)
     which = score.add_mutually_exclusive_group()
-    which.add_argument("--tasks", type=_count, help="score only the N tasks with the shortest prompts")
+    which.add_argument("--tasks", type=values.TASKS, help="score only the N tasks with the shortest prompts")
     which.add_argument("--only", help="score only these task ids, separated by commas")
     score.add_argument("--per-task", action="store_true", help="print a line for each task: outputs right, and faults")
     score.add_argument(
@@ -177,7 +177,7 @@ def _add_shrink(commands: Commands) -> None:
     )
     shrink.set_defaults(command="shrink")
     shrink.add_argument("--model", type=Path, required=True, help="a model folder, in 16 bits or in NF4")
-    shrink.add_argument("--out", type=Path, required=True)
+    shrink.add_argument("--out", type=values.folder_to_write, required=True)
     shrink.add_argument("--layout", choices=LAYOUTS, default="auto")
     shrink.add_argument("--nf4", action="store_true", help="quantize the blocks to NF4 as well")
     shrink.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu", help="where to quantize")
@@ -195,12 +195,12 @@ def _add_bench(commands: Commands) -> None:
         "synthesis: tasks that the search for programs solves",
     )  # fmt: skip
     bench.add_argument(
-        "--tasks", type=_count,
+        "--tasks", type=values.TASKS,
         help="the N shortest (default: 10; plan: all that a run would take; synthesis: the first N by a hash, or all)",
     )  # fmt: skip
     bench.add_argument("--only", help="synthesis: these task ids, separated by commas; prints their programs")
     bench.add_argument("--half", type=int, choices=(0, 1), help="synthesis: only tasks of this half of the set")
-    bench.add_argument("--seconds", type=_positive, default=4.0, help="synthesis: processor time for a task")
+    bench.add_argument("--seconds", type=values.SECONDS, default=4.0, help="synthesis: processor time for a task")
     bench.add_argument("--challenges", type=Path, help=f"not for ttt and synthesis: {CHALLENGES_HELP}")
     bench.add_argument("--skip-bad", action="store_true", help="leave out tasks that cannot be read")
     bench.add_argument("--solutions", type=Path, help="scaling: the solutions of --challenges")
@@ -214,16 +214,24 @@ def _add_bench(commands: Commands) -> None:
         help="ttt: compare these settings with the unchanged ones; repeat it for each alternative",
     )  # fmt: skip
     _add_model(bench)
-    bench.add_argument("--seed", type=int, default=0)
+    bench.add_argument("--seed", type=values.SEED_OPTION, default=0)
     bench.add_argument(
-        "--minutes", type=_minutes, default=[2.0, 5.0, 10.0], help="scaling: wall times of the runs (default: 2,5,10)"
+        "--minutes",
+        type=values.MINUTE_LIST,
+        default=[2.0, 5.0, 10.0],
+        help="scaling: wall times of the runs (default: 2,5,10)",
     )
     bench.add_argument(
-        "--workers", type=_count, default=0, help="scaling, plan: worker processes, as for run; synthesis: 1 by default"
+        "--workers",
+        type=values.WORKERS,
+        default=0,
+        help="scaling, plan: worker processes, as for run; synthesis: 1 by default",
     )
-    bench.add_argument("--hours", type=_positive, default=float("inf"), help="plan: wall time of the run")
-    bench.add_argument("--out", type=Path, help="scaling: a folder for the runs (default: runs/<time>-scaling)")
-    bench.add_argument("--json", type=Path, help="write the figures to this file as well")
+    bench.add_argument("--hours", type=values.HOURS, default=float("inf"), help="plan: wall time of the run")
+    bench.add_argument(
+        "--out", type=values.folder_to_write, help="scaling: a folder for the runs (default: runs/<time>-scaling)"
+    )
+    bench.add_argument("--json", type=values.file_to_write, help="write the figures to this file as well")
 
 
 def _add_pretrain(commands: Commands) -> None:
@@ -231,11 +239,13 @@ def _add_pretrain(commands: Commands) -> None:
         "pretrain", help="train the embedded model, or fine-tune a large base, on many tasks", **_examples("pretrain")
     )
     train.set_defaults(command="pretrain")
-    train.add_argument("--out", type=Path, required=True)
+    train.add_argument("--out", type=values.folder_to_write, required=True)
     train.add_argument("--base", type=Path, help="fine-tune this causal language model instead, by a LoRA on NF4")
     train.add_argument("--resume", action="store_true", help="continue the training in OUT")
     train.add_argument("--rearc", type=Path, help="RE-ARC's re_arc.zip (default: only the public training tasks)")
-    train.add_argument("--generated", type=_count, default=100, help="pairs of each generated family (default: 100)")
+    train.add_argument(
+        "--generated", type=values.PAIRS, default=100, help="pairs of each generated family (default: 100)"
+    )
     sets = "public sets, or CHALLENGES[:SOLUTIONS], which are files or folders as for run, separated by commas"
     train.add_argument("--train-on", default="arc1-train,arc2-train", help=f"{sets} (default: %(default)s)")
     train.add_argument(
@@ -245,13 +255,16 @@ def _add_pretrain(commands: Commands) -> None:
     train.add_argument(
         "--select", type=Path, metavar="MODEL", help="train on what this model finds hard, see training/selection.py"
     )
-    train.add_argument("--threads", type=_count, default=0, help="CPU threads (default: torch's choice)")
+    train.add_argument("--threads", type=values.THREADS, default=0, help="CPU threads (default: torch's choice)")
     for name, kind in training_fields().items():
         option = f"--{name.replace('_', '-')}"
         if kind is bool:
             train.add_argument(option, action=argparse.BooleanOptionalAction)
         else:
-            train.add_argument(option, type=str if get_args(kind) else kind, choices=get_args(kind) or None)
+            of_number = values.whole_number if kind is int else values.number
+            train.add_argument(
+                option, type=str if get_args(kind) else of_number(RANGES[name]), choices=get_args(kind) or None
+            )
 
 
 # -- options of several commands ----------------------------------------------------------------------------------
@@ -277,44 +290,10 @@ def _add_model(command: argparse.ArgumentParser) -> None:
 # -- types of values ----------------------------------------------------------------------------------------------
 
 
-def listed(text: str) -> list[str]:
-    """The parts of a list separated by commas, without empty ones; one in double quotes may have commas, as in CSV.
-
-    BadInput where a quote is not closed.
-    """
-    try:
-        parts = next(csv.reader([text], skipinitialspace=True, strict=True), [])
-    except csv.Error:
-        raise BadInput(f"{text[:80]!r}: is not a list separated by commas: a double quote is not closed") from None
-    return [each for each in parts if each.strip()]
-
-
 def _solvers(text: str) -> tuple[str, ...]:
-    chosen = [each.strip() for each in listed(text)]
+    chosen = [each.strip() for each in values.listed(text)]
     if wrong := [each for each in chosen if each not in KINDS]:
         raise argparse.ArgumentTypeError(f"no solver is called {wrong[0]!r}; there are {', '.join(KINDS)}")
     if not chosen:
         raise argparse.ArgumentTypeError(f"{text!r} names no solver; there are {', '.join(KINDS)}")
     return tuple(each for each in KINDS if each in chosen)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return int(text)
-
-
-def _minutes(text: str) -> list[float]:
-    if not (parts := listed(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} names no number of minutes")
-    return [_positive(each.strip()) for each in parts]
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number above 0")
-    return value

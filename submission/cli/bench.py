@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from submission.arc.tasks import public_set
 from submission.atomic import write_json
 from submission.cli.arguments import require_own_options
 from submission.cli.inputs import checkpoint_named, ids_in, preset_named, settings_named, source_of, tasks_named
-from submission.config import Settings
+from submission.config import Settings, with_changes
 from submission.errors import BadInput
 from submission.runner.failures import EveryTaskFailed
 
@@ -61,6 +61,7 @@ def _scaling(options: argparse.Namespace, settings: Settings, number: int | None
 
 
 def _ttt(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    _require_tries(options.attempt, settings)
     from submission.benchmarks import ttt
 
     outcomes = ttt.ttt(
@@ -68,6 +69,17 @@ def _ttt(options: argparse.Namespace, settings: Settings, number: int | None) ->
     )
     print(ttt.table(outcomes))
     return [asdict(each) for each in outcomes]
+
+
+def _require_tries(attempts: Sequence[str], settings: Settings) -> None:
+    """BadInput for changes of --try that cannot be made, before the first of them is measured."""
+    for changes in attempts:
+        try:
+            with_changes(settings, [change for change in changes.split(",") if change])
+        except BadInput as error:
+            told = str(error)
+            told = told.replace("--set", "--try", 1) if told.startswith("--set") else f"--try {changes}: {told}"
+            raise BadInput(told) from None
 
 
 def _shape(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:

@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_type_hints
 
 from submission import streams
-from submission.cli.arguments import listed, training_fields
 from submission.cli.arguments import parser as _parser
+from submission.cli.arguments import training_fields
 from submission.cli.bench import bench
 from submission.cli.inputs import checkpoint_named, paths_in, preset_named, settings_named, source_of, tasks_chosen
+from submission.cli.option_values import listed
 from submission.cli.score import print_scores, report, score
 from submission.errors import BadInput, concerns, require
 from submission.training.settings import FineTuning, Pretraining, TrainingFailed

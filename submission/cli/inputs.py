@@ -12,7 +12,8 @@ from submission.arc.prompts import task_cost
 from submission.arc.task_files import TaskFile, read_solutions, read_tasks, require_agreement
 from submission.arc.tasks import NO_GRID, BadTask, Solutions, Task, public_set
 from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
-from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT, listed
+from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT
+from submission.cli.option_values import listed
 from submission.config import PRESETS, Settings, preset, with_changes
 from submission.errors import BadInput
 from submission.model.memory_plan import is_large

@@ -48,9 +48,10 @@ class ProgramSolver:
         from submission.programs.synthesis.synthesizer import Synthesizer
 
         self.sources: list[Source] = [Synthesizer()]
-        self._sandbox = ExitStack()
-        if spec.settings.programs.writer:
-            self.sources.append(language_model_that_writes(spec.settings, self._sandbox))
+        with ExitStack() as closing:  # A writer that cannot be loaded ends the sandbox.
+            if spec.settings.programs.writer:
+                self.sources.append(language_model_that_writes(spec.settings, closing))
+            self._sandbox = closing.pop_all()
 
     def solve(self, order: Order, until: Deadline, on_progress: Callable[[TaskRecord], None]) -> TaskRecord:
         """The record of the programs that were found for the order's task."""
@@ -87,9 +88,9 @@ def language_model_that_writes(settings: Settings, closing: ExitStack) -> Source
 
     how = settings.programs
     effort = TokenBudget(reasoning=how.reasoning_tokens, waits=how.waits)
+    sandbox = closing.enter_context(Sandbox(unconfined=how.unconfined))
+    logger.info("programs are confined by: %s", ", ".join(sandbox.layers))  # starts it: refused before a model is read
     writer = LanguageWriter(Path(how.writer), settings.model, Sampling(), effort)
-    sandbox = closing.enter_context(Sandbox())
-    logger.info("programs are confined by: %s", ", ".join(sandbox.layers))
     return Induction(writer, sandbox, count=how.samples)
 
 

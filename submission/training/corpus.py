@@ -155,14 +155,32 @@ def clean_sets(sets: tuple[str, ...] = TRAINING_SETS, against: tuple[str, ...] =
 @cache
 def guard(against: tuple[str, ...] = ()) -> Guard:
     """The guard against these sets and against the public evaluation sets, which nothing may be trained on."""
-    sets = [read_set(name) for name in dict.fromkeys((*EVALUATION_SETS, *against))]
-    forbidden = LeakageFilter(pair for each in sets for pairs in known_pairs(*each).values() for pair in pairs)
-    training = [known_pairs(*read_set(name)) for name in TRAINING_SETS]
+    names = [*dict.fromkeys((*EVALUATION_SETS, *against))]
     return Guard(
-        forbidden,
-        frozenset(name for tasks, _ in sets for name in tasks),
-        frozenset(name for each in training for name, pairs in each.items() if forbidden.shares_pair(pairs)),
+        LeakageFilter.joined(_filter_of(name) for name in names),
+        frozenset(task for name in names for task in _pairs_of(name)),
+        frozenset().union(*(_rules_of(name) for name in names)),
     )
+
+
+@cache
+def _pairs_of(set_name: str) -> Mapping[str, list[Pair]]:
+    """All known pairs of each task of a set."""
+    return known_pairs(*read_set(set_name))
+
+
+@cache
+def _filter_of(set_name: str) -> LeakageFilter:
+    """A filter for every pair of a set."""
+    return LeakageFilter(pair for pairs in _pairs_of(set_name).values() for pair in pairs)
+
+
+@cache
+def _rules_of(set_name: str) -> frozenset[str]:
+    """The ids of the public training tasks that share a pair with a set."""
+    forbidden = _filter_of(set_name)
+    training = [_pairs_of(name) for name in TRAINING_SETS]
+    return frozenset(name for each in training for name, pairs in each.items() if forbidden.shares_pair(pairs))
 
 
 def read_set(name: str) -> tuple[Tasks, Solutions]:

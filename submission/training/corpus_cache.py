@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import zlib
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 CACHE_NAME = "corpus.npz"
 
-UNUSABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, BadZipFile)
+UNUSABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, MemoryError, BadZipFile, zlib.error)
 """Errors of `read` for a damaged file or another corpus."""
 
 MADE_BY = (

@@ -40,10 +40,13 @@ from submission.training.batches import loader
 from submission.training.corpus import Corpus
 from submission.training.corpus_cache import CACHE_NAME
 from submission.training.evaluation import Evaluation, evaluate, evaluation_rows, log_evaluation
-from submission.training.loop import Learner, Progress, require_device, train
+from submission.training.loop import Learner, Progress, require_device, require_finite_evaluation, train
 from submission.training.settings import FineTuning
 
 logger = logging.getLogger(__name__)
+
+ADAPTER, BASE16 = "adapter.safetensors", "base16"
+"""In the output folder: the checkpoint, and while the training lasts the base with its vocabulary cut."""
 
 
 def finetune_base(
@@ -52,12 +55,21 @@ def finetune_base(
     """Fine-tune, save merged and in NF4, and return the held-out loss (nats a token of the last pair's answer).
 
     BadInput, before the corpus is loaded, where the base cannot be used or is quantized, where there is no such device
-    or nothing to resume, and where `out` is not empty.
+    or nothing to resume, and where `out` is not empty. TrainingFailed, with no model saved, where the training gives no
+    finite numbers any more.
     """
-    adapter, base16 = out / "adapter.safetensors", out / "base16"
     require_device(settings.device)
-    _require_folders(base, out, adapter if resume else None)
+    _require_folders(base, out, out / ADAPTER if resume else None)
     corpus = load_corpus()
+    try:
+        return _finetuned(settings, corpus, base, out, resume)
+    finally:
+        shutil.rmtree(out / BASE16, ignore_errors=True)
+
+
+def _finetuned(settings: FineTuning, corpus: Corpus, base: Path, out: Path, resume: bool) -> float:
+    """`finetune_base` with a corpus; it leaves the folder BASE16."""
+    adapter, base16 = out / ADAPTER, out / BASE16
     trainable_base(base, base16)
     model, ends = _adapted(base16, settings)
     start = load_checkpoint(model, adapter) if resume else Progress()
@@ -66,11 +78,12 @@ def finetune_base(
     def evaluated() -> Evaluation:
         result = evaluate(model, held_out, CHAT16)
         log_evaluation(result)
+        require_finite_evaluation(result.loss)
         return result
 
     def checkpoint(progress: Progress) -> None:
-        save_checkpoint(model, adapter, progress)
         evaluated()
+        save_checkpoint(model, adapter, progress)
 
     evaluated()
     dtype = torch.bfloat16 if settings.device == "cuda" else torch.float32
@@ -80,7 +93,6 @@ def finetune_base(
     if settings.device == "cuda":
         logger.info("peak memory of the GPU: %.1f GB", torch.cuda.max_memory_allocated() / 1e9)
     merge(base16, lora_deltas(model), [end.weight.detach().cpu() for end in ends], out / "merged")
-    shutil.rmtree(base16)
     record = _record(settings, base, done, result)
     (out / "merged" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
     load_base(out / "merged", Model(dtype="bfloat16"), settings.device).save_pretrained(out / "nf4")
@@ -121,7 +133,8 @@ def _optimizer(model: nn.Module, ends: Sequence[Any], settings: FineTuning) -> t
 def _record(settings: FineTuning, base: Path, done: Progress, result: Evaluation) -> dict[str, Any]:
     """What training.json says of a fine-tuning: settings and figures."""
     return asdict(settings) | {
-        "base": base.name, "steps": done.step, "million_tokens": round(done.tokens / 1e6, 2),
+        "base": base.name, "steps": done.step, "steps_left_out": done.left_out,
+        "million_tokens": round(done.tokens / 1e6, 2),
         "train_loss": round(done.loss, 4), "held_out_loss": round(result.loss, 4),
     }  # fmt: skip
 

@@ -69,6 +69,15 @@ class LeakageFilter:
         self._outlines = {outline(pair) for pair in pairs}
         self._fingerprints = {fingerprint(pair) for pair in pairs}
 
+    @classmethod
+    def joined(cls, filters: Iterable[LeakageFilter]) -> LeakageFilter:
+        """A filter for the pairs of all these filters."""
+        whole = cls(())
+        for each in filters:
+            whole._outlines |= each._outlines
+            whole._fingerprints |= each._fingerprints
+        return whole
+
     def shares_pair(self, pairs: Iterable[Pair]) -> bool:
         """Whether one of these pairs is a symmetric or recoloured form of a forbidden one."""
         # Outlines are quick to compute and tell nearly all pairs apart; equal outlines are settled by fingerprints.

@@ -2,6 +2,9 @@
 
 The learning rates warm up, stay, and fall linearly to zero over the last share of the call (warm-up, stable, decay:
 MiniCPM, arXiv 2404.06395, section 4). The checkpoint of just before the fall can be trained on, with a bigger budget.
+
+A step whose loss or gradient is not finite is left out and counted. MOST_NOT_FINITE of them in a row end the training,
+and so do weights and a held-out loss that are not finite, before anything is saved: `TrainingFailed`, exit status 1.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +41,9 @@ MOST_NOT_FINITE = 10
 MEAN_STEPS = 100
 """Steps over which the training loss is averaged."""
 
+LARGEST_WEIGHT = torch.finfo(torch.float16).max
+"""The largest weight that a saved model can hold."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -49,6 +55,8 @@ class Progress:
     """Tokens of these steps, padding not counted."""
     loss: float = math.nan
     """Mean of the last MEAN_STEPS steps, in nats a learned token."""
+    left_out: int = 0
+    """Steps of this call that changed nothing, as their loss or gradient was not finite."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,8 @@ def train(
     """Train until the time or the steps of this call are over.
 
     `save_checkpoint` is called every CHECKPOINT_SECONDS, and a last time before the learning rates fall; never after a
-    step that was not finite. TrainingFailed after MOST_NOT_FINITE such steps in a row.
+    step that was not finite. TrainingFailed after MOST_NOT_FINITE such steps in a row, and where the weights are not
+    finite when they are to be saved, at the end as well.
     """
     began = saved = time.monotonic()
     log = _Log(learner, settings.device, start)
@@ -105,6 +114,7 @@ def train(
             and (left <= settings.anneal or time.monotonic() - saved > CHECKPOINT_SECONDS)
         ):
             annealing, saved = left <= settings.anneal, time.monotonic()
+            require_finite_weights(learner.model, progress.step)
             save_checkpoint(progress)
         factor = rate_factor(settings, progress.step - start.step, left)
         for group, rate in full_rates:
@@ -116,6 +126,7 @@ def train(
         ids, *_, tokens = batch
         if not math.isfinite(loss):
             not_finite += 1
+            progress = replace(progress, left_out=progress.left_out + 1)
             logger.warning("step %d: loss or gradient is not a finite number; the step is left out", progress.step + 1)
             if not_finite == MOST_NOT_FINITE:
                 raise TrainingFailed(
@@ -125,9 +136,30 @@ def train(
             continue
         not_finite = 0
         losses.append(loss)
-        progress = Progress(progress.step + 1, progress.tokens + tokens, float(np.mean(losses)))
+        mean = float(np.mean(losses))
+        progress = Progress(progress.step + 1, progress.tokens + tokens, mean, progress.left_out)
         log.add(progress, left, waited, tokens, ids.shape[1])
+    require_finite_weights(learner.model, progress.step)
     return progress
+
+
+def require_finite_weights(model: nn.Module, step: int) -> None:
+    """TrainingFailed where a trained weight is not a number, or too large for the 16 bits in which models are saved."""
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and not bool((weight.detach().abs() <= LARGEST_WEIGHT).all()):
+            raise TrainingFailed(
+                f"after step {step} the weights {name} are not finite in 16 bits; nothing was saved since the last "
+                "checkpoint: lower the learning rate"
+            )
+
+
+def require_finite_evaluation(loss: float) -> None:
+    """TrainingFailed where the held-out loss is not finite: such a model replaces no other."""
+    if not math.isfinite(loss):
+        raise TrainingFailed(
+            "the held-out loss is not a finite number; nothing was saved since the last checkpoint: lower the learning "
+            "rate, or check the weights that the training started from"
+        )
 
 
 def computing(device: str, dtype: torch.dtype) -> torch.autocast:
@@ -172,9 +204,10 @@ class _Log:
         if now - self.logged > LOG_SECONDS:
             self.logged, seconds = now, now - self.began
             logger.info(
-                "step %d  loss %.3f  %.2f M tokens  %.0f tokens/s  %.0f %% of peak  data wait %.1f %%  %.0f %% left",
+                "step %d  loss %.3f  %.2f M tokens  %.0f tokens/s  %.0f %% of peak  data wait %.1f %%  %.0f %% left%s",
                 progress.step, progress.loss, progress.tokens / 1e6, (progress.tokens - self.start.tokens) / seconds,
                 100 * self.flops / seconds / self.peak, 100 * self.waited / seconds, 100 * left,
+                f"  {progress.left_out} steps left out" if progress.left_out else "",
             )  # fmt: skip
 
 

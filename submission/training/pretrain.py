@@ -29,7 +29,14 @@ from submission.model.grid_lm import GridLM, fresh
 from submission.training.batches import loader
 from submission.training.corpus import Corpus
 from submission.training.evaluation import Evaluation, evaluate, evaluation_rows, log_evaluation
-from submission.training.loop import Forward, Learner, Progress, require_device, train
+from submission.training.loop import (  # fmt: skip
+    Forward,
+    Learner,
+    Progress,
+    require_device,
+    require_finite_evaluation,
+    train,
+)
 from submission.training.muon import Muon
 from submission.training.precision import Precision, chosen
 from submission.training.settings import Pretraining
@@ -39,7 +46,7 @@ def pretrain(settings: Pretraining, load_corpus: Callable[[], Corpus], out: Path
     """Train, save, and return the held-out loss (nats a token of the last pair's answer).
 
     BadInput, before the corpus is loaded, where there is no such device, where `out` holds a training already, or where
-    it holds none that can be resumed.
+    it holds none that can be resumed. TrainingFailed, with nothing saved, where it gives no finite numbers any more.
     """
     require_device(settings.device)
     if not resume and any((out / name).exists() for name in ("trunk", "trunk.old", "model")):
@@ -57,11 +64,12 @@ def pretrain(settings: Pretraining, load_corpus: Callable[[], Corpus], out: Path
     def evaluated() -> Evaluation:
         result = evaluate(model, held_out, layout)
         log_evaluation(result)
+        require_finite_evaluation(result.loss)
         return result
 
     def checkpoint(progress: Progress) -> None:
-        save_checkpoint(model, out / "trunk", progress)
         evaluated()
+        save_checkpoint(model, out / "trunk", progress)
 
     done = train(learner, loader(corpus.train, settings, start.step), settings, start, checkpoint)
     result = evaluated()
@@ -97,7 +105,8 @@ def _record(
 ) -> dict[str, Any]:
     """What training.json says of a training: settings and figures."""
     return asdict(settings) | precision.names() | {
-        "total_steps": done.step, "million_tokens": round(done.tokens / 1e6, 2), "train_loss": round(done.loss, 4),
+        "total_steps": done.step, "steps_left_out": done.left_out,
+        "million_tokens": round(done.tokens / 1e6, 2), "train_loss": round(done.loss, 4),
         "held_out_loss": round(result.loss, 4), "held_out_grids": f"{result.whole_answers} of {result.rows}",
         "parameters": sum(p.numel() for p in model.parameters()), "torch": torch.__version__,
     }  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,12 @@ WRONG_GENERATORS = frozenset({"6cf79266", "7e0986d6", "97a05b5b", "a64e4611", "a
 DELIMITERS = 6
 """Tokens of a pair but its cells and the ends of its grid rows."""
 
+UNUSABLE = (
+    OSError, EOFError, ValueError, KeyError, TypeError, IndexError, RuntimeError, MemoryError, BadZipFile, zlib.error,
+    struct.error,
+)  # fmt: skip
+"""Errors of json, zipfile and numpy for a file that is damaged, encrypted, or something else."""
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -35,6 +43,8 @@ class Archive:
 
     families: Mapping[str, Sequence[Pair]]
     wrong: Mapping[str, int]
+    right: int
+    """Pairs that a task may have, those that are too long for `families` included."""
 
 
 def read_rearc(path: Path, longest_pair: int) -> Mapping[str, Sequence[Pair]]:
@@ -48,16 +58,18 @@ def read_rearc(path: Path, longest_pair: int) -> Mapping[str, Sequence[Pair]]:
         if path.is_dir():
             archive = _unpacked(path, longest_pair)
         else:
-            archive = _published(path, longest_pair) if path.suffix == ".zip" else _packed(path, longest_pair)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError, BadZipFile) as error:
+            archive = _published(path, longest_pair) if path.suffix.lower() == ".zip" else _packed(path, longest_pair)
+    except UNUSABLE as error:
         raise BadInput(f"{path}: is not RE-ARC's archive, nor a packing of it ({error})") from None
+    first, number = ", ".join(list(archive.wrong)[:3]), sum(archive.wrong.values())
+    if not archive.right:
+        raise BadInput(
+            f"{path}: none of its {number} pairs is of grids of 1 to 30 rows and columns of colours 0..9"
+            + (f" ({first})" if first else "")
+        )
+    if not any(archive.families.values()):
+        logger.warning("%s: none of its %d pairs is of at most %d tokens", path, archive.right, longest_pair)
     if archive.wrong:
-        first = ", ".join(list(archive.wrong)[:3])
-        number = sum(archive.wrong.values())
-        if not archive.families:
-            raise BadInput(
-                f"{path}: none of its pairs is of grids of 1 to 30 rows and columns of colours 0..9 ({first})"
-            )
         logger.warning(
             "%s: %d pairs of %d tasks are left out, as their grids are not of 1 to 30 rows and columns of colours "
             "0..9: %s%s", path, number, len(archive.wrong), first, " ..." if len(archive.wrong) > 3 else "",
@@ -87,9 +99,11 @@ def _is_task_file(name: PurePosixPath) -> bool:
 def _from_json(files: Iterable[tuple[str, bytes]], longest_pair: int) -> Archive:
     families: dict[str, Sequence[Pair]] = {}
     wrong: dict[str, int] = {}
-    read = 0
+    read = number = 0
     for name, content in files:
         read += 1
+        if name in families or name in wrong:
+            raise ValueError(f"two files are called {name}.json")
         listed = json.loads(content)
         if not isinstance(listed, list):
             raise ValueError(f"{name}.json is not a list of pairs")
@@ -97,11 +111,12 @@ def _from_json(files: Iterable[tuple[str, bytes]], longest_pair: int) -> Archive
         right = [pair for pair in pairs if pair is not None]
         if len(right) < len(pairs):
             wrong[name] = len(pairs) - len(right)
+        number += len(right)
         if right:
             families[name] = tuple(pair for pair in right if pair_length(pair) <= longest_pair)
     if not read:
         raise ValueError("there is no tasks/*.json in it")
-    return Archive(families, wrong)
+    return Archive(families, wrong, number)
 
 
 def _pair(entry: Any) -> Pair | None:
@@ -117,13 +132,13 @@ def _grid(rows: Any) -> Grid | None:
         return None
     if not (1 <= len(rows) <= LARGEST_SIDE and 1 <= len(rows[0]) <= LARGEST_SIDE):
         return None
-    right = all(type(cell) is int and 0 <= cell <= 9 for row in rows for cell in row)
+    right = all({*map(type, row)} == {int} and min(row) >= 0 and max(row) <= 9 for row in rows)
     return grid(rows) if right else None
 
 
 def _packed(path: Path, longest_pair: int) -> Archive:
     """An .npz of names [tasks], task [pairs] (indexes into names), and shapes and cells as in `packing`."""
-    with np.load(path) as arrays:
+    with path.open("rb") as file, np.load(file) as arrays:
         names, task, shapes, cells = (arrays[key] for key in ("names", "task", "shapes", "cells"))
     if shapes.dtype != np.uint8 or cells.dtype != np.uint8 or task.dtype.kind not in "iu":
         raise ValueError(
@@ -141,7 +156,7 @@ def _packed(path: Path, longest_pair: int) -> Archive:
         chosen = short[task[short] == number]
         families[str(names[number])] = PackedPairs(shapes[chosen], starts[chosen], cells)
     counts = Counter(task[~right].tolist())
-    return Archive(families, {str(names[number]): count for number, count in counts.items()})
+    return Archive(families, {str(names[number]): count for number, count in counts.items()}, int(right.sum()))
 
 
 def _right_pairs(shapes: Bytes, starts: NDArray[np.int64], cells: Bytes) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ grouped by what their rule does to sizes and colours; a group is drawn in propor
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -46,7 +47,14 @@ def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
     model = GridLM.from_pretrained(
         first, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
     )
-    return replace(data, train=selected(data.train, losses(model, layout, data.train, limit)))
+    measured = losses(model, layout, data.train, limit)
+    for family, loss in zip(data.train, measured, strict=True):
+        require(
+            math.isfinite(loss), f"{first}: its loss on {family.name} is not a number, so it cannot select families"
+        )
+    families = selected(data.train, measured)
+    require(bool(families), f"{first}: of {len(data.train)} families it leaves none: it predicts them all already")
+    return replace(data, train=families)
 
 
 def require_grid_model(first: Path) -> str:

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
-from submission.errors import require
+from submission.errors import MOST_SECONDS, SEED, Range, require
+
+_LARGE = Range(0, 1e38, above=True)
+"""Up to the largest power of ten that float32 holds."""
+
+RANGES = {
+    "minutes": Range(0, MOST_SECONDS // 60, above=True), "steps": Range(0, 1_000_000_000),
+    "tokens": Range(1, 100_000_000), "limit": Range(1, 1_000_000), "first_learned": Range(0, 1),
+    "new_rules": Range(0, 1), "warmup": Range(1, 1_000_000_000), "anneal": Range(0, 1, above=True), "rate": _LARGE,
+    "other_rate": _LARGE, "seed": SEED, "workers": Range(0, 1024), "hidden": Range(64, 65_536),
+    "layers": Range(1, 1024), "decay": Range(0, 1e38), "rank": Range(1, 65_536), "alpha": _LARGE,
+}  # fmt: skip
+"""Every number among the settings -> its range."""
 
 
 class TrainingFailed(ArithmeticError):
@@ -18,7 +30,7 @@ class Training:
     """What both trainings have; BadInput for a value that cannot be used."""
 
     minutes: float = math.inf
-    """Wall time of this call."""
+    """Wall time of this call; infinity for as long as the steps take."""
     steps: int = 0
     """Steps of this call; 0 for as many as the minutes allow."""
     tokens: int = 6144
@@ -45,15 +57,10 @@ class Training:
     """Processes that make batches ahead of their use; 0 to make them between the steps, for 0.2 % of a CPU's time."""
 
     def __post_init__(self) -> None:
-        require(self.minutes > 0, "--minutes must be above 0")
         require(self.minutes < math.inf or self.steps > 0, "a training needs an end: --minutes or --steps")
-        require(self.first_learned in (0, 1), "--first-learned must be 0 or 1")
-        require(0 <= self.new_rules <= 1, "--new-rules must lie between 0 and 1")
-        require(0 < self.anneal <= 1, "--anneal must lie above 0 and at most at 1")
-        for name in ("rate", "other_rate"):
-            require(0 < asdict(self)[name] < math.inf, f"--{name.replace('_', '-')} must be above 0 and finite")
-        for name, least in {"steps": 0, "tokens": 1, "limit": 1, "warmup": 1, "workers": 0}.items():
-            require(asdict(self)[name] >= least, f"--{name} must be at least {least}")
+        for name, allowed in RANGES.items():
+            if hasattr(self, name) and not (name == "minutes" and self.minutes == math.inf):
+                allowed.require(f"--{name.replace('_', '-')}", getattr(self, name))
 
     @property
     def layout(self) -> str:
@@ -81,9 +88,7 @@ class Pretraining(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.hidden > 0 and self.hidden % 64 == 0, "--hidden must be a multiple of 64")
-        require(self.layers >= 1, "--layers must be at least 1")
-        require(0 <= self.decay < math.inf, "--decay must be at least 0 and finite")
+        require(self.hidden % 64 == 0, "--hidden must be a multiple of 64")
 
     @property
     def layout(self) -> str:
@@ -107,8 +112,3 @@ class FineTuning(Training):
     """The frozen blocks in NF4 (QLoRA), or in 16 bits."""
     checkpointing: Literal["on", "off"] = "on"
     """Recompute activations in the backward pass: less memory, a third more time."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.rank >= 1, "--rank must be at least 1")
-        require(0 < self.alpha < math.inf, "--alpha must be above 0 and finite")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from submission.errors import BadInput
 from submission.model.vocabulary import CHAT16_WORDS, chat16_ids, trainable_base
 from submission.training.corpus import Corpus
 from submission.training.finetune_base import finetune_base
-from submission.training.settings import FineTuning
+from submission.training.settings import FineTuning, TrainingFailed
 from tests.support.checkpoints import NF4, config_of, hollow, in_nf4, tensors_of
 from tests.support.engines import loaded
 
@@ -71,6 +72,20 @@ def test_a_training_goes_on_from_its_checkpoint(tiny_line_model: Path, tmp_path:
     assert again < first
     told = json.loads((tmp_path / "merged" / "training.json").read_text())
     assert 80 < told["steps"] < 120, "the anneal of the first call was not kept"
+
+
+def test_a_base_of_weights_that_are_no_numbers_ends_in_a_sentence_and_leaves_nothing(
+    tiny_line_model: Path, tmp_path: Path, copying: Corpus
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_line_model)
+    with torch.no_grad():
+        model.model.norm.weight[0] = torch.nan
+    shutil.copytree(tiny_line_model, tmp_path / "base")
+    model.save_pretrained(tmp_path / "base")
+    for _ in range(2):  # The same call can be made again.
+        with pytest.raises(TrainingFailed, match="held-out loss is not a finite number"):
+            finetune_base(SMALL, lambda: copying, tmp_path / "base", tmp_path / "out")
+        assert not any((tmp_path / "out").iterdir())
 
 
 def test_the_merged_model_is_the_adapted_one(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:

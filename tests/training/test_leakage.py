@@ -85,6 +85,16 @@ def test_a_turned_and_recoloured_leak_is_found_among_families() -> None:
     assert caught == set(leaking)
 
 
+def test_joined_filters_refuse_what_each_of_them_refuses_and_nothing_else() -> None:
+    rng = np.random.default_rng(4)
+    one, other, clean = ([random_pair(rng, largest=9) for _ in range(10)] for _ in range(3))
+    parts = [LeakageFilter(one), LeakageFilter(other)]
+    whole = LeakageFilter.joined(parts)
+    assert all(whole.shares_pair([seen(random_view(rng, k % 8), pair)]) for k, pair in enumerate([*one, *other]))
+    assert not whole.shares_pair(clean)
+    assert not parts[0].shares_pair(other), "the parts are as they were"
+
+
 def test_the_quick_look_never_lets_a_leak_through() -> None:
     rng = np.random.default_rng(3)
     for _ in range(200):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from submission.training.loop import (  # fmt: skip
     flops_per_token,
     peak_flops,
     require_device,
+    require_finite_evaluation,
     share_left,
     train,
 )
@@ -106,6 +108,7 @@ def test_a_step_whose_loss_is_not_a_number_changes_nothing() -> None:
     )  # fmt: skip
     assert all(bool(weight.isfinite().all()) for weight in model.parameters())
     assert np.isfinite(done.loss)
+    assert (done.step, done.left_out) == (20, 2), "they are counted, and made up for"
 
 
 def test_a_training_whose_loss_is_no_number_for_ten_steps_ends_and_saves_nothing() -> None:
@@ -126,7 +129,7 @@ def test_a_training_whose_loss_is_no_number_for_ten_steps_ends_and_saves_nothing
 def test_the_command_says_so_in_a_sentence_and_keeps_what_was_there(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = ["pretrain", "--hidden", "64", "--layers", "1", "--generated", "20", "--out", str(tmp_path), "--limit", "200"]
+    out = ["pretrain", "--hidden", "64", "--layers", "1", "--generated", "0", "--out", str(tmp_path), "--limit", "120"]
     assert main([*out, "--steps", "5"]) == 0
     files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     capsys.readouterr()
@@ -134,3 +137,33 @@ def test_the_command_says_so_in_a_sentence_and_keeps_what_was_there(
     told = capsys.readouterr().err.strip().splitlines()
     assert "not a finite number" in told[-1]
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 70_000.0])
+def test_weights_that_no_model_file_can_hold_are_never_saved(value: float) -> None:
+    """The last step may destroy the weights: no loss tells it. 70,000 is more than float16 holds."""
+    model = fresh(64, 1, 0, CHAT16)
+    saved: list[Progress] = []
+
+    class Destroying(Rates):
+        def step(self, closure: object = None) -> None:  # type: ignore[override]
+            with torch.no_grad():
+                next(iter(model.parameters())).view(-1)[3] = value
+
+    def forward(*_: object) -> tuple[Tensor, Tensor]:
+        return torch.zeros(1, 16, requires_grad=True), torch.zeros(1, dtype=torch.int64)
+
+    for settings in (replace(SETTINGS, steps=1, anneal=0.1), replace(SETTINGS, steps=2, anneal=0.9)):
+        with pytest.raises(TrainingFailed, match=r"after step 1 the weights .* are not finite in 16 bits"):
+            train(
+                Learner(model, [Destroying(model)], torch.float32, forward),
+                loader(families(), settings, 0), settings, Progress(), saved.append,
+            )  # fmt: skip
+        assert not saved
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_held_out_loss_that_is_no_number_ends_a_training(loss: float) -> None:
+    require_finite_evaluation(2.7)
+    with pytest.raises(TrainingFailed, match="held-out loss is not a finite number"):
+        require_finite_evaluation(loss)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_a_pair_that_no_task_may_have_is_left_out_and_counted(
     assert "00000abc" in caplog.text
     with ZipFile(tmp_path / "r.zip", "w") as archive:
         archive.writestr("re_arc/tasks/00000abc.json", json.dumps([bad]))
-    with pytest.raises(BadInput, match="none of its pairs"):
+    with pytest.raises(BadInput, match="none of its 1 pairs is of grids"):
         read_rearc(tmp_path / "r.zip", LONGEST_PAIR)
 
 
@@ -151,3 +151,51 @@ def test_a_packing_whose_arrays_do_not_fit_is_refused(changes: dict[str, object]
     np.savez(tmp_path / "r.npz", **packing(**changes))  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="is not RE-ARC's archive"):
         read_rearc(tmp_path / "r.npz", LONGEST_PAIR)
+
+
+@pytest.mark.parametrize("kind", ["no file", "empty lists", "twice", "npz"])
+def test_an_archive_without_pairs_or_with_two_files_for_a_task_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / ("r.npz" if kind == "npz" else "r.zip")
+    if kind == "npz":
+        empty = {"task": np.zeros(0, np.uint16), "shapes": np.zeros((0, 4), np.uint8), "cells": np.zeros(0, np.uint8)}
+        np.savez(path, **packing(**empty))  # type: ignore[arg-type]
+    else:
+        with ZipFile(path, "w") as archive:
+            files = {"no file": [], "empty lists": [("re_arc", [])], "twice": [("one", [GOOD]), ("two", [GOOD])]}
+            for folder, pairs in files[kind]:
+                archive.writestr(f"{folder}/tasks/00000abc.json", json.dumps(pairs))
+    told = {"no file": "no tasks", "twice": "two files are called 00000abc.json"}.get(kind, "none of its 0 pairs")
+    with pytest.raises(BadInput, match=told):
+        read_rearc(path, LONGEST_PAIR)
+
+
+def test_an_archive_of_long_pairs_alone_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with ZipFile(tmp_path / "r.ZIP", "w") as archive:
+        archive.writestr("re_arc/tasks/00000abc.json", json.dumps([GOOD, GOOD]))
+    assert not read_rearc(tmp_path / "r.ZIP", 9)["00000abc"]
+    assert "none of its 2 pairs is of at most 9 tokens" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["zip", "npz"])
+def test_a_damaged_archive_ends_in_a_sentence_or_is_read(suffix: str, tmp_path: Path) -> None:
+    """Flipped bits, cuts, and the flag of encryption, in compressed archives."""
+    rng = np.random.default_rng(3)
+    path = tmp_path / f"r.{suffix}"
+    if suffix == "npz":
+        np.savez_compressed(path, **packing())  # type: ignore[arg-type]
+    else:
+        with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+            archive.writestr("re_arc/tasks/00000abc.json", json.dumps([GOOD] * 9))
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for at in rng.integers(len(whole), size=rng.integers(1, 4)):
+            damaged[at] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged[: rng.integers(len(whole))] if rng.random() < 0.1 else damaged)
+        try:
+            read_rearc(path, LONGEST_PAIR)
+        except BadInput as error:
+            refused += 1
+            assert str(path) in str(error)
+    assert refused > 50

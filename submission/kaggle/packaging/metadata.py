@@ -1,4 +1,11 @@
-"""The names of the uploads on Kaggle, and their metadata files."""
+"""The names of the uploads on Kaggle, and their metadata files.
+
+The rules for names are those of Kaggle's own client, version 2.2.5 (kaggle/api/kaggle_api_extended.py):
+`_validate_slug_syntax` for an owner and for a slug; a data set's slug and title have 6 to 50 characters
+(`dataset_create_new`), a notebook's slug and title at least 5 (`validate_kernel_string`, `kernels_push`); a title that
+makes another slug than the one in the id is a conflict. The client bounds no owner and no notebook from above; the
+notebook's bound follows from its data sets, whose slugs begin with it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +20,22 @@ COMPETITION = "arc-prize-2026-arc-agi-2"
 FRAMEWORK = "Transformers"
 VARIATION = "default"
 
-SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-OWNER = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
-"""Names that Kaggle's client takes (2.2.5, `_validate_slug_syntax`); user names alone may have underscores."""
+OWNER = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
+SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+"""What an owner and a slug must match as a whole. The client's patterns end with $, which lets a line break through."""
+
+CODE_SUFFIX, WHEELS_SUFFIX, MODEL_SUFFIX = "-code", "-wheels", "-model"
+"""What the slugs of data sets and model add to the notebook's."""
+
+SHORTEST_NOTEBOOK = 5
+DATASET_LENGTHS = (6, 50)
+"""Characters of a slug and a title: a notebook has at least, a data set at least and at most."""
+
+NAME_LENGTHS = (
+    max(SHORTEST_NOTEBOOK, DATASET_LENGTHS[0] - len(CODE_SUFFIX)),
+    DATASET_LENGTHS[1] - len(WHEELS_SUFFIX),
+)
+"""Characters of a bundle's name, at least and at most."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +54,23 @@ class Names:
     """The model's licence, by Kaggle's name."""
 
     def __post_init__(self) -> None:
-        for what, value in (("--owner", self.owner), ("--name", self.name), ("--competition", self.competition)):
-            signs = "'-' or '_'" if what == "--owner" else "'-'"
-            if not (OWNER if what == "--owner" else SLUG).fullmatch(value):
+        if not OWNER.fullmatch(self.owner):
+            raise BadInput(
+                f"--owner {self.owner!r}: expected lower-case letters and digits, with single '-' or '_' between them, "
+                "as in the URL of the profile"
+            )
+        for what, value in (("--name", self.name), ("--competition", self.competition)):
+            if not SLUG.fullmatch(value):
                 raise BadInput(
-                    f"{what} {value!r}: expected lower-case letters and digits, with one {signs} between them at most, "
+                    f"{what} {value!r}: expected lower-case letters and digits, with single '-' between them, "
                     "as in a URL of Kaggle"
                 )
-        if not 5 <= len(self.name) <= 43:
-            raise BadInput(f"--name {self.name!r}: expected 5 to 43 characters (Kaggle takes 50, '-wheels' is added)")
+        least, most = NAME_LENGTHS
+        if not least <= len(self.name) <= most:
+            raise BadInput(
+                f"--name {self.name!r}: expected {least} to {most} characters "
+                f"(Kaggle takes {DATASET_LENGTHS[1]}, {WHEELS_SUFFIX!r} is added)"
+            )
         if self.accelerator not in ACCELERATORS:
             raise BadInput(f"--accelerator {self.accelerator!r}: expected one of {', '.join(ACCELERATORS)}")
         if self.model_version is not None and self.model_version < 1:
@@ -56,17 +84,17 @@ class Names:
     @property
     def code(self) -> str:
         """The id of the data set of the code."""
-        return f"{self.notebook}-code"
+        return f"{self.notebook}{CODE_SUFFIX}"
 
     @property
     def wheels(self) -> str:
         """The id of the data set of the wheels."""
-        return f"{self.notebook}-wheels"
+        return f"{self.notebook}{WHEELS_SUFFIX}"
 
     @property
     def model(self) -> str:
         """The handle of the model's variation: owner/model/framework/variation."""
-        return f"{self.notebook}-model/{FRAMEWORK}/{VARIATION}"
+        return f"{self.notebook}{MODEL_SUFFIX}/{FRAMEWORK}/{VARIATION}"
 
 
 def dataset_metadata(identity: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ Each layer is tried on its own, since containers permit different ones; `confine
 - `audit`: Python's audit hook refuses the corresponding events, and its error says what the program tried. On other
   systems it is the main layer; code that rewrites the interpreter's memory gets around it, but not around the others.
 
+Where fewer than LEAST_FILE_LAYERS of FILE_LAYERS hold, `sandbox` refuses to run a program unless it is told otherwise.
+
 Not covered: flaws of the kernel, side channels such as timing, and what is in the process's memory already. All layers
 need Linux; elsewhere only `limits` and `audit` are in force.
 """
@@ -27,13 +29,18 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 NOBODY = 65534
 MEGABYTE = 1 << 20
 ALL_LAYERS = ("own user", "empty root", "no network", "limits", "no files", "system calls", "audit")
 """The layers in force on a machine that permits all of them."""
+
+FILE_LAYERS = ("empty root", "no files", "system calls")
+"""The layers of the kernel that each keep a program from the files of the machine."""
+LEAST_FILE_LAYERS = 2
+"""How many of these must hold, so that one flaw does not open everything."""
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 22, 36, 38
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWNET = 0x08000000, 0x10000000, 0x40000000
@@ -89,6 +96,18 @@ def confine(megabytes: int, seconds: int, no_network: bool) -> tuple[str, ...]:
     sys.addaudithook(_audit)
     layers["audit"] = True
     return tuple(name for name in ALL_LAYERS if layers.get(name))
+
+
+def weakness(layers: Sequence[str]) -> str:
+    """Why a program must not run with only these layers in force, as a sentence; "" where it may."""
+    held = [name for name in FILE_LAYERS if name in layers]
+    if len(held) >= LEAST_FILE_LAYERS:
+        return ""
+    return (
+        f"written programs are not run: of {', '.join(FILE_LAYERS)} this machine permits {', '.join(held) or 'none'}, "
+        f"and {LEAST_FILE_LAYERS} must hold; use a Linux or a container that permits chroot, Landlock or seccomp, or "
+        "--set programs.unconfined=True if you trust the model that writes them"
+    )
 
 
 def _permitted(attempt: Callable[[], object]) -> bool:

@@ -79,15 +79,15 @@ def main() -> None:
             request = Request(**receive_message(requests))
         except EOFError:
             return
-        send_message(answers, _serve(request, no_network))
+        send_message(answers, _serve(request, no_network, layers))
 
 
-def _serve(request: Request, no_network: bool) -> list[dict[str, Any]]:
-    """Run a program in a fork; return {"grid": rows} or {"reason": sentence} for each grid."""
+def _serve(request: Request, no_network: bool, layers: list[str]) -> list[dict[str, Any]]:
+    """Run a program in a fork confined by these layers; return {"grid": rows} or {"reason": sentence} for each grid."""
     readable, writable = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _in_fork(writable, lambda: _run(request, no_network))
+        _in_fork(writable, lambda: _run(request, no_network, layers))
     os.close(writable)
     frames, reason = _collect(readable, len(request.grids), request.call_seconds, request.seconds)
     status = _kill_and_reap(pid, waiting=0.2 if reason == "" else 0.0)
@@ -133,10 +133,15 @@ def _in_fork(writable: int, act: Callable[[], object]) -> NoReturn:
         os._exit(status)
 
 
-def _run(request: Request, no_network: bool) -> None:
-    """Confine this process, run the program on each grid, and write a frame for each."""
+def _run(request: Request, no_network: bool, layers: list[str]) -> None:
+    """Confine this process, run the program on each grid, and write a frame for each.
+
+    RuntimeError, before the program runs, where a layer does not hold that held in the probe.
+    """
     os.dup2(0, 2)
-    confinement.confine(request.megabytes, math.ceil(request.seconds) + 1, no_network)
+    held = confinement.confine(request.megabytes, math.ceil(request.seconds) + 1, no_network)
+    if not set(layers) <= set(held):
+        raise RuntimeError("a layer of confinement was refused that held before")
     # The global generators: a program that uses them gives other outputs in the server with the other seed.
     random.setstate(random.Random(request.seed).getstate())
     np.random.set_state(np.random.RandomState(request.seed).get_state())

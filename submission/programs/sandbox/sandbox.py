@@ -2,8 +2,8 @@
 
 A program is Python text that defines `transform(grid)`, from an int64 array [height, width] to a grid. It runs in a
 process of its own, forked from a clean interpreter (`forkserver`) and confined by the kernel as far as the machine
-permits (`confinement` says what is covered and what is not). Only inputs are sent to it, never outputs or solutions;
-its outputs are verified outside.
+permits (`confinement` says what is covered and what is not); where that is too little, no program is run. Only inputs
+are sent to it, never outputs or solutions; its outputs are verified outside.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from submission.arc.tasks import Grid, grid, grid_key
 from submission.deadline import NEVER, Deadline
 from submission.errors import BadInput
-from submission.programs.sandbox.confinement import ALL_LAYERS
+from submission.programs.sandbox.confinement import ALL_LAYERS, weakness
 from submission.programs.sandbox.protocol import Request, receive_message, send_message
 
 logger = logging.getLogger(__name__)
@@ -72,10 +72,13 @@ class Sandbox:
     grid on the first server is run on the second as well: an output that depends on chance is rejected.
     """
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
-        """Start nothing yet: the servers start with the first program, or BadInput is raised then."""
+    def __init__(self, limits: Limits = Limits(), unconfined: bool = False) -> None:  # noqa: B008 - frozen
+        """Start nothing yet: the servers start with the first program, or BadInput is raised then.
+
+        It is raised as well where this machine permits too few layers (`confinement.weakness`), unless `unconfined`.
+        """
         self.limits = limits
-        self._servers = (_Server(1), _Server(2))
+        self._servers = (_Server(1, unconfined), _Server(2, unconfined))
 
     def __enter__(self) -> Sandbox:
         return self
@@ -130,15 +133,18 @@ def _agreeing(first: ProgramResult, second: ProgramResult) -> ProgramResult:
 class _Server:
     """One `forkserver` process, started at the first request, and again after it was lost."""
 
-    def __init__(self, salt: int) -> None:
-        """`salt` is the server's PYTHONHASHSEED."""
-        self._salt = salt
+    def __init__(self, salt: int, unconfined: bool) -> None:
+        """`salt` is the server's PYTHONHASHSEED; `unconfined`: start with too few layers of confinement as well."""
+        self._salt, self._unconfined = salt, unconfined
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._layers: tuple[str, ...] = ()
 
     def start(self) -> tuple[str, ...]:
-        """Start the server unless it runs; return the layers of confinement in force. BadInput if it cannot start."""
+        """Start the server unless it runs; return the layers of confinement in force.
+
+        BadInput if it cannot start, or if the layers are too few.
+        """
         if self._process is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="program-")
             self._process = _started(self._salt, self._scratch.name)
@@ -147,6 +153,9 @@ class _Server:
             except _Lost as lost:
                 reason = self._stop_after_error() or lost
                 raise BadInput(f"the sandbox for written programs cannot be started: {reason}") from lost
+            if not self._unconfined and (sentence := weakness(self._layers)):
+                self.stop()
+                raise BadInput(sentence)
             missing = [name for name in ALL_LAYERS if name not in self._layers]
             if missing:
                 logger.warning("written programs run without these layers of confinement: %s", ", ".join(missing))

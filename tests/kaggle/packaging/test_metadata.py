@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from submission.errors import BadInput
-from submission.kaggle.packaging.metadata import Names, kernel_metadata
+from submission.kaggle.packaging.metadata import Names, dataset_metadata, kernel_metadata, model_metadata
+from tests.support.cases import cases
 
 
 def test_the_metadata_has_internet_off_the_gpu_by_name_and_all_sources(made: Path) -> None:
@@ -26,21 +25,58 @@ def test_the_metadata_has_internet_off_the_gpu_by_name_and_all_sources(made: Pat
     assert kernel_metadata(Names("someone", accelerator="t4x2"))["machine_shape"] == "NvidiaTeslaT4"
 
 
-REFUSED = [
-    {"owner": "Some One"}, {"owner": ""}, {"owner": "a--b"}, {"owner": "a_-b"}, {"owner": "_a"}, {"owner": "a_"},
-    {"owner": "someone\n"}, {"name": "x"}, {"name": "arc--sub"}, {"name": "arc_sub"}, {"name": "-arc-sub"},
-    {"name": "arc-sub-"}, {"name": "a" * 44}, {"competition": "arc--prize"}, {"accelerator": "p100"},
-    {"model_version": 0},
-]  # fmt: skip
-"""What Kaggle's client refuses (2.2.5: its patterns of owners and slugs, 6 to 50 characters for a data set)."""
+SYNTAX = (
+    # value, as an owner, as a slug: `_validate_slug_syntax` of Kaggle's client 2.2.5 was asked for each.
+    ("arc-sub", True, True), ("arc-2026", True, True), ("1abcd", True, True), ("abcde-1", True, True),
+    ("arc_sub", True, False), ("arc_a-sub", True, False), ("arc--sub", False, False), ("arc__sub", False, False),
+    ("arc-_sub", False, False), ("arc_-sub", False, False), ("Arc-sub", False, False), ("ARCSUB", False, False),
+    ("-arcs", False, False), ("arcs-", False, False), ("_arcs", False, False), ("arcs_", False, False),
+    ("arc.sub", False, False), ("arc sub", False, False), ("arc/sub", False, False), ("arc-é-sub", False, False),
+    ("arc-\u0661-sub", False, False), ("", False, False), ("-----", False, False),
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", REFUSED, ids=str)
-def test_names_that_kaggle_would_refuse_are_refused_before(wrong: dict[str, object]) -> None:
-    with pytest.raises(BadInput):
-        Names(**{"owner": "someone", **wrong})  # type: ignore[arg-type]
+def accepted(**names: object) -> bool:
+    """Whether these names are taken; if not, the sentence names the option and the value."""
+    try:
+        Names(**{"owner": "someone", **names})  # type: ignore[arg-type]
+    except BadInput as error:
+        ((name, value),) = names.items()
+        assert str(error).startswith(f"--{name.replace('_', '-')}")
+        assert not isinstance(value, str) or repr(value) in str(error)
+        return False
+    return True
 
 
-@pytest.mark.parametrize("owner", ["a_b", "a-b", "a_b-c", "1", "a1"])
-def test_names_that_kaggle_takes_are_taken(owner: str) -> None:
-    assert Names(owner, "arc-1", "a-2").code == f"{owner}/arc-1-code"
+@cases(("value", "owner", "slug"), SYNTAX)
+def test_owners_and_slugs_are_judged_as_kaggles_client_judges_them(value: str, owner: bool, slug: bool) -> None:
+    assert accepted(owner=value) == owner
+    assert accepted(name=value) == slug
+    assert accepted(competition=value) == slug
+
+
+def test_a_line_break_after_a_slug_is_refused_though_the_client_takes_it() -> None:
+    assert not accepted(owner="someone\n") and not accepted(name="arc-sub\n")
+
+
+@cases(("length", "taken"), [(1, False), (4, False), (5, True), (43, True), (44, False), (50, False)])
+def test_every_upload_has_a_slug_of_a_length_that_kaggle_takes(length: int, taken: bool) -> None:
+    """A data set's slug and title: 6 to 50 characters; a notebook's: at least 5. '-wheels' is added to the name."""
+    assert accepted(name="a" * length) == taken
+    if taken:
+        names = Names("someone", "a" * length, model_version=1)
+        datasets = [dataset_metadata(identity) for identity in (names.code, names.wheels)]
+        assert all(6 <= len(each["title"]) <= 50 and each["id"] == f"someone/{each['title']}" for each in datasets)
+        assert len(kernel_metadata(names)["title"]) >= 5
+        assert 6 <= len(model_metadata(names)["slug"]) <= 50
+
+
+@cases("owner", ["a", "a_b", "a-b_c", "a" * 60])
+def test_the_length_of_an_owner_is_kaggles_business(owner: str) -> None:
+    assert accepted(owner=owner)
+    assert Names(owner).notebook == f"{owner}/arc-submission"
+
+
+@cases("wrong", [{"accelerator": "p100"}, {"model_version": 0}, {"model_version": -1}])
+def test_a_machine_or_version_that_kaggle_would_refuse_is_refused_before(wrong: dict[str, object]) -> None:
+    assert not accepted(**wrong)
