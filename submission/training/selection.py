@@ -53,7 +53,10 @@ def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
             math.isfinite(loss), f"{first}: its loss on {family.name} is not a number, so it cannot select families"
         )
     families = selected(data.train, measured)
-    require(bool(families), f"{first}: of {len(data.train)} families it leaves none: it predicts them all already")
+    require(
+        bool(families),
+        f"{first}: of {len(data.train)} families it leaves none: it predicts them already, or they are no rules",
+    )
     return replace(data, train=families)
 
 
