@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 import kernel_main
-from submission.arc.tasks import read_challenges
+from submission.arc.task_files import read_challenges, read_tasks
 from submission.kaggle import prepare
 from submission.kaggle.packaging.bundle import write_code
 from submission.kaggle.packaging.metadata import Names
 from submission.results import submission_file
 from tests import drill
 from tests.support.fake_gpus import BROKEN, program
-from tests.support.kaggle_inputs import attach, wheelhouse
+from tests.support.kaggle_inputs import TASK, asked, attach, wheelhouse
 
 ROOT = Path(kernel_main.__file__).parent
 
@@ -75,6 +75,27 @@ def test_the_tasks_are_found_however_they_are_mounted_and_the_blank_is_complete(
     assert asked == the(machine, drill.TEST_FILE)
     assert_blank(machine)
     assert [path.name for path in machine.submission.parent.iterdir()] == ["submission.json"]
+
+
+def test_odd_tasks_do_not_take_the_blank_of_the_others_with_them(tmp_path: Path) -> None:
+    test = [{"input": [[1]]}] * 2
+    bodies = {
+        "good": {"train": [], "test": test}, "null": None, "list": [], "no test": {}, "object": {"test": {"a": 1}},
+        "empty": {"test": []}, "": {"test": test}, "../x": {"test": test},
+    }  # fmt: skip
+    tasks = asked(tmp_path / "input", bodies)
+    assert kernel_main.write_blank(tmp_path / "input", tmp_path / "submission.json") == tasks
+    blank = json.loads((tmp_path / "submission.json").read_text())
+    assert {name: len(each) for name, each in blank.items()} == {
+        **dict.fromkeys(bodies, 1), "good": 2, "": 2, "../x": 2
+    }  # fmt: skip
+    assert {name: bad.tests for name, bad in read_tasks(asked(tmp_path, {**bodies, "ok": TASK})).bad.items()} == {
+        name: len(each) for name, each in blank.items()
+    }, "as many as the run leaves blank"
+    for content in (b"[" * 100_000, b"[1]", b"{", b"5"):
+        tasks.write_bytes(content)
+        with pytest.raises(ValueError, match="is not a file of tasks"):
+            kernel_main.write_blank(tmp_path / "input", tmp_path / "submission.json")
 
 
 def test_the_blank_needs_nothing_but_the_standard_library() -> None:
@@ -161,7 +182,7 @@ def test_a_p100_is_refused_in_one_sentence_and_the_blank_stays(parts: Path, tmp_
     assert_blank(machine)
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"t": {}}', "[1]"])
+@pytest.mark.parametrize("content", [None, "{", "5", "[1]"])
 def test_without_readable_tasks_there_is_one_sentence(content: str | None, parts: Path, tmp_path: Path) -> None:
     machine = attached(parts, tmp_path)
     the(machine, drill.TEST_FILE).unlink() if content is None else the(machine, drill.TEST_FILE).write_text(content)

@@ -9,6 +9,8 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "submission"
 
 ELSEWHERE = {
+    "arc/json_files": "arc/test_task_files",
+    "arc/task_parsing": "arc/test_task_files",
     "arc/tokenizer_layouts": "arc/test_layouts",
     "benchmarks/rates": "benchmarks/test_forecast",
     "benchmarks/search_table": "benchmarks/test_search",

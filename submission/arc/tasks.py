@@ -1,4 +1,4 @@
-"""Tasks as values, and the strict reading of Kaggle's challenges and solutions files.
+"""Tasks as values, and the public sets; `task_files` reads tasks from files.
 
 A `Task` has no field that could hold a test output; true answers travel apart, as `Solutions`, and only
 scoring and reporting ever take them.
@@ -7,18 +7,15 @@ scoring and reporting ever take them.
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from submission.errors import BadInput
-from submission.errors import require as _require
 
 Grid = NDArray[np.uint8]
 """Colours 0..9 as uint8 [height, width], each side 1..30; read-only."""
@@ -43,13 +40,27 @@ class Task:
     tests: tuple[Grid, ...]
 
 
+@dataclass(frozen=True)
+class BadTask:
+    """A task that a file names and that cannot be read: it can only be left blank."""
+
+    fault: str
+    """What is wrong with it."""
+    tests: int
+    """How many test inputs it has, as far as that can be told; at least one."""
+
+
 Tasks = Mapping[str, Task]
 Solutions = Mapping[str, tuple[Grid, ...]]
 """The true outputs of each task, one per test input, in order."""
 
+NO_GRID: Grid = np.zeros((0, 0), np.uint8)
+"""Stands for a true output that cannot be read: no attempt equals it."""
+NO_GRID.setflags(write=False)
+
 
 def grid(cells: Any) -> Grid:
-    """Make a read-only grid from rows of ints; for cells known to be good (use `_grid` for files)."""
+    """Make a read-only grid from rows of ints; for cells known to be good (`task_files` reads others)."""
     made: Grid = np.array(cells, dtype=np.uint8)
     made.setflags(write=False)
     return made
@@ -58,47 +69,6 @@ def grid(cells: Any) -> Grid:
 def grid_key(cells: Grid) -> bytes:
     """A hashable stand-in for a grid: its shape, then its cells."""
     return bytes(cells.shape) + cells.tobytes()
-
-
-def read_challenges(path: Path) -> dict[str, Task]:
-    """Read a challenges file: {id: {"train": [{"input", "output"}, ...], "test": [{"input"}, ...]}}.
-
-    Raises BadInput with the file, the task and the place of the first thing that is wrong. A test "output",
-    which some public files carry, is never read.
-    """
-    tasks = {}
-    for task_id, body in _read_object(path).items():
-        plain = task_id.isascii() and task_id.replace("-", "").replace("_", "").isalnum()
-        _require(plain, f"{path.name}: task {task_id!r}: an id must be of letters, digits, '-' and '_'")
-        at = f"{path.name}: task {task_id}"
-        _require(_is_object(body, at), f"{at}: expected an object with 'train' and 'test'")
-        for part in ("train", "test"):
-            _require(part in body, f"{at}: '{part}' is missing")
-            _require(isinstance(body[part], list) and body[part], f"{at}: '{part}' must be a non-empty list")
-        demonstrations = tuple(
-            Pair(_side(pair, "input", f"{at}: train {i}"), _side(pair, "output", f"{at}: train {i}"))
-            for i, pair in enumerate(body["train"])
-        )
-        tests = tuple(_side(test, "input", f"{at}: test {i}") for i, test in enumerate(body["test"]))
-        tasks[task_id] = Task(task_id, demonstrations, tests)
-    _require(bool(tasks), f"{path.name}: there is no task in it")
-    return tasks
-
-
-def read_solutions(path: Path, tasks: Tasks | None = None) -> dict[str, tuple[Grid, ...]]:
-    """Read a solutions file, {id: [grid, ...]}: of all its tasks, or of those given, which it must then fit."""
-    content = _read_object(path)
-    solutions = {}
-    for task_id in tasks if tasks is not None else content:
-        at = f"{path.name}: task {task_id}"
-        _require(task_id in content, f"{at}: no solution is given")
-        outputs = content[task_id]
-        _require(isinstance(outputs, list) and bool(outputs), f"{at}: expected a list of grids")
-        if tasks is not None:
-            asked = len(tasks[task_id].tests)
-            _require(len(outputs) == asked, f"{at}: {len(outputs)} outputs for {asked} test inputs")
-        solutions[task_id] = tuple(_grid(rows, f"{at}: output {i}") for i, rows in enumerate(outputs))
-    return solutions
 
 
 PUBLIC_SETS = {
@@ -141,68 +111,3 @@ def digest(tasks: Tasks, solutions: Solutions | None = None) -> str:
         for each in [*grids, *(solutions[task_id] if solutions is not None else ())]:
             whole.update(grid_key(each))
     return whole.hexdigest()
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=_without_duplicates)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:  # of ValueError: broken JSON, text, or endless digits
-        raise BadInput(f"{path.name}: not a complete JSON file ({str(error).splitlines()[0]})") from None
-    _require(
-        _is_object(content, path.name),
-        f"{path.name}: expected an object of tasks, found a {type(content).__name__}",
-    )
-    whole: dict[str, Any] = content
-    return whole
-
-
-@dataclass(frozen=True)
-class _Ambiguous:
-    """Stands for an object in which a key appears twice; refused where an object is expected."""
-
-    key: str
-
-
-def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any] | _Ambiguous:
-    made: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in made:
-            return _Ambiguous(key)
-        made[key] = value
-    return made
-
-
-def _is_object(value: Any, at: str) -> bool:
-    if isinstance(value, _Ambiguous):
-        raise BadInput(f"{at}: the key {value.key!r} appears twice in one object")
-    return isinstance(value, dict)
-
-
-def _side(entry: Any, name: str, at: str) -> Grid:
-    _require(_is_object(entry, at), f"{at}: expected an object with '{name}'")
-    _require(name in entry, f"{at}: '{name}' is missing")
-    return _grid(entry[name], f"{at} {name}")
-
-
-def _grid(rows: Any, at: str) -> Grid:
-    _require(isinstance(rows, list) and bool(rows), f"{at}: a grid must be a non-empty list of rows")
-    _require(
-        all(isinstance(row, list) and row for row in rows),
-        f"{at}: each row must be a non-empty list of cells",
-    )
-    widths = sorted({len(row) for row in rows})
-    _require(len(widths) == 1, f"{at}: rows of {' and '.join(map(str, widths))} cells")
-    size = f"{len(rows)}x{widths[0]}"
-    _require(
-        max(len(rows), widths[0]) <= LARGEST_SIDE,
-        f"{at}: {size} is larger than {LARGEST_SIDE}x{LARGEST_SIDE}",
-    )
-    for r, row in enumerate(rows):
-        for c, cell in enumerate(row):
-            good = isinstance(cell, int) and not isinstance(cell, bool) and 0 <= cell <= 9
-            _require(good, f"{at}: row {r}, column {c} holds {str(cell)[:40]!r}, not a colour 0..9")
-    return grid(rows)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from submission.arc.layouts import Layout
+from submission.arc.prompts import prompt
 from submission.arc.tasks import Grid, Pair, grid
 
 PRE_PROMPT = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjklmnpqrstuvwxyz"
@@ -23,14 +24,25 @@ def architects(encode: Encode, bos: int, eos: int, pad: int) -> Layout:
     """Return the layout of the Architects' and PoE's models: `I` grid `+/-=O` grid eos, one token per character.
 
     Source: Franzen, Disselhoff and Hartmann, "The LLM ARChitect" (ARC Prize 2024). ValueError for a tokenizer that does
-    not write each character as one token.
+    not write each character as one token of its own.
     """
+    letters = sorted({*PRE_PROMPT, *"0123456789IO+/-=\n"})
+    # A character of no language: what stands for it stands for all that the tokenizer does not know.
+    unknown = list(encode("\ue000"))[-1:]
+    if lacking := [letter for letter in letters if list(encode(letter))[-1:] in ([], unknown)]:
+        raise ValueError(f"this tokenizer does not know the characters {''.join(lacking)!r}")
+    tokens = {letter: character(encode, letter) for letter in letters}
+    shared = sorted(letter for letter, token in tokens.items() if list(tokens.values()).count(token) > 1)
+    if shared:
+        raise ValueError(f"this tokenizer writes the characters {''.join(shared)!r} as one and the same token")
+    written = list(encode(PRE_PROMPT))
+    if len(written) == len(PRE_PROMPT) + 1 and written[1:] == [tokens[letter] for letter in PRE_PROMPT]:
+        # A vocabulary that was cut to characters, but not its rule to begin every text with a space: the model was
+        # trained with spaces in places that this layout does not know.
+        raise ValueError("this tokenizer writes each character as one token, and puts a space before each text")
 
     def one(text: str) -> tuple[int, ...]:
-        ids = tuple(token for letter in text for token in encode(letter))
-        if len(ids) != len(text):
-            raise ValueError(f"this tokenizer does not write each character of {text!r} as one token")
-        return ids
+        return tuple(tokens[letter] for letter in text)
 
     between = one("\n+/-=O")
     close = (*one("\n"), eos)
@@ -50,6 +62,23 @@ def architects(encode: Encode, bos: int, eos: int, pad: int) -> Layout:
         pad=pad,
     )
 
+
+def character(encode: Encode, letter: str) -> int:
+    """Return the id of one character within a text; ValueError where that is not one token.
+
+    A tokenizer of the sentencepiece kind puts a space before each text, as a token of its own or joined to the first
+    character ("\u2581A"). There the id is what the character adds to a new line before it.
+    """
+    alone, pair, line = list(encode(letter)), list(encode("\n" + letter)), list(encode("\n"))
+    if len(line) > 1 and len(pair) == len(line) + 1 and pair[:-1] == line:
+        return pair[-1]
+    if len(alone) != 1:
+        raise ValueError(f"this tokenizer does not write each character as one token: {letter!r} becomes {alone}")
+    return alone[0]
+
+
+SPECIAL_WORDS = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+"""The words of Llama 3 between the messages of a chat."""
 
 NUMPY_INSTRUCTION = (
     "Figure out the underlying transformation in the following examples and apply it to the test case. "
@@ -77,8 +106,12 @@ def numpy_layout(encode: Encode, pad: int) -> Layout:
     """Return the layout of `numpy_text`, with the fragments that this tokenizer gives for one probe text.
 
     The probe has two demonstrations, a query and its answer, all grids 2x2 zeros. ValueError for a tokenizer that does
-    not write a digit between brackets or spaces as one token (Llama-3's does).
+    not write a digit between brackets or spaces, or a word between two messages, as one token (Llama-3's does).
     """
+    if several := [word for word in SPECIAL_WORDS if len(encode(word)) != 1]:
+        raise ValueError(
+            f"layout numpy is for Llama 3, and this tokenizer does not have {', '.join(several)} as one token each"
+        )
     zero = grid(np.zeros((2, 2)))
     probe = Pair(zero, zero)
     cells = tuple(encode(str(c))[-1] for c in range(10))
@@ -91,7 +124,7 @@ def numpy_layout(encode: Encode, pad: int) -> Layout:
     start, input_to_output, next_demonstration, _, before_query, query_to_answer, answer_close = pieces[::4]
     bracket = len(encode("[[0")) - 1
     eot = before_query.index(encode("<|eot_id|>")[0])
-    return Layout(
+    made = Layout(
         name="numpy",
         cells=cells,
         cell_gap=cell_gap,
@@ -106,6 +139,18 @@ def numpy_layout(encode: Encode, pad: int) -> Layout:
         answer_close=answer_close,
         pad=pad,
     )
+    _check_numpy(made, encode)
+    return made
+
+
+def _check_numpy(layout: Layout, encode: Encode) -> None:
+    """ValueError unless the layout writes another text as the tokenizer does: all colours, in other shapes."""
+    shapes = [(1, 1), (2, 3), (3, 1), (1, 5), (4, 2), (5, 5)]
+    grids = [grid(np.arange(k, k + h * w).reshape(h, w) % 10) for k, (h, w) in enumerate(shapes)]
+    pairs = [Pair(grids[0], grids[1]), Pair(grids[2], grids[3])]
+    written = [*prompt(layout, pairs, grids[4], 10_000).ids, *layout.answer(grids[5])]
+    if written != list(encode(numpy_text(pairs, grids[4], grids[5]))):
+        raise ValueError("this tokenizer writes the cells of a numpy grid in other tokens beside other cells")
 
 
 def _split(ids: Sequence[int], separator: int) -> list[tuple[int, ...]]:

@@ -123,7 +123,8 @@ def _on_cpu(tasks: Tasks, model: Path, settings: Settings, workers: int) -> tupl
     shape = memory_plan.shape_of(model)
     if shape.block_weights > LARGE:
         raise BadInput(f"{model}: {shape.block_weights / 1e9:.1f} billion weights need GPUs: name a preset for GPUs")
-    from submission.model.loading import compute_dtype, device_bytes, layout_of, resolve_device
+    from submission.checkpoint.layout import layout_of
+    from submission.model.loading import compute_dtype, device_bytes, resolve_device
 
     name = resolve_device(settings.model.device)
     layout, width = layout_of(model, settings.model.layout), compute_dtype(settings.model.dtype, name).itemsize
@@ -137,7 +138,7 @@ def _on_gpus(model: Path, settings: Settings, card: str, workers: int) -> tuple[
     """Take the stated rates of a GPU, for an 8B or, scaled, for another model."""
     spec = ModelSpec(CHAT16, SHAPE_8B)
     if model != EMBEDDED:
-        from submission.model.loading import layout_of
+        from submission.checkpoint.layout import layout_of
 
         spec = ModelSpec(layout_of(model, settings.model.layout), memory_plan.shape_of(model))
     return spec, Machine(stated(card, spec.shape), CARDS[card], memory_plan.SIXTEEN_BITS, workers)

@@ -52,16 +52,16 @@ class Trial:
     """All programs that fit."""
 
 
-def chosen(tasks: Tasks, only: str | None, count: int | None, half: int | None) -> list[str]:
-    """Return the ids to measure: those in `only` (separated by commas), or the first `count` by the hash of the id.
+def chosen(tasks: Tasks, only: Sequence[str] | None, count: int | None, half: int | None) -> list[str]:
+    """Return the ids to measure: those in `only`, or the first `count` by the hash of the id.
 
     BadInput for an id that is not among the tasks. `half` restricts the choice to one half of the set.
     """
     if only is not None:
-        unknown = [name for name in only.split(",") if name not in tasks]
+        unknown = [name for name in only if name not in tasks]
         if unknown:
             raise BadInput(f"no task is called {unknown[0]!r}")
-        return only.split(",")
+        return list(only)
     ordered = sorted(tasks, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     return [name for name in ordered if half is None or half_of(name) == half][:count]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from submission.checkpoint import quantization
 from submission.checkpoint.bounded_json import read_object
 from submission.checkpoint.config_json import CONFIG, Config, read_config
-from submission.checkpoint.families import HEAD, tensor_shapes
+from submission.checkpoint.families import EMBEDDINGS, HEAD, tensor_shapes
 from submission.checkpoint.weight_files import WHOLE, Tensor, WeightFiles, read_weights
 from submission.errors import BadInput, require
 
@@ -82,6 +82,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     weights = read_weights(folder)
     four_bit = quantization.judged(folder, config.quantization, weights.tensors)
     _check_tensors(folder, config, weights.tensors, four_bit)
+    _check_tied_head(folder, config, weights)
     return Checkpoint(folder, config, weights, four_bit)
 
 
@@ -167,6 +168,19 @@ def _check_tensors(folder: Path, config: Config, tensors: Mapping[str, Tensor], 
             f"{folder}: {first} has the shape {list(tensors[first].shape)}, and {CONFIG} asks for "
             f"{list(expected[first])}{' in 4 bits' * (first in four_bit)} ({len(wrong)} such tensors): config and "
             "weights are of different models"
+        )
+
+
+def _check_tied_head(folder: Path, config: Config, weights: WeightFiles) -> None:
+    """BadInput where the config ties the head to the embeddings, and the files hold another head.
+
+    So does a merged LoRA on the ends of a tied model (transformers issue 45127): some versions of transformers take the
+    head, others the embeddings in its place.
+    """
+    if config.tied and HEAD in weights.tensors and not weights.same(HEAD, EMBEDDINGS):
+        raise BadInput(
+            f"{folder}: {CONFIG} says that the head shares the embeddings' weights (tie_word_embeddings), but {HEAD} "
+            "is another tensor: set tie_word_embeddings to false if the head was trained, or leave it out of the files"
         )
 
 

@@ -128,6 +128,7 @@ def validated(raw: Mapping[str, Any], where: Path) -> Config:
     _check_special_ids(raw, sizes.vocabulary, where)
     for key in ("rope_scaling", "rope_parameters"):
         _check_rope(raw.get(key), f"{where}: {key}")
+    _check_theta(raw, where)
     merged = {**family.defaults, **raw}
     flags = {key: bool(merged.get(key)) for key in FLAGS}
     windowed = family.windowed and merged.get("use_sliding_window", True)
@@ -256,6 +257,13 @@ def _check_rope(rope: Any, where: str) -> None:
         value = rope[key]
         right = value is None and key not in ROPES[kind] or is_number(value) and 0 < value < 1e15
         require(right, f"{where}: {key} should be a number above 0, and is {_shown(value)}")
+
+
+def _check_theta(raw: Mapping[str, Any], where: Path) -> None:
+    """BadInput where the base of the rotary frequencies is told twice: which one counts depends on the library."""
+    places = [("", raw), *((f"{key}: ", raw[key]) for key in ("rope_scaling", "rope_parameters") if raw.get(key))]
+    told = {f"{at}rope_theta {part['rope_theta']}": part["rope_theta"] for at, part in places if "rope_theta" in part}
+    require(len(set(told.values())) <= 1, f"{where}: says {' and '.join(told)}: delete the wrong one")
 
 
 def _check_layers(family: Family, raw: Mapping[str, Any], blocks: int, window: int | None, where: Path) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from submission.checkpoint.bounded_json import read_object, require_file
 from submission.errors import BadInput, require
@@ -29,6 +29,12 @@ DTYPE_BITS = {
 }  # fmt: skip
 """Bits of a number of each type that safetensors knows."""
 
+Piece: TypeAlias = bytes
+"""A part of a file."""
+
+PIECE = 1 << 20
+"""Bytes of a file that are read at a time."""
+
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 """Suffixes of weights in formats that may run code, or that nothing here reads."""
 
@@ -40,6 +46,8 @@ class Tensor:
     dtype: str
     """As safetensors names it: F32, BF16, U8."""
     shape: tuple[int, ...]
+    begin: int = field(default=0, compare=False)
+    """Where its content begins in its file, in bytes."""
 
     @property
     def bytes(self) -> int:
@@ -66,6 +74,28 @@ class WeightFiles:
     def bytes(self) -> int:
         """Bytes of all files."""
         return sum(path.stat().st_size for path in self.files)
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether two tensors are of one type and shape, with the same content."""
+        if self.tensors[one] != self.tensors[other]:
+            return False
+        return all(a == b for a, b in zip(self._pieces(one), self._pieces(other), strict=True))
+
+    def _pieces(self, name: str) -> Iterator[Piece]:
+        return pieces(self.files[0].parent / self.places[name], self.tensors[name])
+
+
+def pieces(path: Path, tensor: Tensor) -> Iterator[Piece]:
+    """The content of a tensor of a file, piece by piece; BadInput where it cannot be read."""
+    left = tensor.bytes
+    try:
+        with path.open("rb") as file:
+            file.seek(tensor.begin)
+            while piece := file.read(min(left, PIECE)):
+                left -= len(piece)
+                yield piece
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def has_safetensors(folder: Path) -> bool:
@@ -153,7 +183,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
             require(size >= 8 and length <= size - 8, f"{path}: is cut short within its header; {again}")
             require(length <= MAX_HEADER, f"{path}: has a header of {length} bytes, more than {MAX_HEADER}; {again}")
             header: dict[str, Any] = json.loads(file.read(length).decode(), object_pairs_hook=_without_doubles)
-            tensors, end = _described(header)
+            tensors, end = _described(header, 8 + length)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
     except BadInput:
@@ -174,8 +204,11 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _described(header: Mapping[str, Any]) -> tuple[dict[str, Tensor], int]:
-    """The tensors of a header, and the bytes that they take together; ValueError and others where it is wrong."""
+def _described(header: Mapping[str, Any], start: int) -> tuple[dict[str, Tensor], int]:
+    """The tensors of a header, and the bytes that they take together; ValueError and others where it is wrong.
+
+    `start` is where the first one begins in the file.
+    """
     tensors: dict[str, Tensor] = {}
     ranges: list[tuple[int, int]] = []
     for name, entry in header.items():
@@ -184,7 +217,7 @@ def _described(header: Mapping[str, Any]) -> tuple[dict[str, Tensor], int]:
         shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
         if not all(type(each) is int and each >= 0 for each in (*shape, begin, end)):
             raise ValueError(f"{name} has a size that is no number")
-        tensors[name] = Tensor(entry["dtype"], shape)
+        tensors[name] = Tensor(entry["dtype"], shape, start + begin)
         if end - begin != tensors[name].bytes:
             raise ValueError(f"the bytes of {name} do not fit its shape")
         ranges.append((begin, end))

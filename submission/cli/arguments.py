@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from pathlib import Path
 from typing import Any, TypeAlias, get_args, get_type_hints
 
@@ -22,7 +23,7 @@ DEFAULT_TASKS = 24
 """How many tasks of a public set are run by default: those with the shortest prompts."""
 
 BENCH_ONLY: dict[str, set[str]] = {
-    "challenges": {"search", "scoring", "scaling", "plan"},
+    **dict.fromkeys(("challenges", "skip_bad"), {"search", "scoring", "scaling", "plan"}), "solutions": {"scaling"},
     "data": {"search", "scoring", "scaling", "plan", "synthesis"},
     "shape": {"search"}, "attempt": {"ttt"}, "minutes": {"scaling"}, "workers": {"scaling", "plan", "synthesis"},
     "hours": {"plan"}, "out": {"scaling"}, "only": {"synthesis"}, "half": {"synthesis"}, "seconds": {"synthesis"},
@@ -41,12 +42,15 @@ python -m submission run --only 66e6c45b,be03b35f --out runs/two --resume
 python -m submission run --tasks 8 --set search.exhaustive=True --out runs/exhaustive
 python -m submission run --set model.dtype=bfloat16                  # for a CPU that is fast in bfloat16
 python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
+python -m submission run --challenges ARC-AGI/data/evaluation --skip-bad   # a folder with one JSON file per task
 python -m submission run --ray auto --tasks 400 --data arc1-train    # over a Ray cluster: pip install '.[ray]'
 python -m submission run --set programs.writer=DIR --set programs.seconds=600   # DIR: a model that writes programs""",
     "score": """\
 python -m submission score runs/exhaustive --revote kgmon            # what another voting rule would have scored
 python -m submission score runs/exhaustive --revote network          # what one kind of solver would have scored
-python -m submission score submission.json --challenges FILE --solutions FILE""",
+python -m submission score runs/two --per-task                       # a line for each task
+python -m submission score submission.json --challenges FILE --solutions FILE
+python -m submission score submission.json --data arc2-eval --only 0934a4d8,136b0064""",
     "report": "python -m submission report runs/two",
     "check": "python -m submission check --model DIR --preset l4x4",
     "shrink": "python -m submission shrink --model DIR --layout architects --out SMALL --nf4",
@@ -63,6 +67,12 @@ python -m submission pretrain --minutes 90 --rearc re_arc.zip --out trained --re
 python -m submission pretrain --base DIR --minutes 600 --limit 4096 --rearc re_arc.zip --out tuned --device cuda""",
 }
 """Command -> the examples that its --help ends with."""
+
+CHALLENGES_HELP = "tasks: a file in Kaggle's format, a folder with one JSON file per task, or one task (also .json.gz)"
+SCORE = """Every task of the set counts, whatever the submission lacks: of a run's folder the tasks of that run, of a
+file those of --data, --challenges or --solutions. A missing or damaged entry is told and counts as wrong.
+Exit status: 0, or 1 if the submission has faults (Kaggle would refuse it whole), or 2 if nothing can be scored."""
+"""What the --help of score begins with."""
 
 MODEL_HELP = "a model folder (default: the embedded model)"
 PRESET_HELP = f"settings for a kind of machine and model: {', '.join(PRESETS)} (laptop: for the embedded model)"
@@ -85,7 +95,7 @@ def require_own_options(options: argparse.Namespace) -> None:
     defaults = vars(parser().parse_args(["bench", options.name]))
     for name, benchmarks in BENCH_ONLY.items():
         if options.name not in benchmarks and vars(options)[name] != defaults[name]:
-            option = "--try" if name == "attempt" else f"--{name}"
+            option = "--try" if name == "attempt" else f"--{name.replace('_', '-')}"
             raise BadInput(f"{option} is not for bench {options.name}, but for {', '.join(sorted(benchmarks))}")
 
 
@@ -111,7 +121,7 @@ def _add_run(commands: Commands) -> None:
         "--tasks", type=values.TASKS,
         help=f"the N tasks with the shortest prompts (default: {DEFAULT_TASKS} of a public set, all of a file)",
     )  # fmt: skip
-    which.add_argument("--only", help="these task ids, separated by commas")
+    which.add_argument("--only", help="these task ids, separated by commas; in double quotes one that has a comma")
     clock = run.add_mutually_exclusive_group()
     clock.add_argument("--hours", type=values.HOURS, help="wall time of the run")
     clock.add_argument("--minutes", type=values.MINUTES, help="wall time of the run")
@@ -134,10 +144,16 @@ def _add_run(commands: Commands) -> None:
 
 
 def _add_score(commands: Commands) -> None:
-    score = commands.add_parser("score", help="score a submission against solutions", **_examples("score"))
+    score = commands.add_parser(
+        "score", help="score a submission against solutions", description=SCORE, **_examples("score")
+    )
     score.set_defaults(command="score")
     score.add_argument("out", type=Path, help="the output folder of a run, or a submission.json")
-    _add_source(score)
+    _add_source(score, None)
+    which = score.add_mutually_exclusive_group()
+    which.add_argument("--tasks", type=values.TASKS, help="score only the N tasks with the shortest prompts")
+    which.add_argument("--only", help="score only these task ids, separated by commas")
+    score.add_argument("--per-task", action="store_true", help="print a line for each task: outputs right, and faults")
     score.add_argument(
         "--revote", metavar="RULE", help="the score under another voting rule, or of one kind of solver alone"
     )
@@ -145,9 +161,9 @@ def _add_score(commands: Commands) -> None:
 
 def _add_report(commands: Commands) -> None:
     report = commands.add_parser("report", help="write the report.html of a run again", **_examples("report"))
-    report.set_defaults(command="report")
+    report.set_defaults(command="report", tasks=None, only=None)
     report.add_argument("out", type=Path, help="the output folder of a run")
-    _add_source(report)
+    _add_source(report, None)
 
 
 def _add_check(commands: Commands) -> None:
@@ -172,7 +188,7 @@ def _add_bench(commands: Commands) -> None:
     bench = commands.add_parser(
         "bench", help="measure settings, and the search against other methods", **_examples("bench")
     )
-    bench.set_defaults(command="bench", solutions=None)
+    bench.set_defaults(command="bench")
     bench.add_argument(
         "name", choices=["ttt", "search", "scoring", "scaling", "plan", "synthesis"],
         help="ttt: log-likelihood of the true answers after training; search, scoring: ours against the field's; "
@@ -186,7 +202,9 @@ def _add_bench(commands: Commands) -> None:
     bench.add_argument("--only", help="synthesis: these task ids, separated by commas; prints their programs")
     bench.add_argument("--half", type=int, choices=(0, 1), help="synthesis: only tasks of this half of the set")
     bench.add_argument("--seconds", type=values.SECONDS, default=4.0, help="synthesis: processor time for a task")
-    bench.add_argument("--challenges", type=Path, help="not for ttt: a challenges file in Kaggle's format")
+    bench.add_argument("--challenges", type=Path, help=f"not for ttt and synthesis: {CHALLENGES_HELP}")
+    bench.add_argument("--skip-bad", action="store_true", help="leave out tasks that cannot be read")
+    bench.add_argument("--solutions", type=Path, help="scaling: the solutions of --challenges")
     bench.add_argument(
         "--data", choices=[*PUBLIC_SETS, HELD_OUT],
         help=f"the task set (default: arc1-eval; synthesis: arc1-train; ttt: always {HELD_OUT})",
@@ -231,7 +249,7 @@ def _add_pretrain(commands: Commands) -> None:
     train.add_argument(
         "--generated", type=values.PAIRS, default=100, help="pairs of each generated family (default: 100)"
     )
-    sets = "public sets, or files CHALLENGES[:SOLUTIONS], separated by commas"
+    sets = "public sets, or CHALLENGES[:SOLUTIONS], which are files or folders as for run, separated by commas"
     train.add_argument("--train-on", default="arc1-train,arc2-train", help=f"{sets} (default: %(default)s)")
     train.add_argument(
         "--against", default="arc1-eval,arc2-eval",
@@ -255,12 +273,14 @@ def _add_pretrain(commands: Commands) -> None:
 # -- options of several commands ----------------------------------------------------------------------------------
 
 
-def _add_source(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--challenges", type=Path, help="a challenges file in Kaggle's format")
+def _add_source(command: argparse.ArgumentParser, default: str | None = "arc1-eval") -> None:
+    command.add_argument("--challenges", type=Path, help=CHALLENGES_HELP)
+    command.add_argument("--skip-bad", action="store_true", help="leave blank what cannot be read, solve the others")
     command.add_argument("--solutions", type=Path, help="its solutions, for scoring only")
     command.add_argument(
-        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default="arc1-eval",
-        help=f"a public set, or {HELD_OUT}: training tasks that the embedded model has not seen (default: arc1-eval)",
+        "--data", choices=[*PUBLIC_SETS, HELD_OUT], default=default,
+        help=f"a public set, or {HELD_OUT}: training tasks that the embedded model has not seen (default: "
+        f"{default or 'that of the run, or arc1-eval'})",
     )  # fmt: skip
 
 
@@ -273,8 +293,22 @@ def _add_model(command: argparse.ArgumentParser) -> None:
 # -- types of values ----------------------------------------------------------------------------------------------
 
 
+def listed(text: str) -> list[str]:
+    """The parts of a list separated by commas, without empty ones; one in double quotes may have commas, as in CSV.
+
+    BadInput where a quote is not closed.
+    """
+    try:
+        parts = next(csv.reader([text], skipinitialspace=True, strict=True), [])
+    except csv.Error:
+        raise BadInput(f"{text[:80]!r}: is not a list separated by commas: a double quote is not closed") from None
+    return [each for each in parts if each.strip()]
+
+
 def _solvers(text: str) -> tuple[str, ...]:
-    chosen = text.split(",")
+    chosen = [each.strip() for each in listed(text)]
     if wrong := [each for each in chosen if each not in KINDS]:
         raise argparse.ArgumentTypeError(f"no solver is called {wrong[0]!r}; there are {', '.join(KINDS)}")
+    if not chosen:
+        raise argparse.ArgumentTypeError(f"{text!r} names no solver; there are {', '.join(KINDS)}")
     return tuple(each for each in KINDS if each in chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -13,9 +14,10 @@ from typing import Any
 from submission.arc.tasks import public_set
 from submission.atomic import write_json
 from submission.cli.arguments import require_own_options
-from submission.cli.inputs import checkpoint_named, preset_named, settings_named, tasks_named
+from submission.cli.inputs import checkpoint_named, ids_in, preset_named, settings_named, source_of, tasks_named
 from submission.config import Settings, with_changes
 from submission.errors import BadInput
+from submission.runner.failures import EveryTaskFailed
 
 BENCH_TASKS = 10
 """How many tasks a benchmark takes by default: those with the shortest prompts."""
@@ -25,13 +27,20 @@ Figures = list[dict[str, Any]] | dict[str, Any]
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Run one benchmark: print its table, and write its figures to --json. Returns the exit status, 0."""
+    """Run one benchmark: print its table, and write its figures to --json.
+
+    Returns the exit status: 0, or 1 where every task of one of its runs failed, which stderr tells.
+    """
     require_own_options(options)
     checkpoint_named(options.model)
     settings = settings_named(options)
     all_by_default = options.name in ("plan", "synthesis")
     number = BENCH_TASKS if options.tasks is None and not all_by_default else options.tasks
-    figures = BENCHMARKS["shape" if options.shape else options.name](options, settings, number)
+    try:
+        figures = BENCHMARKS["shape" if options.shape else options.name](options, settings, number)
+    except EveryTaskFailed as error:
+        print(f"bench {options.name}: {error}", file=sys.stderr)
+        return 1
     if options.json is not None:
         write_json(options.json, figures, indent=1)
     return 0
@@ -43,9 +52,9 @@ def _scaling(options: argparse.Namespace, settings: Settings, number: int | None
 
     tasks, solutions = tasks_named(options, number)
     if solutions is None:
-        raise BadInput("bench scaling counts solved tasks: name a task set with solutions")
+        raise BadInput("bench scaling counts solved tasks: name the solutions of --challenges by --solutions")
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling"
-    spec = RunSpec(out, options.model, settings, options.seed, workers=options.workers)
+    spec = RunSpec(out, options.model, settings, options.seed, workers=options.workers, source=source_of(options))
     points = time_scaling.measured(spec, tasks, solutions, [60 * each for each in options.minutes], print)
     print(*time_scaling.table(points), sep="\n")
     return [asdict(each) for each in points]
@@ -112,8 +121,9 @@ def _synthesis(options: argparse.Namespace, settings: Settings, number: int | No
     from submission.benchmarks import synthesis
 
     tasks, solutions = public_set(options.data or "arc1-train")
-    chosen = {name: tasks[name] for name in synthesis.chosen(tasks, options.only, number, options.half)}
-    workers, sources = options.workers or 1, options.only is not None
+    only = ids_in(options.only, tasks) if options.only is not None else None
+    chosen = {name: tasks[name] for name in synthesis.chosen(tasks, only, number, options.half)}
+    workers, sources = options.workers or 1, only is not None
     return synthesis.measure(
         chosen, solutions, options.seconds, workers, options.seed, sources, partial(print, flush=True)
     )

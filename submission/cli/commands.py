@@ -1,4 +1,4 @@
-"""The command line: one function for each command; those of `bench` are in `cli.bench`.
+"""The command line: one function for each command; `bench` is in `cli.bench`, `score` and `report` in `cli.score`.
 
 python -m submission run                                   # public tasks, the embedded model, any laptop
 python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
@@ -25,25 +25,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, TypeVar, get_type_hints
 
 from submission import streams
-from submission.arc.tasks import Solutions, read_solutions
-from submission.cli.arguments import KINDS, training_fields
+from submission.cli.arguments import listed, training_fields
 from submission.cli.arguments import parser as _parser
 from submission.cli.bench import bench
-from submission.cli.inputs import (
-    checkpoint_named,
-    paths_in,
-    preset_named,
-    records_in,
-    settings_named,
-    submission_in,
-    tasks_named,
-    tasks_of,
-)
-from submission.errors import BadInput, concerns
-from submission.results import scores
+from submission.cli.inputs import checkpoint_named, paths_in, preset_named, settings_named, source_of, tasks_chosen
+from submission.cli.score import print_scores, report, score
+from submission.errors import BadInput, concerns, require
 from submission.training.settings import FineTuning, Pretraining, TrainingFailed
 
 if TYPE_CHECKING:
@@ -61,9 +51,10 @@ def command_line() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status.
 
-    0 done; 2 bad input and 1 a run or a training that could not go on, with one sentence on stderr; 130 interrupted.
-    An OSError is bad input if it concerns a path that the user named; any other error is a bug, and is raised. What a
-    full disk did not take of the output is told on stderr; it is a failure (1) but for `run`, whose results are in its
+    0 done; 2 bad input, with one sentence on stderr; 1 a run or a training that could not go on, a run in which every
+    task failed, a machine that did not pass `check`, or a submission with faults that was scored; 130 interrupted. An
+    OSError is bad input if it concerns a path that the user named; any other error is a bug, and is raised. What a full
+    disk did not take of the output is told on stderr; it is a failure (1) but for `run`, whose results are in its
     folder.
     """
     options = _parser().parse_args(arguments)
@@ -99,6 +90,7 @@ def _output_status(command: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from submission.runner.failures import EveryTaskFailed
     from submission.runner.run import run
     from submission.runner.spec import RunSpec
     from submission.runner.workers import NoWorkerLeft
@@ -109,7 +101,7 @@ def _run(options: argparse.Namespace) -> int:
         checkpoint_named(Path(settings.programs.writer))
     if options.ray is not None and find_spec("ray") is None:
         raise BadInput("--ray: ray is not installed: pip install '.[ray]'")
-    tasks, solutions = tasks_named(options, options.tasks)
+    chosen = tasks_chosen(options, options.tasks)
     name = options.challenges.stem if options.challenges else options.data
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     seconds = options.minutes * 60 if options.minutes is not None else None
@@ -117,69 +109,21 @@ def _run(options: argparse.Namespace) -> int:
         seconds = options.hours * 3600
     spec = RunSpec(
         out, options.model, settings, options.seed, seconds=seconds, resume=options.resume, fresh=options.fresh,
-        workers=options.workers, ray=options.ray, solvers=options.solvers,
+        workers=options.workers, ray=options.ray, solvers=options.solvers, source=source_of(options),
     )  # fmt: skip
+    failed = False
     try:
-        summary = run(spec, tasks, solutions)
+        summary = run(spec, chosen.tasks, chosen.solutions, chosen.blank)
+    except EveryTaskFailed as error:
+        failed, summary = True, error.summary
     except (NoWorkerLeft, OSError) as error:
         print(f"{error}; finished tasks are in {out}, and --resume continues from there", file=sys.stderr)
         return 1
-    _print_scores(summary)
+    for kind, sentence in summary["failed_solvers"].items():
+        print(f"{kind}: {sentence}; {out}/log.txt has the tracebacks", file=sys.stderr)
+    print_scores(summary)
     print(f"{out}/submission.json  {out}/report.html  {out}/summary.json")
-    return 0
-
-
-def _score(options: argparse.Namespace) -> int:
-    submission = submission_in(options.out)
-    if options.solutions is not None:
-        solutions: Solutions | None = read_solutions(options.solutions)
-    else:
-        _, solutions = tasks_of(options, submission)
-    if not solutions:
-        raise BadInput("there is nothing to score against: name a solutions file by --solutions")
-    if options.revote:
-        print(f"solved by {options.revote}: {_revoted(options.out, options.revote, solutions)} of {len(solutions)}")
-    else:
-        _print_scores({"tasks": len(solutions), **scores.score(submission, solutions)})
-    return 0
-
-
-def _revoted(out: Path, rule: str, solutions: Solutions) -> int:
-    """The number of tasks that a run would have solved by another voting rule, or by one kind of solver alone."""
-    from submission.results.scores import by_rule, by_solver
-    from submission.solver.voting import NAMES
-
-    records = {kind: records_in(out, solutions, kind) for kind in KINDS}
-    solved = by_rule(records["network"], solutions) | by_solver(records, solutions)
-    if rule not in (*NAMES, *KINDS):
-        raise BadInput(f"no rule is called {rule!r}; there are {', '.join((*NAMES, *KINDS))}")
-    if not records[rule if rule in KINDS else "network"]:
-        raise BadInput(f"{out}: is not the folder of a run whose journal has what {rule} needs")
-    if rule not in solved:
-        raise BadInput(f"{out}: only what poe needs was scored; --set search.exhaustive=True scores everything")
-    return solved[rule]
-
-
-def _report(options: argparse.Namespace) -> int:
-    import json
-
-    from submission.results.report import write_report
-    from submission.solver.ensemble import joined
-
-    try:
-        summary = json.loads((options.out / "summary.json").read_text())
-        order = summary["settings"]["vote"]["programs"]
-        min_stability = float(summary["settings"]["programs"]["min_stability"])
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{options.out}: has no summary.json to report on ({error})") from None
-    except (LookupError, TypeError) as error:
-        raise BadInput(f"{options.out}: its summary.json is not one that this version wrote ({error!r})") from None
-    tasks, solutions = tasks_of(options, submission_in(options.out))
-    network, programs = (records_in(options.out, tasks, kind) for kind in ("network", "programs"))
-    both = {name: joined(network.get(name), programs.get(name), order, min_stability) for name in tasks}
-    records = {name: record for name, record in both.items() if record is not None}
-    print(write_report(options.out, tasks, records, summary, solutions))
-    return 0
+    return 1 if failed else 0
 
 
 def _pretrain(options: argparse.Namespace) -> int:
@@ -199,7 +143,7 @@ def _pretrain(options: argparse.Namespace) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     sources = corpus.Sources(
-        tuple(options.train_on.split(",")), options.rearc, options.generated, tuple(options.against.split(","))
+        _sets("--train-on", options.train_on), options.rearc, options.generated, _sets("--against", options.against)
     )
     if tuning is not None:
         from submission.training.finetune_base import finetune_base
@@ -210,6 +154,13 @@ def _pretrain(options: argparse.Namespace) -> int:
         read = partial(_corpus, sources, settings.limit, options.select, options.out)
         pretrain(settings, read, options.out, options.resume)
     return 0
+
+
+def _sets(option: str, text: str) -> tuple[str, ...]:
+    """The sets that an option of `pretrain` names."""
+    names = tuple(dict.fromkeys(each.strip() for each in listed(text)))
+    require(bool(names), f"{option} names no set: give public sets or files, separated by commas")
+    return names
 
 
 def _training_settings(kind: type[T], options: argparse.Namespace) -> T:
@@ -257,17 +208,8 @@ def _shrink(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_scores(summary: dict[str, Any]) -> None:
-    """Print the scores that a summary has, one per line."""
-    if "solved_tasks" in summary:
-        print(f"solved {summary['solved_tasks']} of {summary['tasks']} tasks")
-    for name in ("score_by_output", "score_by_task", "score_strict", "coverage", "seconds_per_task", "peak_rss_mb"):
-        if summary.get(name) is not None:
-            print(f"{name:18} {summary[name]:.4g}")
-
-
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "run": _run, "score": _score, "report": _report, "check": _check, "shrink": _shrink, "bench": bench,
+    "run": _run, "score": score, "report": report, "check": _check, "shrink": _shrink, "bench": bench,
     "pretrain": _pretrain,
 }  # fmt: skip
 """Command -> its function, which returns the exit status."""

@@ -1,24 +1,22 @@
-"""What the options of a command name: settings, tasks, a submission, the records of a run; no option is changed."""
+"""What the options of a command name: settings, tasks and their source; no option is changed."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from submission.arc.prompts import task_cost
-from submission.arc.tasks import Solutions, Task, public_set, read_challenges, read_solutions
+from submission.arc.task_files import TaskFile, read_solutions, read_tasks, require_agreement
+from submission.arc.tasks import NO_GRID, BadTask, Solutions, Task, public_set
 from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
-from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT
+from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT, listed
 from submission.config import PRESETS, Settings, preset, with_changes
 from submission.errors import BadInput
 from submission.model.memory_plan import is_large
-from submission.results import journal
-from submission.results.store import FOLDERS
-from submission.solver.records import TaskRecord
+from submission.results.journal import TaskSource
 
 logger = logging.getLogger(__name__)
 
@@ -52,84 +50,120 @@ def settings_named(options: argparse.Namespace) -> Settings:
     return with_changes(preset(preset_named(options)), options.set)
 
 
-def tasks_named(options: argparse.Namespace, number: int | None = None) -> tuple[dict[str, Task], Solutions | None]:
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The tasks that the options name."""
+
+    tasks: dict[str, Task]
+    solutions: Solutions | None
+    """The outputs of these tasks and of those left blank; None where some are unknown."""
+    blank: Mapping[str, BadTask] = field(default_factory=dict)
+    """Bad tasks that --skip-bad leaves blank; of the outputs of such a task nothing is known but that it is wrong."""
+
+
+def tasks_chosen(options: argparse.Namespace, number: int | None = None) -> Chosen:
     """The tasks that --only names, or the `number` shortest of the source (None: the default number of the source).
 
-    With them their solutions, None where they are unknown.
+    Bad tasks among them are a BadInput, or with --skip-bad left blank. Of a file, all its tasks count where no number
+    leaves some out.
     """
-    tasks, solutions = _source(options)
+    source = _source(options)
     if options.only is not None:
-        chosen = options.only.split(",")
-    else:
-        if number is None:
-            number = DEFAULT_TASKS if options.challenges is None else len(tasks)
-        longest = {name: task_cost(task) for name, task in tasks.items()}
-        chosen = sorted(tasks, key=lambda name: (longest[name], name))[:number]
-    return _selected(chosen, tasks, solutions)
+        return _selected(options, source, ids_in(options.only, {**source.tasks, **source.bad}))
+    if number is None:
+        number = DEFAULT_TASKS if options.challenges is None else len(source.tasks)
+    if not options.skip_bad:
+        source.require_good([*source.tasks, *source.bad], SKIPPING)
+    longest = {name: task_cost(task) for name, task in source.tasks.items()}
+    chosen = sorted(source.tasks, key=lambda name: (longest[name], name))[:number]
+    return _selected(options, source, [*chosen, *(source.bad if number >= len(source.tasks) else ())])
 
 
-def tasks_of(options: argparse.Namespace, submission: dict[str, Any]) -> tuple[dict[str, Task], Solutions | None]:
-    """The tasks that a submission answers, from the source that the options name, and their solutions where known."""
-    tasks, solutions = _source(options)
-    return _selected(list(submission), tasks, solutions)
+def tasks_named(options: argparse.Namespace, number: int | None = None) -> tuple[dict[str, Task], Solutions | None]:
+    """The tasks of `tasks_chosen` that can be read, and their solutions, None where some are unknown."""
+    chosen = tasks_chosen(options, number)
+    return chosen.tasks, chosen.solutions
 
 
-def _source(options: argparse.Namespace) -> tuple[dict[str, Task], Solutions | None]:
-    """All tasks of the file or set that the options name."""
+def all_tasks(options: argparse.Namespace) -> Chosen:
+    """All tasks of the source that the options name."""
+    source = _source(options)
+    return _selected(options, source, [*source.tasks, *source.bad])
+
+
+def source_of(options: argparse.Namespace) -> TaskSource:
+    """What the options say of where tasks come from, for a run to keep; paths are absolute."""
+    if options.challenges is None:
+        return TaskSource(options.data or "arc1-eval")
+    paths = (None if path is None else str(path.absolute()) for path in (options.challenges, options.solutions))
+    return TaskSource(None, *paths)
+
+
+def ids_in(text: str, known: Mapping[str, object]) -> list[str]:
+    """The ids in an option, each once: as they stand in the list, or without spaces around them."""
+    ids = [name if name in known else name.strip() for name in listed(text)]
+    if not ids:
+        raise BadInput("--only names no task: give ids, separated by commas")
+    return list(dict.fromkeys(ids))
+
+
+SKIPPING = "--skip-bad leaves such tasks blank and solves the others"
+
+
+def _source(options: argparse.Namespace) -> TaskFile:
+    """All tasks of the file, folder or set that the options name."""
     if options.challenges is not None:
-        tasks = read_challenges(options.challenges)
-        return tasks, read_solutions(options.solutions, tasks) if options.solutions else None
+        return read_tasks(options.challenges)
     if options.solutions is not None:
         raise BadInput("--solutions needs --challenges: a public set has its own solutions")
-    if options.data == HELD_OUT:
+    name = options.data or "arc1-eval"
+    if name == HELD_OUT:
         from submission.training.corpus import held_out_tasks
 
-        return held_out_tasks()
-    return public_set(options.data or "arc1-eval")
+        return TaskFile(name, *held_out_tasks())
+    return TaskFile(name, *public_set(name))
 
 
-def _selected(
-    names: Sequence[str], tasks: dict[str, Task], solutions: Solutions | None
-) -> tuple[dict[str, Task], Solutions | None]:
-    if unknown := [name for name in names if name not in tasks]:
+def _selected(options: argparse.Namespace, source: TaskFile, names: Sequence[str]) -> Chosen:
+    """These tasks of a source, with their solutions; the log says what was read."""
+    if unknown := [name for name in names if name not in source.tasks and name not in source.bad]:
         raise BadInput(
-            f"there is no task {unknown[0]!r} among these {len(tasks)}: name its set by --data, or its file by "
-            "--challenges"
+            f"there is no task {unknown[0]!r} among these {len(source.tasks) + len(source.bad)}: name its set by "
+            "--data, or its file by --challenges"
         )
-    kept = {name: tasks[name] for name in names}
-    return kept, None if solutions is None else {name: solutions[name] for name in names}
+    if not options.skip_bad:
+        source.require_good(names, SKIPPING)
+    tasks = {name: source.tasks[name] for name in names if name in source.tasks}
+    blank = {name: source.bad[name] for name in names if name in source.bad}
+    if not tasks:
+        source.require_good(names)
+    if options.solutions is not None:
+        solutions: Solutions | None = read_solutions(options.solutions, tasks)
+        require_agreement(source, solutions or {}, options.solutions)
+    else:
+        inside = source.solutions()
+        solutions = {name: inside[name] for name in tasks} if all(name in inside for name in tasks) else None
+    logger.info("%s", _line(source, tasks, blank, solutions, options.solutions))
+    if solutions is not None:
+        solutions = {**solutions, **{name: (NO_GRID,) * bad.tests for name, bad in blank.items()}}
+    return Chosen(tasks, solutions, blank)
 
 
-def submission_in(out: Path) -> dict[str, Any]:
-    """The submission in the output folder of a run, or in the file itself; BadInput where there is none."""
-    path = out / "submission.json" if out.is_dir() else out
-    try:
-        submission = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be read as a submission ({error})") from None
-    if not isinstance(submission, dict):
-        raise BadInput(f"{path}: is not a submission, which is an object of tasks")
-    return submission
-
-
-def records_in(out: Path, names: Iterable[str], kind: str) -> dict[str, TaskRecord]:
-    """The journal records of one kind of solver by task, their fingerprints unchecked.
-
-    A record that cannot be read is left out, and the log names it; BadInput where none can be read.
-    """
-    paths = {name: out / FOLDERS[kind] / f"{name}.json" for name in names}
-    there = {name: path for name, path in paths.items() if path.exists()}
-    records: dict[str, TaskRecord] = {}
-    doubts = []
-    for name, path in there.items():
-        try:
-            records[name] = journal.read_record(path, name, None)
-        except BadInput as error:
-            doubts.append(f"{path} {error}")
-            logger.warning("%s: it is left out", doubts[-1])
-    if there and not records:
-        raise BadInput(doubts[0])
-    return records
+def _line(
+    source: TaskFile, tasks: Mapping[str, Task], blank: Mapping[str, BadTask], solutions: Solutions | None,
+    answers: Path | None,
+) -> str:  # fmt: skip
+    """What was read: tasks, test inputs, outputs, and from where."""
+    tests = sum(len(task.tests) for task in tasks.values())
+    parts = [f"{source.name}: {len(tasks)} of its {len(source.tasks) + len(source.bad)} tasks, {tests} test inputs"]
+    if solutions is not None:
+        parts.append(f"all outputs known (from {answers.name if answers else source.name})")
+    else:
+        known = sum(each is not None for name in tasks for each in source.outputs.get(name, ()))
+        parts.append(f"{known} outputs known{', too few to score the run' if known else ''}")
+    if blank:
+        parts.append(f"{len(blank)} bad tasks left blank")
+    return ", ".join(parts)
 
 
 def paths_in(options: argparse.Namespace) -> list[Path]:

@@ -47,9 +47,16 @@ def number(allowed: Range) -> Callable[[str], float]:
 
 
 def numbers(allowed: Range) -> Callable[[str], list[float]]:
-    """The type of numbers in this range, separated by commas."""
+    """The type of numbers in this range, separated by commas; empty parts are passed over."""
     one = number(allowed)
-    return lambda text: [one(each) for each in text.split(",")]
+
+    def parsed(text: str) -> list[float]:
+        parts = [each.strip() for each in text.split(",") if each.strip()]
+        if not parts:
+            raise argparse.ArgumentTypeError(f"{text[:LONGEST_QUOTE]!r} names no number")
+        return [one(each) for each in parts]
+
+    return parsed
 
 
 TASKS = whole_number(Range(1, 1_000_000))

@@ -69,7 +69,7 @@ def check(model: Path, settings: Settings, preset: str) -> Iterator[Finding]:
     for finding in [*judged_weights(checkpoint), *judged_manifest(model)]:
         failed |= finding.level == "fail"
         yield finding
-    shape = memory_plan.read_shape(checkpoint.config, checkpoint.quantized)
+    shape = memory_plan.shape_of_checkpoint(checkpoint)
     for finding in judged_memory(shape, settings, preset, gpus):
         failed |= finding.level == "fail"
         yield finding
@@ -222,7 +222,7 @@ def judged_manifest(model: Path) -> list[Finding]:
 
 def layout_of_checkpoint(model: Path, settings: Settings) -> Layout:
     """The layout of the checkpoint; BadInput where no known layout fits it."""
-    from submission.model.loading import layout_of
+    from submission.checkpoint.layout import layout_of
 
     return layout_of(model, settings.model.layout)
 

@@ -20,6 +20,7 @@ from torch import nn
 from submission.arc.layouts import Layout
 from submission.arc.prompts import Row
 from submission.arc.tasks import Grid
+from submission.checkpoint.layout import layout_of
 from submission.config import Search, Settings
 from submission.deadline import Deadline
 from submission.errors import BadInput
@@ -29,7 +30,6 @@ from submission.model import memory_plan
 from submission.model.loading import (
     compute_dtype,
     device_bytes,
-    layout_of,
     load_base,
     resolve_device,
     with_exact_head,

@@ -102,8 +102,8 @@ class KagglePlan:
         """The arguments of `python -m submission` that solve the tasks until the soft end."""
         minutes = f"{max(self.soft_end - now, 1.0) / 60:.3f}"
         words = ["run", "--challenges", str(self.tasks), "--model", str(self.model), "--preset", self.preset]
-        words += ["--out", str(self.out), "--minutes", minutes, "--resume" if resume else "--fresh"]
-        return words + (["--only", ",".join(self.only)] if self.only else [])
+        words += ["--out", str(self.out), "--minutes", minutes, "--skip-bad", "--resume" if resume else "--fresh"]
+        return words + ([f"--only={as_list(self.only)}"] if self.only else [])
 
 
 def prepare(root: Path, tasks: Path, code: Path, environ: Mapping[str, str], now: float) -> KagglePlan:
@@ -193,16 +193,39 @@ def is_placeholder(tasks: Path) -> bool:
     content = tasks.read_bytes()
     if {hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest()} & PLACEHOLDERS:
         return True
-    training = tasks.with_name("arc-agi_training_challenges.json")
-    return training.exists() and set(json.loads(content)) <= set(json.loads(training.read_bytes()))
+    asked = bodies_in(tasks)
+    return bool(asked) and set(asked) <= set(bodies_in(tasks.with_name("arc-agi_training_challenges.json")))
 
 
 def canary_tasks(tasks: Path) -> tuple[str, ...]:
-    """The tasks of a run that is not scored: evenly from the shortest to the longest, so that memory is tested too."""
-    lengths = {name: len(json.dumps(body)) for name, body in json.loads(tasks.read_bytes()).items()}
+    """The tasks of a run that is not scored: evenly from the shortest to the longest, so that memory is tested too.
+
+    What is no task at first sight is left out; () where nothing else is there, so that the run says what is wrong.
+    """
+    lengths = {name: len(json.dumps(body)) for name, body in bodies_in(tasks).items() if _like_a_task(name, body)}
     order = sorted(lengths, key=lambda name: (lengths[name], name))
-    ranks = [k * (len(order) - 1) // (CANARY_TASKS - 1) for k in range(CANARY_TASKS)]
+    ranks = [k * (len(order) - 1) // (CANARY_TASKS - 1) for k in range(CANARY_TASKS)] if order else []
     return tuple(dict.fromkeys(order[rank] for rank in ranks))
+
+
+def bodies_in(tasks: Path) -> dict[str, Any]:
+    """Id -> body, not looked at, in a challenges file; nothing where it cannot be read as one: the run says why."""
+    try:
+        content = json.loads(tasks.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _like_a_task(name: str, body: Any) -> bool:
+    return bool(name) and name.isprintable() and isinstance(body, dict) and bool(body.get("train") and body.get("test"))
+
+
+def as_list(names: Sequence[str]) -> str:
+    """Names as one list separated by commas, for an option: in double quotes, as in CSV, those that need it."""
+    plain = (name.replace("-", "").replace("_", "").isalnum() for name in names)
+    quoted = ('"' + name.replace('"', '""') + '"' for name in names)
+    return ",".join(name if bare else other for name, bare, other in zip(names, plain, quoted, strict=True))
 
 
 # -- GPUs and models ---------------------------------------------------------------------------------------------

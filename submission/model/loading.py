@@ -1,8 +1,7 @@
-"""From a checkpoint folder to a model in memory: quantization, device, compute type; and the checkpoint's layout."""
+"""From a checkpoint folder to a model in memory: quantization, device, compute type."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,15 +12,14 @@ import psutil
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.utils.logging import disable_progress_bar
 
-from submission.arc.layouts import CHAT16, NAMED, Layout, read_layout, vocabulary
-from submission.arc.tokenizer_layouts import architects, numpy_layout
 from submission.checkpoint.checkpoint import Checkpoint, is_harmless, listed, read_checkpoint
+from submission.checkpoint.families import HEAD, projection_shapes
 from submission.checkpoint.quantization import NF4_STATE
 from submission.config import Model
-from submission.errors import BadInput
+from submission.errors import BadInput, require
 from submission.model import attention
 from submission.model.grid_lm import GridLM
 
@@ -49,8 +47,38 @@ def load_base(path: Path, settings: Model, device: str) -> Any:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadInput(f"{path}: cannot be loaded as a model ({type(error).__name__}: {reason})") from error
     without_cpu_packing(model)
+    with_packed_bytes(model)
+    without_dropout(model)
     set_compute_dtype(model, compute_dtype(settings.dtype, device))
+    require_finite(path, model)
     return model.requires_grad_(False)
+
+
+def require_finite(path: Path, model: nn.Module) -> None:
+    """BadInput where a weight is NaN or infinite: the model would answer nothing, one task after the other.
+
+    Checked in the compute type, so that a bfloat16 checkpoint whose numbers float16 does not hold is told as well.
+    """
+    wrong = sorted(
+        f"{name}.{part}" if name else part
+        for name, module in model.named_modules()
+        for part, weight in module.named_parameters(recurse=False)
+        if not all(bool(torch.isfinite(numbers).all()) for numbers in _numbers(weight))
+    )
+    require(
+        not wrong,
+        f"{path}: NaN or infinity in {listed(wrong)}: the weights are damaged, or too large for model.dtype",
+    )
+
+
+def _numbers(weight: Tensor) -> list[Tensor]:
+    """The floating-point numbers of a weight: of a packed one its scales."""
+    if not isinstance(weight, bitsandbytes.nn.Params4bit):
+        return [weight.detach()] if weight.is_floating_point() else []
+    state = weight.quant_state
+    if state is None:
+        return []
+    return [state.absmax] if not state.nested else [state.state2.absmax, state.offset]
 
 
 def is_of_memory(error: Exception) -> bool:
@@ -81,10 +109,38 @@ def from_transformers(checkpoint: Checkpoint, config: Any, settings: Model, devi
             bnb_4bit_compute_dtype=dtype,
             llm_int8_skip_modules=["lm_head"],
         )
+    elif checkpoint.quantized:
+        config.quantization_config = section_of_weights(checkpoint)
     family: Any = GridLM if config.model_type == "qwen3_vl_text" else AutoModelForCausalLM
     model, report = family.from_pretrained(checkpoint.folder, output_loading_info=True, **options)
     require_whole(checkpoint, report)
     return model
+
+
+STORAGE = {"U8": "uint8", "BF16": "bfloat16", "F16": "float16", "F32": "float32"}
+"""safetensors' names of the types in which bitsandbytes packs weights, and torch's."""
+
+
+def section_of_weights(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The quantization_config of a checkpoint in NF4, with storage type and 16-bit modules as the weights have them.
+
+    transformers goes by this section alone: it would read the packed bytes of another storage type as numbers, and
+    quantize what the section does not except. BadInput where the weights are packed into several types.
+    """
+    types = sorted({checkpoint.weights.tensors[name].dtype for name in checkpoint.four_bit})
+    require(
+        len(types) == 1 and types[0] in STORAGE,
+        f"{checkpoint.folder}: its weights in NF4 are packed into {', '.join(types)}, and one of {', '.join(STORAGE)} "
+        "is needed for all of them; quantize the 16-bit model again",
+    )
+    blocks = range(checkpoint.config.sizes.blocks)
+    linear = [f"model.layers.{k}.{name}" for k in blocks for name in projection_shapes(checkpoint.config.sizes)]
+    linear.append(HEAD.removesuffix(".weight"))
+    return {
+        **(checkpoint.config.quantization or {}),
+        "bnb_4bit_quant_storage": STORAGE[types[0]],
+        "llm_int8_skip_modules": [name for name in linear if f"{name}.weight" not in checkpoint.four_bit],
+    }
 
 
 def require_whole(checkpoint: Checkpoint, report: Mapping[str, Any]) -> None:
@@ -144,6 +200,39 @@ ALIGNMENT = 64
 """Bytes: torch allocates tensors at multiples of this address."""
 
 
+def with_packed_bytes(model: nn.Module) -> None:
+    """Have every 4-bit weight packed into bytes, the same bits in the same order.
+
+    bitsandbytes can pack weights into a type of floating numbers (FSDP needs that). Whatever takes such a type for the
+    weights' meaning, as peft and `nn.Module.to` do, would convert the bits as numbers.
+    """
+    for module in model.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit) and module.weight.dtype is not torch.uint8:
+            weight = module.weight
+            weight.requires_grad_(False)
+            weight.data = weight.data.contiguous().view(torch.uint8).reshape(-1, 1)
+            weight.quant_storage = module.quant_storage = torch.uint8
+
+
+DROPOUT = ("dropout", "pdrop", "layerdrop")
+"""What the names contain under which transformers' modules and configs keep probabilities of dropout."""
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Turn off the dropout that a config asks for, as in Granite's attention.
+
+    A LoRA that learns one task for a minute is not regularised by it, and its random numbers would make a task's
+    answers depend on the tasks before it.
+    """
+    config: Any = model.config
+    for holder in [*model.modules(), config, config.get_text_config()]:
+        for name, value in list(vars(holder).items()):
+            if isinstance(value, int | float) and any(each in name for each in DROPOUT):
+                setattr(holder, name, 0.0)
+        if isinstance(holder, nn.modules.dropout._DropoutNd):
+            holder.p = 0.0
+
+
 def set_compute_dtype(model: nn.Module, dtype: torch.dtype) -> None:
     """Convert unquantized weights to this type, and have 4-bit layers compute in it.
 
@@ -156,7 +245,7 @@ def set_compute_dtype(model: nn.Module, dtype: torch.dtype) -> None:
             module.compute_dtype = dtype
             module.weight.quant_state.dtype = dtype
     for weight in model.parameters():
-        if weight.is_floating_point():
+        if not isinstance(weight, bitsandbytes.nn.Params4bit) and weight.is_floating_point():
             weight.data = weight.data.to(dtype)
             if weight.data_ptr() % ALIGNMENT:
                 weight.data = weight.data.clone()
@@ -225,54 +314,3 @@ def device_bytes(settings: Model, device: str) -> float:
     if device == "cpu":
         return float(psutil.virtual_memory().available)
     return float(torch.cuda.get_device_properties(0).total_memory)
-
-
-def layout_of(path: Path, setting: str = "auto") -> Layout:
-    """The layout of a checkpoint, for a value of `model.layout`.
-
-    auto: the `arc_layout` in its config.json; without one by the size of its vocabulary: 16 ids mean chat16, up to 255
-    (cut to characters) architects, more numpy. BadInput where the layout does not fit the vocabulary or the tokenizer,
-    or where the config names another layout than the setting does.
-    """
-    config = json.loads((path / "config.json").read_text())
-    size = config["vocab_size"]
-    named = config.get("arc_layout", (setting if setting in NAMED else CHAT16.name) if size == 16 else None)
-    try:
-        layout = read_layout(named) if named is not None else tokenizer_layout(path, setting, size)
-    except ValueError as error:
-        raise BadInput(f"{path}: none of the known layouts fits this checkpoint ({error})") from error
-    if setting not in ("auto", layout.name):
-        raise BadInput(f"model.layout={setting}, but {path} was made for layout {layout.name}")
-    if vocabulary(layout)[-1] >= size:
-        raise BadInput(
-            f"{path}: layout {layout.name} writes id {vocabulary(layout)[-1]}, but there are only {size} ids"
-        )
-    return layout
-
-
-def read_tokenizer(path: Path) -> Any:
-    """A checkpoint's tokenizer; ValueError where it has none, or where a library that it needs is not installed."""
-    try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise ValueError(f"its tokenizer cannot be read: {' '.join(str(error).split())}") from error
-
-
-def tokenizer_layout(path: Path, setting: str, size: int) -> Layout:
-    """The layout numpy or architects in the ids of a checkpoint's own tokenizer, of a vocabulary of `size` ids.
-
-    ValueError where there is no tokenizer, or where it does not write each cell as one token.
-    """
-    if setting in NAMED:
-        raise ValueError(f"{setting} has a vocabulary of 16, this one has {size}: shrink it first")
-    if not any(path.glob("tokenizer*")):
-        raise ValueError("it has neither a tokenizer nor an arc_layout")
-    tokenizer = read_tokenizer(path)
-    encode: Callable[[str], list[int]] = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
-    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
-    if eos is None or bos is None:
-        raise ValueError("its tokenizer has no token for the beginning of a text, or none for the end")
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos
-    if setting == "architects" or (setting == "auto" and size < 256):
-        return architects(encode, bos, eos, pad)
-    return numpy_layout(encode, pad)

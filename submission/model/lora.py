@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -16,10 +17,12 @@ import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
+from submission.checkpoint import families
 from submission.config import Adapt
+from submission.errors import BadInput
 from submission.versions import is_old_torchao
 
-PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+PROJECTIONS = list(families.PROJECTIONS)
 """The linear layers of a block, by the names that Llama, Mistral and Qwen3 share in transformers."""
 
 ENDS = ["embed_tokens", "lm_head"]
@@ -32,8 +35,9 @@ ADAPTER = "default"
 def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
     """The base with a LoRA on the seven projections of each block, and on embeddings and head with `adapt.ends`.
 
-    The LoRA's initial weights depend on the seed alone.
+    The LoRA's initial weights depend on the seed alone. BadInput for a model without these projections.
     """
+    require_projections(base, [name for name, _ in projections(base)])
     set_checkpointing(base, settings.checkpointing == "on")
     hide_old_torchao()
     lora = LoraConfig(
@@ -50,8 +54,35 @@ def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings", category=UserWarning)
         torch.manual_seed(seed)
         adapted: nn.Module = get_peft_model(base, lora)
+    require_projections(base, [name for name, module in adapted.named_modules() if _is_adapted(module)])
     fuse(adapted)
     return adapted
+
+
+def projections(base: nn.Module) -> list[tuple[str, nn.Linear]]:
+    """The seven projections of each block, by name, in 4 bits or 16."""
+    return [
+        (name, module)
+        for name, module in base.named_modules()
+        if name.rpartition(".")[2] in PROJECTIONS and isinstance(module, nn.Linear)
+    ]
+
+
+def require_projections(base: Any, names: Sequence[str]) -> None:
+    """BadInput unless these names are those of the seven projections of each block, and perhaps of the ends.
+
+    peft adapts the layers that it finds, be it a part of them, without a word.
+    """
+    config = base.config.get_text_config()
+    found = Counter(name.rpartition(".")[2] for name in names if name.rpartition(".")[2] not in ENDS)
+    wanted = dict.fromkeys(PROJECTIONS, config.num_hidden_layers)
+    if found != wanted:
+        have = ", ".join(f"{found[each]} {each}" for each in PROJECTIONS)
+        raise BadInput(
+            f"{base.name_or_path}: the LoRA needs the seven projections of {config.num_hidden_layers} blocks, "
+            f"{7 * config.num_hidden_layers} linear layers, and this model ({config.model_type}) has {have}: a family "
+            "that joins projections or has experts cannot be adapted"
+        )
 
 
 def set_checkpointing(base: Any, on: bool) -> None:
@@ -135,12 +166,22 @@ def lora_deltas(model: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def dense_bytes(base: nn.Module) -> int:
-    """Bytes that the 4-bit weights of the blocks would take dequantized, in the type that they compute in."""
-    return sum(
-        each.in_features * each.out_features * each.compute_dtype.itemsize
-        for each in base.modules()
-        if isinstance(each, bitsandbytes.nn.Linear4bit)
-    )
+    """Bytes that the weights of the merged layers would take dequantized, in the type that they compute in.
+
+    0 for a model without any 4-bit weight, to which a merged copy is of no use.
+    """
+    layers = merged_layers(base)
+    four_bit = [each for each in layers.values() if isinstance(each, bitsandbytes.nn.Linear4bit)]
+    if not four_bit:
+        return 0
+    width: int = four_bit[0].compute_dtype.itemsize
+    return sum(each.in_features * each.out_features * width for each in layers.values())
+
+
+def merged_layers(base: nn.Module) -> dict[str, Any]:
+    """By name the linear layers that a merged model has its own weights of: all in 4 bits, all that a LoRA adapts."""
+    four_bit = {name: each for name, each in base.named_modules() if isinstance(each, bitsandbytes.nn.Linear4bit)}
+    return four_bit | dict(projections(base))
 
 
 class MergedModel:
@@ -151,18 +192,20 @@ class MergedModel:
     """
 
     def __init__(self, base: nn.Module) -> None:
-        """Copy and dequantize a base that has no adapter yet."""
+        """Copy and dequantize a base that has no adapter yet; layers in 16 bits are kept as they are."""
         self.model = copy.deepcopy(base).eval()
         self._base_weights: dict[str, Tensor] = {}
-        for name, module in list(self.model.named_modules()):
+        for name, module in merged_layers(self.model).items():
             if isinstance(module, bitsandbytes.nn.Linear4bit):
                 state = module.weight.quant_state
                 weight = bitsandbytes.functional.dequantize_4bit(module.weight.data, state).to(module.compute_dtype)
-                dense = nn.Linear(module.in_features, module.out_features, bias=False, device="meta")
-                dense.weight = nn.Parameter(weight.clone(), requires_grad=False)
-                dense.bias = module.bias
-                self.model.set_submodule(name, dense)
-                self._base_weights[name] = weight
+            else:
+                weight = module.weight.data
+            dense = nn.Linear(module.in_features, module.out_features, bias=False, device="meta")
+            dense.weight = nn.Parameter(weight.clone(), requires_grad=False)
+            dense.bias = module.bias
+            self.model.set_submodule(name, dense)
+            self._base_weights[name] = weight
 
     @torch.no_grad()
     def merge(self, adapted: nn.Module) -> nn.Module:

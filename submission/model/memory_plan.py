@@ -11,11 +11,13 @@ Training and search take turns, so the larger of the two counts. All figures are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from submission.checkpoint.checkpoint import read_checkpoint
+from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from submission.checkpoint.config_json import Config
+from submission.checkpoint.families import projection_shapes
 from submission.config import Settings
 
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
@@ -61,6 +63,8 @@ class Shape:
     """Sliding window of attention, in tokens; None for full attention."""
     head_norms: bool = False
     """Whether queries and keys are normalised head by head, as in Qwen3."""
+    kept: int = 0
+    """Weights of the projections that a quantized checkpoint has in 16 bits: 0 unless its quantization is mixed."""
 
     @property
     def queries(self) -> int:
@@ -130,8 +134,20 @@ class MemoryPlan:
 
 def shape_of(model: Path) -> Shape:
     """The sizes of the checkpoint in this folder; BadInput where it cannot be used: see `read_checkpoint`."""
-    checkpoint = read_checkpoint(model)
-    return read_shape(checkpoint.config, checkpoint.quantized)
+    return shape_of_checkpoint(read_checkpoint(model))
+
+
+def shape_of_checkpoint(checkpoint: Checkpoint) -> Shape:
+    """The sizes of a checkpoint, and which of its projections are quantized already."""
+    shape = read_shape(checkpoint.config, checkpoint.quantized)
+    blocks = range(shape.blocks)
+    kept = sum(
+        math.prod(each)
+        for name, each in projection_shapes(checkpoint.config.sizes).items()
+        for k in blocks
+        if f"model.layers.{k}.{name}.weight" not in checkpoint.four_bit
+    )
+    return replace(shape, kept=kept if checkpoint.quantized else 0)
 
 
 def is_large(model: Path) -> bool:
@@ -169,8 +185,9 @@ def plan(shape: Shape, settings: Settings, width: int, tokens: int, checkpointin
     dense = shape.block_weights * width
     merged = 2 * dense if four_bit and not adapt.ends and dense <= settings.model.dense_megabytes * 1e6 else 0
     longest_prompt = settings.model.context * kv_bytes(shape, width)
+    packed = (shape.block_weights - shape.kept) * NF4 + shape.kept * width
     return MemoryPlan(
-        weights=shape.block_weights * (NF4 if four_bit else width) + shape.end_weights * width + merged,
+        weights=(packed if four_bit else dense) + shape.end_weights * width + merged,
         adapter=2 * FLOAT32 * lora,
         optimizer=(3 * FLOAT32 + width) * lora,
         activations=activations(shape, adapt.rank, width, tokens, checkpointing) if adapt.rank else 0.0,

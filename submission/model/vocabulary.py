@@ -31,18 +31,20 @@ from torch import Tensor
 from submission.arc.layouts import CHAT16, NAMED, Layout, described, renumbered, vocabulary
 from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from submission.checkpoint.families import EMBEDDINGS, HEAD
+from submission.checkpoint.layout import layout_of
+from submission.checkpoint.tokenizer_files import read_words
 from submission.checkpoint.weight_files import INDEX
 from submission.config import Model
 from submission.errors import BadInput, require
-from submission.model.loading import layout_of, load_base, read_tokenizer
+from submission.model.loading import load_base
 
 logger = logging.getLogger(__name__)
 
 CHAT16_WORDS: tuple[tuple[str, ...], ...] = (
-    *((str(colour),) for colour in range(10)),
-    ("\n", "Ċ"),
-    ("user", "Ġuser"),
-    ("assistant", "Ġassistant"),
+    *((str(colour), f"▁{colour}") for colour in range(10)),
+    ("\n", "Ċ", "<0x0A>"),
+    ("user", "Ġuser", "▁user"),
+    ("assistant", "Ġassistant", "▁assistant"),
     ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>"),
     ("<|im_start|>", "<|start_header_id|>", "[INST]", "<s>"),
     ("<|im_end|>", "<|eot_id|>", "[/INST]", "</s>"),
@@ -101,7 +103,7 @@ def trainable_checkpoint(base: Path) -> Checkpoint:
 
 def trainable_ids(checkpoint: Checkpoint) -> list[int]:
     """The ids of a base that become the 16 of chat16; BadInput where its vocabulary lacks words for them."""
-    return list(range(16)) if checkpoint.vocabulary == 16 else chat16_ids(checkpoint.folder)
+    return list(range(16)) if checkpoint.vocabulary == 16 else chat16_ids(checkpoint.folder, checkpoint.vocabulary)
 
 
 def kept_ids(source: Path, layout: str, size: int) -> tuple[list[int], Layout]:
@@ -111,7 +113,7 @@ def kept_ids(source: Path, layout: str, size: int) -> tuple[list[int], Layout]:
     checkpoint has to be trained before it can solve anything.
     """
     if layout in NAMED and size != 16:
-        return chat16_ids(source), NAMED[layout]
+        return chat16_ids(source, size), NAMED[layout]
     whole = layout_of(source, layout)
     if whole.name in NAMED:
         return list(range(size)), whole
@@ -119,18 +121,20 @@ def kept_ids(source: Path, layout: str, size: int) -> tuple[list[int], Layout]:
     return kept, renumbered(whole, kept)
 
 
-def chat16_ids(base: Path) -> list[int]:
-    """The id of the nearest word in a checkpoint's own vocabulary for each of chat16's 16 ids; BadInput without one."""
-    try:
-        ids: dict[str, int] = read_tokenizer(base).get_vocab()
-    except ValueError as error:
-        raise BadInput(f"{base}: {error}") from error
+def chat16_ids(base: Path, size: int) -> list[int]:
+    """The id of the nearest word in a checkpoint's own vocabulary for each of chat16's 16 ids.
+
+    BadInput where there is none, or where it is not one of the `size` ids that the model has embeddings for.
+    """
+    told = read_words(base)
+    ids = told.vocabulary
     kept = []
     for words in CHAT16_WORDS:
         known = [ids[word] for word in words if word in ids]
         if not known:
             raise BadInput(f"{base}: its vocabulary has none of {', '.join(map(repr, words))}")
         kept.append(known[0])
+    told.require_rows(kept, size)
     return kept
 
 
@@ -149,8 +153,11 @@ def cut_checkpoint(source: Checkpoint, out: Path, kept: Sequence[int], layout: L
 
 
 def cut_config(config: Mapping[str, Any], size: int, layout: Layout) -> dict[str, Any]:
-    """The config with the new vocabulary: its size, its special ids, and the layout."""
-    return dict(config) | {
+    """The config with the new vocabulary: its size, its special ids, and the layout.
+
+    How to compute attention is left out: that is for whoever loads the copy, perhaps without the library it names.
+    """
+    return {key: value for key, value in config.items() if "attn_implementation" not in key} | {
         "vocab_size": size,
         "arc_layout": described(layout),
         "pad_token_id": layout.pad,

@@ -6,14 +6,17 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+import re
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from submission import __version__
+from submission.arc.tasks import LARGEST_SIDE, BadTask, Grid, Solutions, Task, Tasks, digest
 from submission.atomic import read_json, write_json
 from submission.errors import BadInput
 from submission.solver.records import TaskRecord
@@ -45,10 +48,83 @@ FORMAT = 2
 """Number of the journal's format: what `TaskRecord.to_json` writes. A journal of another format is refused."""
 
 
-def write_stamp(out: Path, fingerprint: str, tasks: Iterable[str]) -> None:
-    """Say in a run's folder which run it holds: its fingerprint and its tasks."""
-    content = {"format": FORMAT, "fingerprint": fingerprint, "tasks": list(tasks)}
+@dataclass(frozen=True)
+class TaskSource:
+    """Where the tasks of a run came from, as the options of the command line name it."""
+
+    data: str | None = None
+    """A task set; None where there is a file."""
+    challenges: str | None = None
+    """An absolute path."""
+    solutions: str | None = None
+    """An absolute path; None where the set or the file has its own, or where there are none."""
+
+    def __str__(self) -> str:
+        named = [f"--{name} {value}" for name, value in vars(self).items() if value is not None]
+        return " ".join(named)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Which run a folder holds."""
+
+    fingerprint: str
+    tasks: Mapping[str, str]
+    """Task -> the digest of its content, in the order of the run; "" where an older version did not keep it."""
+    source: TaskSource | None = None
+    """None where it is not known."""
+    solutions: str | None = None
+    """The digest of the tasks with the true outputs that the run was scored against; None where there were none."""
+    left_blank: Mapping[str, int] = field(default_factory=dict)
+    """The bad tasks that the run left blank -> their test inputs: they count, as wrong."""
+
+
+def task_digest(task: Task) -> str:
+    """The content of a task as 16 hex digits."""
+    return digest({task.id: task})[:16]
+
+
+def solutions_digest(tasks: Tasks, solutions: Solutions) -> str:
+    """The content of tasks with their true outputs as 16 hex digits."""
+    return digest(tasks, solutions)[:16]
+
+
+def write_stamp(
+    out: Path, fingerprint: str, tasks: Tasks, solutions: Solutions | None = None, source: TaskSource | None = None,
+    left_blank: Mapping[str, BadTask] | None = None,
+) -> None:  # fmt: skip
+    """Say in a run's folder which run it holds: its fingerprint, its tasks, and where they came from."""
+    content = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "tasks": {name: task_digest(task) for name, task in tasks.items()},
+        "left_blank": {name: bad.tests for name, bad in (left_blank or {}).items()},
+        "source": None if source is None else asdict(source),
+        "solutions": None if solutions is None else solutions_digest(tasks, solutions),
+    }
     write_json(_stamp(out), {**content, "sum": _sum(content)})
+
+
+def read_stamp(out: Path) -> Stamp | None:
+    """Which run a folder holds, for what only shows or scores it; None where it has no stamp.
+
+    BadInput where the stamp cannot be read.
+    """
+    path = _stamp(out)
+    if not path.exists():
+        return None
+    stamp = read_json(path) if path.is_file() else {}
+    tasks, written = stamp.get("tasks"), stamp.pop("sum", None)
+    if not isinstance(tasks, list | dict) or not all(isinstance(name, str) for name in tasks):
+        raise BadInput(f"{path}: cannot be read as the stamp of a run")
+    if written is not None and written != _sum(stamp):
+        raise BadInput(f"{path}: cannot be read as the stamp of a run")
+    digests = tasks if isinstance(tasks, dict) else dict.fromkeys(tasks, "")
+    source = stamp.get("source")
+    return Stamp(
+        str(stamp.get("fingerprint")), digests, TaskSource(**source) if source else None, stamp.get("solutions"),
+        dict(stamp.get("left_blank", {})),
+    )  # fmt: skip
 
 
 def require_same_run(out: Path, fingerprint: str, tasks: Container[str]) -> None:
@@ -83,21 +159,33 @@ def _foreign(found: object) -> str:
     return f"its journal has {version}, and this version of the package reads format {FORMAT} alone"
 
 
+def record_path(folder: Path, task_id: str) -> Path:
+    """The file of a task's record: <task>.json for an id of letters, digits, - and _ alone.
+
+    Any other id may not be a file's name; such a record is in <what is plain of it>.<16 digits of its sha256>.json.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_-]+", task_id):
+        return folder / f"{task_id}.json"
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", task_id)[:60]
+    digits = hashlib.sha256(task_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return folder / f"{plain}.{digits}.json"
+
+
 def write_record(folder: Path, record: TaskRecord, fingerprint: str) -> None:
-    """Keep a finished task: folder/<task>.json, with its fingerprint and a checksum."""
+    """Keep a finished task: in its file, see `record_path`, with its fingerprint and a checksum."""
     content = record.to_json()
     stamps = {"format": FORMAT, "fingerprint": fingerprint, "sum": _sum(content)}
-    write_json(folder / f"{record.task}.json", {**stamps, **content})
+    write_json(record_path(folder, record.task), {**stamps, **content})
 
 
 def read_records(folder: Path, fingerprints: Mapping[str, str]) -> tuple[dict[str, TaskRecord], list[str]]:
     """The finished tasks with the expected fingerprint, by id; and a sentence for each file that is not trusted.
 
-    Such a file is renamed to <task>.json.aside: nothing is lost, and the task is solved again.
+    Such a file is renamed, with the ending .aside: nothing is lost, and the task is solved again.
     """
     records, doubts = {}, []
     for task_id, fingerprint in fingerprints.items():
-        path = folder / f"{task_id}.json"
+        path = record_path(folder, task_id)
         if not path.exists():
             continue
         try:
@@ -113,6 +201,8 @@ def read_record(path: Path, task_id: str, fingerprint: str | None) -> TaskRecord
 
     Without a fingerprint the record of any run is taken: for what only shows it.
     """
+    if path.exists() and not path.is_file():
+        raise BadInput("is not a regular file")
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -127,9 +217,30 @@ def read_record(path: Path, task_id: str, fingerprint: str | None) -> TaskRecord
     if content.get("task") != task_id or fingerprint not in (None, stamp):
         raise BadInput("has other settings, weights, content, seed or package version")
     try:
-        return TaskRecord.from_json(content)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        record = TaskRecord.from_json(content)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise BadInput(f"is not a record of format {FORMAT} ({error!r})") from None
+    if wrong := _not_consistent(record):
+        raise BadInput(f"is not a record of format {FORMAT} ({wrong})")
+    return record
+
+
+def _not_consistent(record: TaskRecord) -> str:
+    """What contradicts itself in a record: numbers of test inputs, or a grid that is none; nothing if all is right."""
+    asked = len(record.attempts)
+    if len(record.tests) not in (0, asked) or any(len(each.answers) != asked for each in record.programs or ()):
+        return "its parts are of different numbers of test inputs"
+    grids = [answer for each in record.attempts for answer in each]
+    grids += [each.answer for test in record.tests for each in test.candidates]
+    grids += [answer for each in record.programs or () for answer in each.answers if answer is not None]
+    if not all(map(_is_grid, grids)):
+        return "an answer is not a grid"
+    views = [(len(test.views), each) for test in record.tests for each in test.candidates]
+    return "scores do not fit views" if any(each.scores.shape != (number,) for number, each in views) else ""
+
+
+def _is_grid(answer: Grid) -> bool:
+    return answer.ndim == 2 and all(1 <= side <= LARGEST_SIDE for side in answer.shape) and int(answer.max()) <= 9
 
 
 def _sum(content: Mapping[str, Any]) -> str:

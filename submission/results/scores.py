@@ -3,32 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from submission.arc.tasks import Grid, Solutions, grid_key
 from submission.results import submission_file
-from submission.results.submission_file import _is_grid
+from submission.results.submission_file import Rows, Submission
 from submission.solver import voting
 from submission.solver.ensemble import answers_of
 from submission.solver.records import TaskRecord
 from submission.solver.stopping import ATTEMPTS
 
 
-def score(submission: Mapping[str, Any], solutions: Solutions) -> dict[str, float | int]:
-    """Three scores and the count of solved tasks; every task of `solutions` counts, missing ones as wrong.
+@dataclass(frozen=True)
+class TaskScore:
+    """How a submission does on one task."""
+
+    task: str
+    right: tuple[int, ...]
+    """For each test output the attempt that is right, 1 or 2; 0 where none is."""
+    faults: tuple[str, ...] = ()
+    """What is wrong with the form of its entries, see `submission_file.checked`."""
+
+    @property
+    def solved(self) -> bool:
+        """Whether every output has a right attempt."""
+        return bool(self.right) and all(self.right)
+
+    @property
+    def share(self) -> float:
+        """Share of the outputs with a right attempt."""
+        return sum(map(bool, self.right)) / max(1, len(self.right))
+
+    def line(self) -> str:
+        """One line: the task, outputs right, which attempt each is right by, and faults."""
+        by = ",".join(str(each) if each else "-" for each in self.right)
+        count = f"{sum(map(bool, self.right))} of {len(self.right)}"
+        return "  ".join([self.task, f"{count} right", f"by attempt {by}", *self.faults])
+
+
+def score_tasks(submission: Mapping[str, Any], solutions: Solutions) -> list[TaskScore]:
+    """The score of each task of `solutions`, in their order; an entry that is missing or not valid is wrong."""
+    scored = []
+    for name, truth in solutions.items():
+        task = submission_file.checked(submission, name, len(truth))
+        right = tuple(_right_attempt(entry, answer) for entry, answer in zip(task.entries, truth, strict=True))
+        scored.append(TaskScore(name, right, task.faults))
+    return scored
+
+
+def _right_attempt(entry: tuple[Rows, Rows] | None, answer: Grid) -> int:
+    return next((number for number, rows in enumerate(entry or (), 1) if rows == answer.tolist()), 0)
+
+
+def totals(scored: Sequence[TaskScore]) -> dict[str, float | int]:
+    """Three scores and the count of solved tasks.
 
     score_by_output: share of test outputs with a right attempt (Kaggle's page). score_by_task: mean over tasks of
     that share. score_strict: share of tasks with all outputs right; solved_tasks counts these.
     """
-    right = {name: _hits(submission.get(name, []), truth) for name, truth in solutions.items()}
-    shares = [sum(hits) / len(hits) for hits in right.values()]
-    solved = sum(all(hits) for hits in right.values())
+    right = [bool(attempt) for each in scored for attempt in each.right]
+    solved = sum(each.solved for each in scored)
     return {
         "solved_tasks": solved,
-        "score_by_output": sum(map(sum, right.values())) / max(1, sum(map(len, right.values()))),
-        "score_by_task": sum(shares) / max(1, len(shares)),
-        "score_strict": solved / max(1, len(right)),
+        "score_by_output": sum(right) / max(1, len(right)),
+        "score_by_task": sum(each.share for each in scored) / max(1, len(scored)),
+        "score_strict": solved / max(1, len(scored)),
     }
+
+
+def score(submission: Mapping[str, Any], solutions: Solutions) -> dict[str, float | int]:
+    """The `totals` over all tasks of `solutions`, whatever the submission lacks."""
+    return totals(score_tasks(submission, solutions))
 
 
 def coverage(records: Mapping[str, TaskRecord], solutions: Solutions) -> float:
@@ -49,17 +95,6 @@ def pooled_answers(record: TaskRecord) -> list[list[Grid]]:
         [each.answer for each in test.candidates] + answers_of(record.programs or (), k)
         for k, test in enumerate(record.tests)
     ]
-
-
-def _hits(entries: Any, truth: Sequence[Grid]) -> list[bool]:
-    keys = [grid_key(answer) for answer in truth]
-    given = [each if isinstance(each, dict) else {} for each in entries] if isinstance(entries, list) else []
-    given += [{}] * (len(truth) - len(given))
-    return [any(_key(grid) == key for grid in each.values()) for each, key in zip(given, keys, strict=False)]
-
-
-def _key(rows: Any) -> bytes:
-    return bytes([len(rows), len(rows[0])]) + bytes(c for row in rows for c in row) if _is_grid(rows) else b""
 
 
 def by_solver(found: Mapping[str, Mapping[str, TaskRecord]], solutions: Solutions) -> dict[str, int]:
@@ -87,7 +122,12 @@ def voted(record: TaskRecord, rule: str) -> list[list[Grid]]:
 
 def solved_tasks(attempts: Mapping[str, Sequence[Sequence[Grid]]], solutions: Solutions) -> int:
     """How many tasks these attempts solve."""
-    submission: submission_file.Submission = {}
+    return int(score(submission_of(attempts), solutions)["solved_tasks"])
+
+
+def submission_of(attempts: Mapping[str, Sequence[Sequence[Grid]]]) -> Submission:
+    """A submission with these attempts alone."""
+    submission: Submission = {}
     for name, each in attempts.items():
         submission = submission_file.filled(submission, name, each)
-    return int(score(submission, solutions)["solved_tasks"])
+    return submission

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from submission.arc.tasks import Tasks
+from submission.arc.task_parsing import named
+from submission.arc.tasks import BadTask, Tasks
 from submission.config import Settings
 from submission.errors import TRACEBACKS, BadInput
 from submission.results import journal, submission_file
@@ -25,10 +26,15 @@ FOLDERS = {"network": "journal", "programs": "journal/programs"}
 class RunStore:
     """The journal records and the current submission of a run, on disk and in memory: their only owner."""
 
-    def __init__(self, out: Path, tasks: Tasks, fingerprints: Mapping[str, str], settings: Settings) -> None:
+    def __init__(
+        self, out: Path, tasks: Tasks, fingerprints: Mapping[str, str], settings: Settings,
+        left_blank: Mapping[str, BadTask] | None = None,
+    ) -> None:  # fmt: skip
         """An empty store; `fingerprints` say for each task on which settings and weights its record depends."""
         self.out = out
         self.tasks = tasks
+        self.left_blank = left_blank or {}
+        """Tasks that could not be read: the submission on disk has blank entries for them."""
         self.fingerprints = fingerprints
         self.settings = settings
         self.records: dict[str, dict[str, TaskRecord]] = {kind: {} for kind in FOLDERS}
@@ -88,7 +94,7 @@ class RunStore:
         """Write the submission as it is now. AssertionError if it is not valid: no disk is to blame for that."""
         submission_file.require_valid(self.submission, self.tasks)
         try:
-            submission_file.write(self.out / "submission.json", self.submission, self.tasks)
+            submission_file.write(self.out / "submission.json", self.submission, self.tasks, self.left_blank)
             self.unwritten = None
         except Exception as error:
             self.unwritten = error
@@ -105,11 +111,13 @@ class RunStore:
             if record is None or not any(record.attempts):
                 reasons = "not reached" if record is None else "; ".join(record.notes) or "no candidate"
                 logger.info("%s holds a blank answer: %s", name, reasons)
+        for name, bad in self.left_blank.items():
+            logger.info("%s holds a blank answer: it cannot be read (%s)", named(name), bad.fault)
 
 
-def write_blank(out: Path, tasks: Tasks) -> None:
+def write_blank(out: Path, tasks: Tasks, left_blank: Mapping[str, BadTask] | None = None) -> None:
     """Write a complete submission without answers, before anything else; BadInput where none can be written."""
     try:
-        submission_file.write(out / "submission.json", submission_file.blank(tasks), tasks)
+        submission_file.write(out / "submission.json", submission_file.blank(tasks), tasks, left_blank)
     except OSError as error:
         raise BadInput(f"{out}: cannot be written to ({error.strerror})") from None

@@ -1,19 +1,32 @@
-"""submission.json: blank, filled task by task, checked, written atomically."""
+"""submission.json: blank, filled task by task, checked, written atomically, and read as strictly as Kaggle reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from submission.arc.tasks import LARGEST_SIDE, Grid, Tasks
+from submission.arc.tasks import LARGEST_SIDE, BadTask, Grid, Tasks
 from submission.atomic import write_json
+from submission.errors import BadInput
 
-Submission = dict[str, list[dict[str, list[list[int]]]]]
+Rows = list[list[int]]
+"""A grid as JSON has it."""
+
+Submission = dict[str, list[dict[str, Rows]]]
 """{task id: [{"attempt_1": rows, "attempt_2": rows}, ...]}, one entry per test input."""
 
 BLANK = [[0]]
 """The legal filler of a slot for which there is no candidate."""
+
+ATTEMPT_KEYS = ("attempt_1", "attempt_2")
+"""The keys of an entry: these two, and no others."""
+
+LARGEST_FILE = 256 << 20
+"""Bytes of the largest file that is read as a submission: 240 tasks of full grids are under 2 MB."""
 
 
 def blank(tasks: Tasks) -> Submission:
@@ -33,23 +46,102 @@ def filled(submission: Submission, task_id: str, attempts: Sequence[Sequence[Gri
     return {**submission, task_id: entries}
 
 
+# -- checking -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CheckedTask:
+    """What a submission holds for one task."""
+
+    entries: tuple[tuple[Rows, Rows] | None, ...]
+    """For each test input its two attempts; None where the entry is not valid, which counts as wrong."""
+    faults: tuple[str, ...]
+    """All that is wrong, a few words each; nothing if the task is valid."""
+
+
 def check(submission: Any, tasks: Tasks) -> list[str]:
     """What is wrong with a submission for these tasks, a sentence each; nothing if it is valid."""
     if not isinstance(submission, dict):
-        return ["a submission must be a JSON object {task id: entries}"]
-    wrong = [f"task {name} is missing" for name in tasks if name not in submission]
-    wrong += [f"task {name} is not among the tasks" for name in submission if name not in tasks]
+        return [f"a submission must be a JSON object {{task id: entries}}, not {_kind(submission)}"]
+    wrong = [f"task {name} is not among the tasks" for name in submission if name not in tasks]
     for name, task in tasks.items():
-        entries = submission.get(name, [])
-        if name in submission and (not isinstance(entries, list) or len(entries) != len(task.tests)):
-            wrong.append(f"task {name}: expected {len(task.tests)} entries")
-            continue
-        for k, entry in enumerate(entries):
-            if not isinstance(entry, dict) or set(entry) != {"attempt_1", "attempt_2"}:
-                wrong.append(f"task {name}, test {k}: expected attempt_1 and attempt_2")
-            else:
-                wrong += [f"task {name}, test {k}, {a}: not a grid" for a, g in entry.items() if not _is_grid(g)]
+        wrong += [f"task {name}: {fault}" for fault in checked(submission, name, len(task.tests)).faults]
     return wrong
+
+
+def checked(submission: Mapping[str, Any], task_id: str, tests: int) -> CheckedTask:
+    """The valid entries of one task with this number of test inputs, and what is wrong with the others.
+
+    Kaggle refuses a file with one wrong entry whole. Here such an entry counts as wrong, both attempts, whichever of
+    them is damaged. A wrong number of entries leaves open which of them answers which input: all count as wrong.
+    """
+    nothing = (None,) * tests
+    if task_id not in submission:
+        return CheckedTask(nothing, ("is missing",))
+    if task_id in _twice(submission):
+        return CheckedTask(nothing, ("appears twice",))
+    entries = submission[task_id]
+    if not isinstance(entries, list):
+        return CheckedTask(nothing, (f"is {_kind(entries)}, not a list of entries",))
+    faults = [[f"test {k}: {fault}" for fault in _entry_faults(entry)] for k, entry in enumerate(entries)]
+    told = [fault for each in faults for fault in each]
+    if len(entries) != tests:
+        expected = f"{tests} {'entry' if tests == 1 else 'entries'}"
+        return CheckedTask(nothing, (f"expected {expected}, one for each test input, found {len(entries)}", *told))
+    pairs = zip(entries, faults, strict=True)
+    return CheckedTask(
+        tuple(None if wrong else (entry["attempt_1"], entry["attempt_2"]) for entry, wrong in pairs), tuple(told)
+    )
+
+
+def _entry_faults(entry: Any) -> list[str]:
+    if not isinstance(entry, dict):
+        return [f"is {_kind(entry)}, not an object with attempt_1 and attempt_2"]
+    faults = [f"{key} appears twice" for key in ATTEMPT_KEYS if key in _twice(entry)]
+    faults += [f"{key} is missing" for key in ATTEMPT_KEYS if key not in entry]
+    extra = [key for key in entry if key not in ATTEMPT_KEYS]
+    faults += [f"{key[:40]!r} is no attempt: only attempt_1 and attempt_2 exist" for key in extra[:3]]
+    faults += [f"{len(extra) - 3} more such keys"] if len(extra) > 3 else []
+    grids = ((key, entry[key]) for key in ATTEMPT_KEYS if key in entry)
+    return faults + [f"{key} is not a grid: {_grid_fault(rows)}" for key, rows in grids if not is_grid(rows)]
+
+
+def is_grid(rows: Any) -> bool:
+    """Whether these are the rows of a grid: lists of 1 to 30 whole numbers 0..9, all of one length."""
+    if not isinstance(rows, list) or not 1 <= len(rows) <= LARGEST_SIDE:
+        return False
+    if not all(isinstance(row, list) and 1 <= len(row) <= LARGEST_SIDE and len(row) == len(rows[0]) for row in rows):
+        return False
+    return all(type(cell) is int and 0 <= cell <= 9 for row in rows for cell in row)
+
+
+def _grid_fault(rows: Any) -> str:
+    """What the first thing is that is wrong with rows that are no grid."""
+    if not isinstance(rows, list):
+        return f"it is {_kind(rows)}, not a list of rows"
+    if not rows:
+        return "it is empty"
+    for r, row in enumerate(rows):
+        if not isinstance(row, list):
+            return f"row {r} is {_kind(row)}, not a list of cells"
+        if not row:
+            return f"row {r} is empty"
+        if len(row) != len(rows[0]):
+            return f"row 0 has {len(rows[0])} cells, row {r} has {len(row)}"
+    if max(len(rows), len(rows[0])) > LARGEST_SIDE:
+        return f"{len(rows)}x{len(rows[0])} is larger than {LARGEST_SIDE}x{LARGEST_SIDE}"
+    r, c = next(
+        (r, c) for r, row in enumerate(rows) for c, x in enumerate(row) if type(x) is not int or not 0 <= x < 10
+    )
+    cell = rows[r][c]
+    shown = json.dumps(cell)[:40] if cell is None or isinstance(cell, bool | int | float | str) else _kind(cell)
+    return f"row {r}, column {c} holds {shown}, not a whole number 0..9"
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls a value."""
+    kinds = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}
+    return "null" if value is None else kinds.get(type(value), "an object")
 
 
 def require_valid(submission: Submission, tasks: Tasks) -> None:
@@ -58,15 +150,57 @@ def require_valid(submission: Submission, tasks: Tasks) -> None:
     assert not wrong, "; ".join(wrong[:3])
 
 
-def write(path: Path, submission: Submission, tasks: Tasks) -> None:
-    """Write a valid submission atomically; OSError where it cannot be written. An invalid one is never written."""
+# -- files --------------------------------------------------------------------------------------------------------
+
+
+def write(path: Path, submission: Submission, tasks: Tasks, left_blank: Mapping[str, BadTask] | None = None) -> None:
+    """Write a valid submission atomically, with blank entries for the bad tasks that are left blank.
+
+    OSError where it cannot be written. An invalid submission is never written.
+    """
     require_valid(submission, tasks)
-    write_json(path, submission)
+    entry = {"attempt_1": BLANK, "attempt_2": BLANK}
+    write_json(path, {**submission, **{name: [entry] * bad.tests for name, bad in (left_blank or {}).items()}})
 
 
-def _is_grid(rows: Any) -> bool:
-    if not isinstance(rows, list) or not 1 <= len(rows) <= LARGEST_SIDE:
-        return False
-    if not all(isinstance(row, list) and 1 <= len(row) <= LARGEST_SIDE and len(row) == len(rows[0]) for row in rows):
-        return False
-    return all(type(cell) is int and 0 <= cell <= 9 for row in rows for cell in row)
+class _Object(dict[str, Any]):
+    """A JSON object that remembers which of its keys appear in it more than once."""
+
+    twice: frozenset[str] = frozenset()
+
+
+def _twice(entries: Mapping[str, Any]) -> frozenset[str]:
+    """The keys that appear more than once: none in an object that was not read from a file."""
+    return entries.twice if isinstance(entries, _Object) else frozenset()
+
+
+def _as_written(pairs: Sequence[tuple[str, Any]]) -> _Object:
+    made = _Object(pairs)
+    if len(made) < len(pairs):
+        made.twice = frozenset(key for key, number in Counter(key for key, _ in pairs).items() if number > 1)
+    return made
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The object of tasks in a file, for `check` and `checked`, which see the keys that stand in it twice too.
+
+    BadInput where the file cannot be read, is too large, or is not a JSON object in UTF-8 without a byte order mark.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise BadInput(f"{path}: is not a regular file, which a submission is")
+        if path.stat().st_size > LARGEST_FILE:
+            raise BadInput(f"{path}: is larger than {LARGEST_FILE >> 20} MiB, so it is no submission")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read as a submission ({error.strerror})") from None
+    if raw[:3] == b"\xef\xbb\xbf" or raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise BadInput(f"{path}: begins with a byte order mark (BOM), which JSON does not have; save it as plain UTF-8")
+    try:
+        submission = json.loads(raw.decode("utf-8"), object_pairs_hook=_as_written)
+    except (ValueError, RecursionError) as error:
+        why = str(error).splitlines()[0]
+        raise BadInput(f"{path}: is not a submission, which is a whole JSON file ({why})") from None
+    if not isinstance(submission, dict):
+        raise BadInput(f"{path}: is not a submission, which is an object of tasks, but {_kind(submission)}")
+    return submission

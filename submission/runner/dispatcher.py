@@ -77,6 +77,10 @@ class Dispatcher:
         if kind == "programs" and "network" in self._schedules and stable:
             self._schedules["network"].postpone(record.task)
 
+    def failures(self) -> dict[Kind, dict[str, str]]:
+        """Kind of solver -> task -> why it failed, see `Schedule.failed`."""
+        return {kind: schedule.failed for kind, schedule in self._schedules.items()}
+
     def _schedule(self, kind: Kind, tasks: Tasks, store: RunStore, until: Deadline) -> Schedule:
         settings = self.spec.settings
         if kind == "programs":

@@ -31,6 +31,15 @@ class Failure:
         return self.kind in ("out_of_memory", "not_finite", "cuda")
 
 
+class EveryTaskFailed(Exception):
+    """No solver came to an end with any task: each try raised an exception, or lost its worker."""
+
+    def __init__(self, sentence: str, summary: dict[str, Any]) -> None:
+        """The sentence names the commonest failure; the summary is the one that `run` would have returned."""
+        super().__init__(sentence)
+        self.summary = summary
+
+
 def raised(error: Exception, trace: str) -> Failure:
     """The failure of a worker in which this exception was raised; `trace` is its traceback."""
     return Failure(_kind(error), f"failed: {trace.strip().splitlines()[-1]}")

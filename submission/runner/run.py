@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,12 +19,13 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from submission import atomic
-from submission.arc.tasks import Solutions, Task, Tasks, digest
+from submission.arc.tasks import BadTask, Solutions, Task, Tasks, digest
 from submission.deadline import NEVER, within
 from submission.results import journal, scores, submission_file
 from submission.results.report import write_report
 from submission.results.store import RunStore, write_blank
 from submission.runner.dispatcher import Dispatcher, SolverLane
+from submission.runner.failures import EveryTaskFailed
 from submission.runner.lifecycle import hard_end, logged_to, owned, signals
 from submission.runner.schedule import Outcome
 from submission.runner.spec import RunSpec
@@ -36,11 +38,15 @@ POLL = 0.5
 """Seconds after which the loop checks the clock and signals, if no worker reports before."""
 
 
-def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, Any]:
+def run(
+    spec: RunSpec, tasks: Tasks, solutions: Solutions | None, left_blank: Mapping[str, BadTask] | None = None
+) -> dict[str, Any]:
     """Solve the tasks; returns the summary, which is in out/summary.json as well.
 
+    The submission has a blank answer to the tasks of `left_blank`, which could not be read; they count as tasks.
     KeyboardInterrupt after a tidy end where a signal asked for one; NoWorkerLeft where no worker could be started;
-    OSError where the submission could not be written to the last.
+    OSError where the submission could not be written to the last; EveryTaskFailed where no solver came to an end with
+    any task.
     """
     until = within(spec.seconds) if spec.seconds is not None else NEVER
     late = replace(until, at=until.at + overrun(spec)) if spec.seconds is not None else NEVER
@@ -50,12 +56,14 @@ def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, A
         hard_end(late, spec.settings.time.grace),
     ):  # fmt: skip
         if not (resumed and (spec.out / "submission.json").exists()):
-            write_blank(spec.out, tasks)
+            write_blank(spec.out, tasks, left_blank)
         weights = journal.model_sha256(spec.model)
-        store = opened(spec, tasks, weights)
+        store = opened(spec, tasks, solutions, weights, left_blank)
         dispatcher = Dispatcher(spec, tasks, store, until)
         finished = store.records[spec.main]
         logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(finished), spec.out)
+        if store.left_blank:
+            logger.warning("%d tasks cannot be read: their answers stay blank", len(store.left_blank))
 
         tqdm.set_lock(threading.RLock())  # Its default lock is one between processes, which outlives a kill.
         bar = tqdm(total=len(tasks), initial=len(finished), unit="task", disable=not sys.stderr.isatty())
@@ -78,13 +86,24 @@ def run(spec: RunSpec, tasks: Tasks, solutions: Solutions | None) -> dict[str, A
         summary["model_sha256"] = weights
         atomic.write_json(spec.out / "summary.json", summary, indent=1)
         write_report(spec.out, tasks, store.joined(), summary, solutions)
+        for kind, sentence in summary["failed_solvers"].items():
+            logger.error("%s: %s", kind, sentence)
     if store.unwritten is not None:
         raise OSError(f"{spec.out / 'submission.json'} lacks the latest answers: {store.unwritten}")
     if dispatcher.broken is not None:
         raise dispatcher.broken
     if stop:
         raise KeyboardInterrupt
+    if every_task_failed(tasks, dispatcher, store):
+        raise EveryTaskFailed("; ".join(f"{kind}: {why}" for kind, why in summary["failed_solvers"].items()), summary)
     return summary
+
+
+def every_task_failed(tasks: Tasks, dispatcher: Dispatcher, store: RunStore) -> bool:
+    """Whether there are tasks, each was tried, and no kind of solver has come to an end with any."""
+    failed = {name for failures in dispatcher.failures().values() for name in failures}
+    finished = any(record.finished for records in store.records.values() for record in records.values())
+    return bool(tasks) and failed >= set(tasks) and not finished
 
 
 def advanced(lane: SolverLane, dispatcher: Dispatcher, store: RunStore, seconds: float) -> list[TaskRecord]:
@@ -101,15 +120,18 @@ def advanced(lane: SolverLane, dispatcher: Dispatcher, store: RunStore, seconds:
     return records
 
 
-def opened(spec: RunSpec, tasks: Tasks, weights: str) -> RunStore:
+def opened(
+    spec: RunSpec, tasks: Tasks, solutions: Solutions | None, weights: str,
+    left_blank: Mapping[str, BadTask] | None = None,
+) -> RunStore:  # fmt: skip
     """The run store, with the finished records of an earlier call on resume; BadInput where that was another run."""
     settings = asdict(spec.settings)
     prints = {n: journal.fingerprint(settings, weights, spec.seed, digest({n: task})) for n, task in tasks.items()}
     whole = journal.fingerprint(settings, weights, spec.seed)
     if spec.resume:
         journal.require_same_run(spec.out, whole, tasks)
-    journal.write_stamp(spec.out, whole, tasks)
-    store = RunStore(spec.out, tasks, prints, spec.settings)
+    journal.write_stamp(spec.out, whole, tasks, solutions, spec.source, left_blank)
+    store = RunStore(spec.out, tasks, prints, spec.settings, left_blank)
     store.open(spec.solvers, spec.resume)
     return store
 

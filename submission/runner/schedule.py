@@ -93,6 +93,8 @@ class Schedule:
         self._pace: deque[tuple[float, float]] = deque(maxlen=RECENT)
         """(cost, seconds) of the tasks that finished last."""
         self._postponed: set[str] = set()
+        self.failed: dict[str, str] = {}
+        """Task -> why its last try failed, of the tasks for which no try has come to an end."""
 
     def postpone(self, name: str) -> None:
         """Take this task after all others, and give it no further pass: another solver has a trusted answer."""
@@ -145,6 +147,7 @@ class Schedule:
             if order.earlier is None and not order.again:
                 self._pace.append((self.costs[name], outcome.record.seconds))
             record = replace(outcome.record, notes=reasons + outcome.record.notes)
+            self.failed.pop(name, None)
         elif not order.again and not self.until.passed():
             short = outcome.failure is not None and outcome.failure.kind == "out_of_memory"
             self._retries.append((replace(order, settings=halved(order.settings, short), again=True), outcome))
@@ -153,6 +156,8 @@ class Schedule:
             found = next((each.so_far for each in failures if each.so_far is not None), None)
             best = order.earlier or found or TaskRecord.empty(order.task)
             record = replace(best, notes=best.notes + reasons)
+            if not record.finished:
+                self.failed[name] = outcome.reason
         self._passes[name] = self._passes.get(name, 0) + 1
         record = replace(record, passes=self._passes[name])
         self._confidence[name] = record.confidence()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from submission.config import Settings
+from submission.results.journal import TaskSource
 from submission.solver.engine import Engine
 
 Kind = Literal["network", "programs"]
@@ -36,6 +37,8 @@ class RunSpec:
     """Makes the engine in each worker; None for the language model in `model`."""
     solvers: tuple[Kind, ...] = ("network",)
     """The kinds of solver: the network, programs, or both."""
+    source: TaskSource | None = None
+    """Where the tasks came from; None where they are of no file and no set."""
 
     @property
     def main(self) -> Kind:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -13,7 +15,7 @@ from submission.results import scores
 from submission.results.scores import by_rule, by_solver
 from submission.results.store import RunStore
 from submission.runner.dispatcher import Dispatcher
-from submission.runner.spec import RunSpec
+from submission.runner.spec import Kind, RunSpec
 from submission.runner.worker_process import peaks
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "numpy")
@@ -23,7 +25,12 @@ def summarize(
     spec: RunSpec, tasks: Tasks, solutions: Solutions | None, store: RunStore, dispatcher: Dispatcher, seconds: float
 ) -> dict[str, Any]:
     """The figures of a run. The scores are those of the file on disk, read again; absent without solutions."""
-    summary: dict[str, Any] = {"tasks": len(tasks), "finished_tasks": len(store.records[spec.main])}
+    summary: dict[str, Any] = {
+        "tasks": len(tasks) + len(store.left_blank),
+        "finished_tasks": len(store.records[spec.main]),
+    }
+    if store.left_blank:
+        summary["left_blank"] = len(store.left_blank)
     summary["finished"] = summary["finished_tasks"] == len(tasks)
     records = store.joined()
     if solutions is not None:
@@ -35,6 +42,7 @@ def summarize(
     pools = {lane.kind: lane.pool for lane in dispatcher.lanes}
     last = pools.get(spec.main)
     return summary | {
+        "failed_solvers": failed_solvers(dispatcher.failures(), len(tasks)),
         "seconds": round(seconds, 1),
         "seconds_per_task": round(sum(solving) / len(solving), 2) if solving else None,
         "model": str(spec.model),
@@ -47,6 +55,18 @@ def summarize(
         "peak_rss_mb": round(max((pool.peak_rss_mb for pool in pools.values()), default=0.0) + peaks()[0]),
         "peak_gpu_mb": round(max((pool.peak_gpu_mb for pool in pools.values()), default=0.0)),
     }
+
+
+def failed_solvers(failures: Mapping[Kind, Mapping[str, str]], tasks: int) -> dict[str, str]:
+    """A sentence, with the commonest failure, for each kind of solver that failed at every task of the run."""
+    sentences: dict[str, str] = {}
+    for kind, failed in failures.items():
+        if tasks and len(failed) == tasks:
+            [(reason, number)] = Counter(failed.values()).most_common(1)
+            which = "its only task failed" if tasks == 1 else f"every one of the {tasks} tasks failed"
+            often = "" if tasks == 1 else f", {number} of them"
+            sentences[kind] = f"{which}{often} with: {reason.removeprefix('failed: ')}"
+    return sentences
 
 
 def _version(name: str) -> str:

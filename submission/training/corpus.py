@@ -7,11 +7,14 @@ Sources: RE-ARC (1000 generated pairs for each ARC-AGI-1 training task), the pub
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from submission.arc.task_files import read_solutions, read_tasks, require_agreement
 from submission.arc.tasks import (
     PUBLIC_SETS,
     Grid,
@@ -20,14 +23,14 @@ from submission.arc.tasks import (
     Task,
     Tasks,
     public_set,
-    read_challenges,
-    read_solutions,
 )
 from submission.errors import BadInput
 from submission.rng import generator
 from submission.training import generators
 from submission.training.leakage import Guard, Leak, LeakageFilter, fingerprint, task_of
 from submission.training.rearc import WRONG_GENERATORS, pair_length, read_rearc
+
+logger = logging.getLogger(__name__)
 
 TRAINING_SETS = ("arc1-train", "arc2-train")
 EVALUATION_SETS = ("arc1-eval", "arc2-eval")
@@ -55,7 +58,7 @@ class Sources:
     """Where the families come from, and the evaluation sets that they must not share a pair with."""
 
     sets: tuple[str, ...] = TRAINING_SETS
-    """Training tasks: public sets, or CHALLENGES[:SOLUTIONS] files. Tasks that repeat an earlier set are left out."""
+    """Training tasks: public sets, or CHALLENGES[:SOLUTIONS]. Tasks that repeat an earlier set are left out."""
     rearc: Path | None = None
     """RE-ARC: re_arc.zip as it is published, or an .npz, see `rearc`."""
     generated: int = 0
@@ -181,12 +184,34 @@ def _rules_of(set_name: str) -> frozenset[str]:
 
 
 def read_set(name: str) -> tuple[Tasks, Solutions]:
-    """A public set by its name, or a challenges file, with its solutions file after a colon if there is one."""
+    """A public set by its name, or a file or folder of tasks, with its solutions file after a colon if there is one.
+
+    Of a task of which some outputs are known, the tests are those. The log says what was read.
+    """
     if name in PUBLIC_SETS:
         return public_set(name)
-    challenges, _, answers = name.partition(":")
-    tasks = read_challenges(Path(challenges))
-    return tasks, read_solutions(Path(answers), tasks) if answers else {}
+    challenges, answers = set_paths(name)
+    found = read_tasks(challenges)
+    found.require_good([*found.tasks, *found.bad], "mend these tasks or take them out")
+    logger.info("%s%s", found.line(), f", and those of {answers.name}" if answers else "")
+    if answers is not None:
+        solutions = read_solutions(answers, found.tasks)
+        require_agreement(found, solutions, answers)
+        return found.tasks, solutions
+    tasks, solutions = dict(found.tasks), {}
+    for task_id, outputs in found.outputs.items():
+        known = [k for k, output in enumerate(outputs) if output is not None]
+        tasks[task_id] = replace(tasks[task_id], tests=tuple(tasks[task_id].tests[k] for k in known))
+        solutions[task_id] = tuple(output for output in outputs if output is not None)
+    return tasks, solutions
+
+
+def set_paths(name: str) -> tuple[Path, Path | None]:
+    """The paths in CHALLENGES[:SOLUTIONS]; a colon in the name of a file or folder that exists is part of it."""
+    challenges, colon, answers = name.rpartition(":")
+    if not colon or os.path.exists(name):
+        return Path(name), None
+    return Path(challenges), Path(answers) if answers else None
 
 
 def held_out_tasks() -> tuple[dict[str, Task], dict[str, tuple[Grid, ...]]]:

@@ -19,6 +19,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 import submission
+from submission.arc.task_files import task_paths
 from submission.arc.tasks import PUBLIC_SETS
 from submission.atomic import replacing
 from submission.training import corpus
@@ -33,7 +34,9 @@ UNUSABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, Me
 """Errors of `read` for a damaged file or another corpus."""
 
 MADE_BY = (
-    "errors.py", "rng.py", "atomic.py", "arc/tasks.py", "arc/views.py", "training/corpus.py",
+    "errors.py", "rng.py", "atomic.py",
+    "arc/foreign_files.py", "arc/json_files.py",
+    "arc/task_files.py", "arc/task_parsing.py", "arc/tasks.py", "arc/views.py", "training/corpus.py",
     "training/corpus_cache.py", "training/leakage.py", "training/packing.py", "training/rearc.py",
     "training/generators/*.py",
 )  # fmt: skip
@@ -91,10 +94,19 @@ def _content(value: Any) -> Any:
         return [value.name, _file_sha256(value)]
     if isinstance(value, tuple):
         return [
-            name if name in PUBLIC_SETS else [[part, _file_sha256(Path(part))] for part in name.split(":")]
+            name
+            if name in PUBLIC_SETS
+            else [[str(path), _path_sha256(path)] for path in corpus.set_paths(name) if path is not None]
             for name in value
         ]
     return value
+
+
+def _path_sha256(path: Path) -> Any:
+    """sha256 of a file, or of each task file of a folder."""
+    if not path.is_dir():
+        return _file_sha256(path)
+    return [[each.relative_to(path).as_posix(), _file_sha256(each)] for each in task_paths(path)]
 
 
 def _file_sha256(path: Path) -> str:

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
+import subprocess
+import sys
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
-from submission.arc.tasks import grid, public_set
-from submission.arc.views import View
 from submission.cli.commands import COMMANDS, main
-from submission.results import journal
-from submission.solver.records import TaskRecord, TestRecord, ViewRecord
-from submission.solver.voting import Candidate
-from submission.training.corpus import held_out_tasks
+from submission.model.grid_lm import fresh
 from tests.support.checkpoints import LARGE, config_of, hollow
+from tests.support.run_folders import refused
 
 RUN = ["run", "--set", "search.views=1"]
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one sentence that a command refuses its input with."""
-    assert main(arguments) == 2
-    told = capsys.readouterr().err.strip()
-    assert told
-    assert "\n" not in told
-    assert "Traceback" not in told
-    return told
 
 
 def test_bad_input_is_refused_in_one_sentence(
@@ -80,61 +66,6 @@ def test_a_path_that_fails_is_bad_input_where_the_user_named_it_and_a_bug_elsewh
         main(shrink)
 
 
-def test_a_submission_is_scored_against_a_solutions_file_and_against_a_public_set(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    _, truth = public_set("arc1-eval")
-    names = sorted(truth)[:4]
-    right = {name: [{"attempt_1": [[0]], "attempt_2": answer.tolist()} for answer in truth[name]] for name in names[:2]}
-    blank = {name: [{"attempt_1": [[0]], "attempt_2": [[0]]} for _ in truth[name]] for name in names[2:]}
-    path = tmp_path / "submission.json"
-    path.write_text(json.dumps(right | blank))
-    assert main(["score", str(path)]) == 0
-    assert "solved 2 of 4" in capsys.readouterr().out
-    solutions = tmp_path / "solutions.json"
-    solutions.write_text(json.dumps({name: [a.tolist() for a in truth[name]] for name in sorted(truth)[:8]}))
-    assert main(["score", str(path), "--solutions", str(solutions)]) == 0
-    assert "solved 2 of 8" in capsys.readouterr().out, "tasks that the submission lacks are wrong"
-    path.write_text("[1]")
-    assert "not a submission" in refused(capsys, "score", str(path))
-
-
-def test_held_out_tasks_are_a_set_like_the_public_ones(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    tasks, _ = held_out_tasks()
-    path = tmp_path / "submission.json"
-    path.write_text(json.dumps({name: [{}] * len(task.tests) for name, task in list(tasks.items())[:3]}))
-    assert main(["score", str(path), "--data", "held-out"]) == 0
-    assert "solved 0 of 3" in capsys.readouterr().out
-
-
-def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    solutions = tmp_path / "solutions.json"
-    solutions.write_text(json.dumps({"t": [[[3]]]}))
-    (tmp_path / "submission.json").write_text(json.dumps({"t": [{"attempt_1": [[1]], "attempt_2": [[2]]}]}))
-    (tmp_path / "journal").mkdir()
-    three = ((1, {0: -0.1}), (2, {0: -0.2}), (3, {0: -2.0, 1: -2.0, 2: -2.0}))
-    candidates = tuple(Candidate(grid([[c]]), by, np.full(3, by[0]), 0.0) for c, by in three)
-    views = tuple(ViewRecord(View(k, tuple(range(10)), (0,)), 0, True) for k in range(3))
-    record = TaskRecord("t", ((grid([[1]]), grid([[2]])),), (TestRecord(views, False, candidates),))
-    journal.write_record(tmp_path / "journal", record, "0")
-    for rule, solved in (("poe", 0), ("flat", 1), ("kgmon", 1)):
-        assert main(["score", str(tmp_path), "--solutions", str(solutions), "--revote", rule]) == 0
-        assert f"solved by {rule}: {solved} of 1" in capsys.readouterr().out
-    again = ["score", str(tmp_path), "--solutions", str(solutions), "--revote"]
-    assert "no rule is called" in refused(capsys, *again, "x")
-    cut = replace(record.tests[0], views=(*views[:2], replace(views[2], exhaustive=None)))
-    journal.write_record(tmp_path / "journal", replace(record, tests=(cut,)), "0")
-    assert main([*again, "poe"]) == 0
-    assert "search.exhaustive=True" in refused(capsys, *again, "flat")
-    (tmp_path / "journal" / "t.json").write_text('{"task": ')
-    assert "t.json is not readable" in refused(capsys, *again, "poe")
-    (tmp_path / "submission.json").write_text(json.dumps({"t": [5]}))
-    assert main(again[:-1]) == 0
-    assert "solved 0 of 1" in capsys.readouterr().out
-    file = ["score", str(tmp_path / "submission.json"), "--solutions", str(solutions), "--revote"]
-    assert "is not the folder of a run" in refused(capsys, *file, "flat")
-
-
 def test_an_interrupted_command_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(options: object) -> int:
         raise KeyboardInterrupt
@@ -143,26 +74,17 @@ def test_an_interrupted_command_exits_with_130(monkeypatch: pytest.MonkeyPatch) 
     assert main(["report", "anywhere"]) == 130
 
 
-@pytest.mark.parametrize("summary", ["{}", "[]", '{"settings": {"vote": {}}}', '{"settings": 5}', "{"])
-def test_a_summary_that_is_none_of_ours_is_refused_in_a_sentence(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, summary: str
-) -> None:
-    (tmp_path / "summary.json").write_text(summary)
-    (tmp_path / "submission.json").write_text("{}")
-    told = refused(capsys, "report", str(tmp_path))
-    assert "summary.json" in told and len(told.strip().splitlines()) == 1
-
-
-def test_one_damaged_record_does_not_keep_the_others_from_being_voted_on(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    (solutions := tmp_path / "solutions.json").write_text(json.dumps({"t": [[[1]]], "u": [[[1]]]}))
-    (tmp_path / "submission.json").write_text("{}")
-    (folder := tmp_path / "journal").mkdir()
-    test = TestRecord((ViewRecord(View(0, tuple(range(10)), (0,)), 0, True),), False, ())
-    for name in "tu":
-        journal.write_record(folder, TaskRecord(name, ((grid([[1]]),),), (test,)), "0")
-    (folder / "u.json").write_text((folder / "u.json").read_text().replace("[[1]]", "[[2]]"))
-    assert main(["score", str(tmp_path), "--solutions", str(solutions), "--revote", "network"]) == 0
-    told = capsys.readouterr().out
-    assert "solved by network: 1 of 2" in told
+@pytest.mark.slow
+def test_a_run_in_which_every_task_failed_says_so_first_and_ends_with_status_1(tmp_path: Path) -> None:
+    model = fresh(hidden=64, layers=2, seed=1)
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    model.save_pretrained(tmp_path / "model")
+    out = tmp_path / "out"
+    words = ["--model", str(tmp_path / "model"), "--solvers", "network", "--tasks", "2", "--workers", "1"]
+    command = [sys.executable, "-m", "submission", *RUN, *words, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 1
+    assert done.stderr.startswith("network: every one of the 2 tasks failed, 2 of them with: FloatingPointError: ")
+    assert "Traceback" not in done.stderr
+    assert "solved 0 of 2" in done.stdout and (out / "report.html").exists()

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from submission.arc.tasks import read_challenges
+from submission.arc.task_files import read_challenges
 from submission.kaggle.packaging.bundle import bundle
 from submission.kaggle.packaging.image import Profile
 from submission.kaggle.packaging.metadata import Names

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.arc.tasks import read_challenges
+from submission.arc.task_files import read_challenges
 from submission.errors import BadInput
 from submission.kaggle.packaging.bundle import bundle
 from submission.kaggle.packaging.image import Profile

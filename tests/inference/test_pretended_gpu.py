@@ -14,13 +14,13 @@ from transformers import AutoModelForCausalLM
 
 from submission.arc.layouts import CHAT16
 from submission.arc.tasks import Task, grid
+from submission.checkpoint.layout import layout_of
 from submission.config import preset, with_changes
 from submission.deadline import NEVER, Deadline
 from submission.inference import language_model
 from submission.inference.language_model import LanguageModel
 from submission.model.attention import GROUPED, REPEATED
 from submission.model.grid_lm import GridLM
-from submission.model.loading import layout_of
 from submission.solver.solve import ask, learn, solve
 from submission.training import finetune_base as of_large_models
 from submission.training import loop, pretrain

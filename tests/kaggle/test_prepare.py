@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from submission.cli.arguments import parser
+from submission.cli.inputs import ids_in
 from submission.errors import BadInput
 from submission.gpus import Gpu
 from submission.kaggle import install, prepare
 from submission.kaggle.install import REQUIREMENTS
 from submission.kaggle.prepare import KagglePlan
 from tests import drill
+from tests.support.cases import cases
 from tests.support.checkpoints import hollow
 from tests.support.fake_gpus import BROKEN, fake_torch, program
 from tests.support.kaggle_inputs import TASK, asked, attach, sealed, wheelhouse
@@ -61,6 +64,34 @@ def test_the_few_tasks_of_a_run_that_is_not_scored_go_from_the_shortest_to_the_l
     tasks = {f"t{k}": {**TASK, "train": TASK["train"] * (9 - k)} for k in range(9)}
     assert prepare.canary_tasks(asked(tmp_path, tasks)) == ("t8", "t6", "t3", "t0")
     assert prepare.canary_tasks(asked(tmp_path, {"only": TASK})) == ("only",)
+
+
+@cases("content", [b"[]", b"[[]]", b"{", b"5", b"\xff\xfe\x00", b"[" * 100_000, b"{}"])
+def test_a_file_that_is_no_file_of_tasks_counts_as_scored_and_is_left_to_the_run(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    tasks = asked(tmp_path_factory.mktemp("inputs"), {}, {"t": TASK})
+    tasks.write_bytes(content)
+    assert not prepare.is_placeholder(tasks)
+    assert prepare.canary_tasks(tasks) == ()
+    asked(tasks.parent, {"t": TASK})
+    tasks.with_name("arc-agi_training_challenges.json").write_bytes(content)
+    assert not prepare.is_placeholder(tasks)
+
+
+def test_odd_tasks_are_not_among_the_few_of_a_run_that_is_not_scored(tmp_path: Path) -> None:
+    odd = {"a": None, "b": [], "c": {}, "d": {"train": [], "test": [1]}, "": TASK, "e\n": TASK}
+    assert prepare.canary_tasks(asked(tmp_path, {**odd, "good": TASK})) == ("good",)
+
+
+def test_a_run_skips_bad_tasks_and_gets_ids_of_any_kind_as_they_are(tmp_path: Path) -> None:
+    ids = ("00576224", "a,b", "-x", " s ", 'q"', "é b")
+    for only in ((), ids):
+        begun = plan(tmp_path / str(len(only)), only)
+        for resume in (False, True):
+            given = parser().parse_args(begun.run(0.0, resume))
+            assert given.skip_bad
+            assert given.only is None if not only else ids_in(given.only, dict.fromkeys(ids)) == [*ids]
 
 
 # -- what the machine has ----------------------------------------------------------------------------------------

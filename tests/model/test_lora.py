@@ -12,17 +12,22 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig
 from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from submission.arc.layouts import CHAT16
 from submission.arc.prompts import row
 from submission.arc.tasks import Task, grid
 from submission.config import Adapt, Model, Search
 from submission.deadline import NEVER
+from submission.errors import BadInput
 from submission.inference.language_model import LanguageModel
 from submission.inference.test_time_training import backward
 from submission.model import lora
-from submission.model.lora import set_checkpointing
+from submission.model.loading import load_base
+from submission.model.lora import set_checkpointing, with_adapter
+from tests.support.cases import cases
 from tests.support.engines import ADAPT, engine, loaded, questions, scored
 from tests.support.families import FAMILIES, miniature
 
@@ -109,6 +114,50 @@ def test_inputs_of_yet_another_type_go_peft_s_way(tmp_path: Path) -> None:
     fused = module(seen)
     unfused(engine.model)
     assert torch.equal(fused, module(seen))
+
+
+SIZES = {
+    "vocab_size": 16, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "pad_token_id": 13, "bos_token_id": 14, "eos_token_id": 15,
+}  # fmt: skip
+
+LACKING: dict[str, tuple[dict[str, Any], str]] = {
+    "phi3": ({}, "0 q_proj, 0 k_proj, 0 v_proj, 2 o_proj, 0 gate_proj, 0 up_proj, 2 down_proj"),
+    "mixtral": ({"num_local_experts": 2}, "2 q_proj, 2 k_proj, 2 v_proj, 2 o_proj, 0 gate_proj"),
+    "qwen3_moe": ({"num_experts": 2, "moe_intermediate_size": 32, "head_dim": 16}, "0 gate_proj, 0 up_proj"),
+    "gpt2": ({"n_layer": 2, "n_embd": 64, "n_head": 4}, "0 q_proj"),
+    "olmoe": ({"num_experts": 2}, "2 o_proj, 0 gate_proj"),
+    "starcoder2": ({}, "0 gate_proj"),
+    "glm4": ({"head_dim": 16}, "0 gate_proj, 0 up_proj, 2 down_proj"),
+}
+"""Family with joined projections or experts -> its sizes, and what of the seven projections it has."""
+
+
+@cases("family", LACKING)
+def test_a_model_without_the_seven_projections_is_refused(family: str) -> None:
+    options, told = LACKING[family]
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **{**SIZES, **options}))
+    model.name_or_path = "the/folder"
+    with pytest.raises(BadInput, match=f"the/folder: .* 2 blocks, 14 linear layers, .*{told}") as refused:
+        with_adapter(model, SMALL, 0)
+    assert "\n" not in str(refused.value)
+    assert not any("lora" in name for name, _ in model.named_modules()), "it is refused before anything is attached"
+
+
+@cases("family", FAMILIES)
+def test_seven_projections_of_each_block_are_adapted(family: str, tmp_path: Path) -> None:
+    model = loaded(miniature(tmp_path / family, family), Model(device="cpu"), SMALL, Search()).model
+    adapted = Counter(name.rpartition(".")[2] for name, module in model.named_modules() if lora._is_adapted(module))
+    assert adapted == dict.fromkeys(lora.PROJECTIONS, 2)
+
+
+def test_a_layer_that_peft_leaves_out_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a later peft might, that does not know a kind of layer: counted after it has done its work."""
+    base = load_base(miniature(tmp_path, "llama-3.1"), Model(device="cpu"), "cpu")
+    monkeypatch.setattr(lora, "LoraConfig", partial(LoraConfig, exclude_modules=["up_proj"]))
+    with pytest.raises(BadInput, match="0 up_proj, 2 down_proj"):
+        with_adapter(base, SMALL, 0)
 
 
 def test_the_adapter_starts_from_the_seed_alone(tiny_grid_model: Path) -> None:

@@ -22,10 +22,10 @@ from submission.model import memory_plan
 from submission.model.forward import predictions
 from submission.model.loading import compute_dtype, load_base
 from submission.model.lora import set_checkpointing
-from submission.model.memory_plan import CARDS, Shape, choose_plan, longest_row, plan, read_shape, shape_of
+from submission.model.memory_plan import CARDS, NF4, Shape, choose_plan, longest_row, plan, read_shape, shape_of
 from tests.support.checkpoints import config_of
 from tests.support.engines import loaded
-from tests.support.families import FAMILIES, miniature
+from tests.support.families import FAMILIES, miniature, packed
 
 GB = 1e9
 
@@ -159,6 +159,16 @@ def test_what_is_quantized_already_counts_in_four_bits(tmp_path: Path) -> None:
     assert shape.quantized
     asked = with_changes(Settings(), ["model.four_bit=False", "model.dense_megabytes=0"])
     assert plan(shape, asked, 2, 64, False).weights < plan(replace(shape, quantized=False), asked, 2, 64, False).weights
+
+
+def test_a_mixed_quantization_counts_what_it_keeps_in_16_bits(tmp_path: Path) -> None:
+    source = miniature(tmp_path / "source", "llama-3.1")
+    whole = shape_of(packed(source, tmp_path / "whole"))
+    mixed = shape_of(packed(source, tmp_path / "mixed", kept=["lm_head", "model.layers.0.mlp"]))
+    assert whole.kept == 0 and mixed.kept == 3 * 64 * 128 and shape_of(source).kept == 0
+    asked = with_changes(Settings(), ["model.dense_megabytes=0"])
+    more = plan(mixed, asked, 2, 64, False).weights - plan(whole, asked, 2, 64, False).weights
+    assert more == pytest.approx(mixed.kept * (2 - NF4))
 
 
 def test_windows_and_missing_figures(tmp_path: Path) -> None:

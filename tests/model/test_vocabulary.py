@@ -12,12 +12,14 @@ from transformers import AutoModelForCausalLM
 from submission.arc.layouts import CHAT16, Layout, renumbered, vocabulary
 from submission.arc.prompts import prompt
 from submission.arc.tasks import Task
+from submission.checkpoint.layout import layout_of
 from submission.cli.commands import main
 from submission.config import Model
 from submission.errors import BadInput
-from submission.model.loading import layout_of, load_base
-from submission.model.vocabulary import CHAT16_WORDS, HEAD, INDEX, shrink, trainable_base
-from tests.support.families import FAMILIES, miniature, tokenizer_of
+from submission.model.loading import load_base
+from submission.model.vocabulary import CHAT16_WORDS, HEAD, INDEX, chat16_ids, shrink, trainable_base
+from tests.support.families import FAMILIES, miniature, packed, tokenizer_of
+from tests.support.layouts import sentencepiece_tokenizer
 
 CPU = Model(device="cpu")
 
@@ -128,6 +130,48 @@ def test_the_sixteen_ids_of_chat16_come_from_the_nearest_words(tmp_path: Path) -
     torch.testing.assert_close(cut, logits(whole, kept[ids])[:, kept], atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["prepend", "unigram"])
+def test_chat16_finds_its_words_in_a_sentencepiece_vocabulary(kind: str, tmp_path: Path) -> None:
+    made = sentencepiece_tokenizer(kind, lacking="7")
+    made.add_tokens(["▁assistant", "▁7"])
+    made.save(str(tmp_path / "tokenizer.json"))
+    ids = made.get_vocab()
+    words = [*"0123456", "▁7", *"89", "<0x0A>", "user", "▁assistant", "<unk>", "<s>", "</s>"]
+    assert chat16_ids(tmp_path, len(ids)) == [ids[word] for word in words]
+    with pytest.raises(BadInput, match=r"'▁7' has the id \d+, but vocab_size in config\.json is"):
+        chat16_ids(tmp_path, ids["▁7"])
+
+
+@pytest.mark.parametrize(("storage", "kept"), [("bfloat16", ["lm_head"]), ("uint8", ["lm_head", "model.layers.1.mlp"])])
+def test_other_storage_and_mixed_bits_are_cut_as_they_are(
+    storage: str, kept: list[str], tmp_path: Path, small_task: Task
+) -> None:
+    whole = packed(miniature(tmp_path / "source", "llama-3.1", "architects"), tmp_path / "whole", storage, kept)
+    tokenizer_of("architects").save_pretrained(whole)
+    small = shrink(whole, tmp_path / "small", "architects")
+    left = torch.tensor(vocabulary(layout_of(whole)))
+    after = asked(small, small_task)
+    with torch.no_grad():
+        all_of_it = load_base(whole, CPU, "cpu")(left[after][None]).logits[0]
+        cut = load_base(tmp_path / "small", CPU, "cpu")(after[None]).logits[0]
+    torch.testing.assert_close(cut, all_of_it[:, left], atol=1e-6, rtol=1e-5)
+
+
+def test_a_head_in_4_bits_is_not_cut(tmp_path: Path) -> None:
+    whole = packed(miniature(tmp_path / "source", "llama-3.1", "architects"), tmp_path / "whole", kept=["nothing"])
+    tokenizer_of("architects").save_pretrained(whole)
+    with pytest.raises(BadInput, match="its language head is in NF4"):
+        shrink(whole, tmp_path / "small", "architects")
+
+
+def test_an_attention_that_the_config_asks_for_is_not_copied(tmp_path: Path) -> None:
+    whole = miniature(tmp_path / "whole", "llama-3.1", "architects")
+    config = json.loads((whole / "config.json").read_text())
+    (whole / "config.json").write_text(json.dumps(config | {"_attn_implementation": "flash_attention_2"}))
+    shrink(whole, tmp_path / "small", "architects")
+    AutoModelForCausalLM.from_pretrained(tmp_path / "small")
+
+
 def test_renumbering_keeps_what_a_layout_says() -> None:
     kept = list(reversed(range(16)))
     turned = renumbered(CHAT16, kept)
@@ -141,7 +185,7 @@ def test_what_cannot_be_shrunk_is_refused_in_a_sentence(tmp_path: Path, capsys: 
     wrong = {
         "nothing to shrink": [sixteen, "auto"],
         "no config.json": [tmp_path / "nowhere", "auto"],
-        "each cell": [miniature(tmp_path / "letters", "qwen3", "architects"), "numpy"],
+        "layout numpy is for Llama 3": [miniature(tmp_path / "letters", "qwen3", "architects"), "numpy"],
         "none of": [whole, "chat16"],
     }
     for told, (source, layout) in wrong.items():

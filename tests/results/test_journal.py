@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from submission.arc.tasks import grid
+from submission.arc.tasks import Pair, Task, grid
 from submission.errors import BadInput
 from submission.results import journal
 from submission.solver.records import TaskRecord
 
+PAIRS = (Pair(grid([[1]]), grid([[2]])),)
+TASKS = {"a": Task("a", PAIRS, (grid([[3]]),)), "b": Task("b", PAIRS, (grid([[4]]),))}
 RECORD = TaskRecord("a", ((grid([[1]]),),), notes=("a sentence",))
 
 
@@ -32,6 +35,32 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     records, doubts = journal.read_records(tmp_path, {"a": "0123", "b": "4567"})
     assert doubts == []
     assert {name: each.to_json() for name, each in records.items()} == {"a": RECORD.to_json()}
+
+
+IDS = [
+    "../elsewhere", "a/b", "a b", "a_b", "a.b", ".", "..", ".run", "-x", "CON", "con", "summary", "programs", "é任务",
+    "e\u0301", "\u00e9", "<b>", "a,b", "\\", "*", "%2e", "a" * 200, "é" * 200, "é" * 199 + "è",
+]  # fmt: skip
+
+
+def test_every_printable_id_has_a_record_of_its_own_in_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "journal" / "programs"
+    folder.mkdir(parents=True)
+    for name in IDS:
+        journal.write_record(folder, replace(RECORD, task=name), name)
+    records, doubts = journal.read_records(folder, {name: name for name in IDS})
+    assert doubts == []
+    assert list(records) == IDS
+    assert len(list(folder.iterdir())) == len(IDS)
+    assert all(each.is_file() and not each.name.startswith(".") for each in folder.iterdir())
+    assert [each.name for each in (tmp_path / "journal").iterdir()] == ["programs"]
+    journal.remove_temporaries(tmp_path)
+    assert len(list(folder.iterdir())) == len(IDS), "no record looks like a temporary file"
+
+
+def test_a_plain_id_names_its_file(tmp_path: Path) -> None:
+    for name in ("00576224", "-x", "A_b-9", "a" * 200):
+        assert journal.record_path(tmp_path, name) == tmp_path / f"{name}.json"
 
 
 def rewritten(content: dict[str, Any]) -> None:
@@ -92,12 +121,32 @@ def test_the_fingerprint_depends_on_all_that_answers_depend_on() -> None:
 def test_a_stamp_says_which_run_a_folder_holds(tmp_path: Path) -> None:
     (tmp_path / "journal").mkdir()
     journal.require_same_run(tmp_path, "0123", ["a"])  # There is none yet.
-    journal.write_stamp(tmp_path, "0123", ["a", "b"])
+    journal.write_stamp(tmp_path, "0123", TASKS)
     journal.require_same_run(tmp_path, "0123", ["b", "a", "c"])
     with pytest.raises(BadInput, match="other settings, weights or seed"):
         journal.require_same_run(tmp_path, "4567", ["a", "b"])
     with pytest.raises(BadInput, match="begun with 1 more tasks, e.g. b"):
         journal.require_same_run(tmp_path, "0123", ["a"])
+
+
+def test_a_stamp_keeps_the_content_and_the_source_of_the_tasks(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    assert journal.read_stamp(tmp_path) is None
+    source = journal.TaskSource(None, "/c.json", "/s.json")
+    solutions = {name: (grid([[5]]),) for name in TASKS}
+    journal.write_stamp(tmp_path, "0123", TASKS, solutions, source)
+    stamp = journal.read_stamp(tmp_path)
+    assert stamp is not None and (stamp.fingerprint, list(stamp.tasks), stamp.source) == ("0123", ["a", "b"], source)
+    assert stamp.tasks["a"] == journal.task_digest(TASKS["a"]) != journal.task_digest(replace(TASKS["b"], id="a"))
+    assert stamp.solutions == journal.solutions_digest(TASKS, solutions)
+    assert str(source) == "--challenges /c.json --solutions /s.json"
+    path = tmp_path / "journal" / ".run"
+    for damage in ("", "[]", '{"tasks": 5}', '{"tasks": [5]}', path.read_text().replace("/c.json", "/d.json")):
+        path.write_text(damage)
+        with pytest.raises(BadInput, match=r"\.run: cannot be read as the stamp of a run"):
+            journal.read_stamp(tmp_path)
+    path.write_text('{"fingerprint": "0", "tasks": ["a"]}')
+    assert journal.read_stamp(tmp_path) == journal.Stamp("0", {"a": ""}), "of an older version"
 
 
 def test_leftovers_of_killed_writes_are_removed_and_nothing_else(tmp_path: Path) -> None:

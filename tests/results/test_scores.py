@@ -42,6 +42,29 @@ def test_shape_counts_not_only_cells() -> None:
     assert scores.score(made, {"x": tall})["solved_tasks"] == 0
 
 
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [{"attempt_1": [[0]], "attempt_2": [[0]], "attempt_3": [[5]]}],
+        [{"attempt_1": [[0]], "attempt_2": [[0]], **{f"guess {k}": [[k]] for k in range(10)}}],
+        [{"attempt_1": [[5]]}], [{"attempt_1": [[5]], "attempt_2": None}], [{"attempt_1": [[5]], "attempt_2": []}],
+        [{"attempt_1": [[5]], "attempt_2": [[0]]}] * 2, {"0": {"attempt_1": [[5]], "attempt_2": [[0]]}},
+        [{"attempt_1": [["5"]], "attempt_2": [[0]]}], [{"attempt_1": [[5.0]], "attempt_2": [[0]]}], [[[5]]], None, [],
+    ],
+)  # fmt: skip
+def test_an_entry_that_is_not_valid_is_never_right(entries: object) -> None:
+    [scored] = scores.score_tasks({"a": entries}, {"a": SOLUTIONS["a"]})
+    assert (scored.right, scored.solved, bool(scored.faults)) == ((0,), False, True)
+    assert scores.score({"a": entries}, SOLUTIONS)["score_by_output"] == 0
+
+
+def test_the_line_of_a_task_says_which_attempt_is_right_and_what_is_wrong() -> None:
+    made = {"b": [{"attempt_1": [[6]], "attempt_2": [[0]]}, {"attempt_1": [[0]], "attempt_2": [[7]]}, None]}
+    _, line = (each.line() for each in scores.score_tasks(made, SOLUTIONS))
+    fault = "test 2: is null, not an object with attempt_1 and attempt_2"
+    assert line == f"b  2 of 3 right  by attempt 1,2,-  {fault}"
+
+
 def test_coverage_counts_candidates_chosen_or_not() -> None:
     two = tuple(Candidate(grid([[c]]), {}, np.array([-1.0])) for c in (1, 6))
     record = TaskRecord("b", ((), (), ()), (TestRecord(candidates=two), TestRecord(), TestRecord()))

@@ -8,20 +8,21 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from submission.arc.tasks import public_set
-from submission.config import EMBEDDED
+from submission.config import EMBEDDED, with_changes
 from submission.errors import BadInput
 from submission.results import submission_file
+from submission.runner.failures import EveryTaskFailed
 from submission.runner.run import run
 from submission.runner.spec import RunSpec, WorkerSpec
 from tests.faults.cell import SCRIPTED, Cell, copies, process
-from tests.faults.scripted import Loader
+from tests.faults.scripted import Fault, Loader
 
 SCORES = {"score_by_output", "score_by_task", "score_strict", "solved_tasks", "coverage"}
 
@@ -107,3 +108,32 @@ def test_a_model_that_can_never_be_loaded_ends_the_run_with_its_sentence_and_a_c
     with pytest.raises(BadInput, match="^these weights are of no use$"):
         run(RunSpec(tmp_path / "out", EMBEDDED, SCRIPTED, workers=1, load=Unfit()), tasks, None)
     assert read(tmp_path / "out" / "submission.json") == submission_file.blank(tasks)
+
+
+def failing(out: Path, most: int, after: int = 0) -> RunSpec:
+    """A run whose engine raises in its training, so many times in all, from a call on."""
+    (marks := out.with_name(f"{out.name}-marks")).mkdir()
+    fault = Fault("raise", "adapt", marks, most, after)
+    return RunSpec(out, EMBEDDED, SCRIPTED, workers=1, load=Loader((fault,)))
+
+
+def test_a_run_in_which_every_task_failed_ends_with_the_commonest_failure_and_whole_files(tmp_path: Path) -> None:
+    tasks, solutions = copies(2)
+    with pytest.raises(EveryTaskFailed, match="^network: every one of the 2 tasks failed, 2 of them with: Runtime"):
+        run(failing(tmp_path / "out", 100), tasks, solutions)
+    assert read(tmp_path / "out" / "submission.json") == submission_file.blank(tasks)
+    summary = read(tmp_path / "out" / "summary.json")
+    assert (summary["solved_tasks"], list(summary["failed_solvers"])) == (0, ["network"])
+    assert (tmp_path / "out" / "report.html").exists()
+    job = RunSpec(tmp_path / "out", EMBEDDED, SCRIPTED, workers=1, load=Loader(), resume=True)
+    assert run(job, tasks, solutions)["solved_tasks"] == 2, "resumed with the cause mended, it solves them"
+
+
+def test_a_run_in_which_one_solver_came_to_an_end_with_a_task_returns_its_summary(tmp_path: Path) -> None:
+    tasks, solutions = copies(2)
+    some = run(failing(tmp_path / "some", 2), tasks, solutions)
+    assert (some["solved_tasks"], some["failed_solvers"]) == (1, {}), "the first task failed twice, the second did not"
+    brief = with_changes(SCRIPTED, ["programs.seconds=0.5"])
+    both = replace(failing(tmp_path / "both", 100), solvers=("network", "programs"), settings=brief)
+    summary = run(both, tasks, solutions)
+    assert list(summary["failed_solvers"]) == ["network"], "programs were searched for without an exception"

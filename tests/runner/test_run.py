@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from submission.arc.tasks import Task, grid, read_challenges, read_solutions
+from submission.arc.task_files import read_challenges, read_solutions
+from submission.arc.tasks import Task, grid
 from submission.cli.commands import main
 from submission.config import PRESETS, with_changes
 from submission.errors import BadInput
@@ -335,10 +336,10 @@ def test_a_full_disk_stops_no_run_and_is_told_in_the_end(tiny_grid_model: Path, 
     tasks, solutions = copies(3)
     write, full = submission_file.write, [False, False, False, True, True, True]
 
-    def failing(path: Path, submission: submission_file.Submission, tasks: object) -> None:
+    def failing(path: Path, submission: submission_file.Submission, tasks: object, bad: object) -> None:
         if full.pop(0):
             raise OSError(28, "No space left on device")
-        write(path, submission, tasks)  # type: ignore[arg-type]
+        write(path, submission, tasks, bad)  # type: ignore[arg-type]
 
     job = RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
     with pytest.MonkeyPatch.context() as patch:

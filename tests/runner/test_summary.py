@@ -13,7 +13,7 @@ from submission.config import EMBEDDED
 from submission.results.journal import model_sha256
 from submission.runner import summary as module
 from submission.runner.run import run
-from submission.runner.spec import RunSpec
+from submission.runner.spec import Kind, RunSpec
 from tests.faults.cell import SCRIPTED, copies
 from tests.faults.scripted import Loader
 
@@ -41,3 +41,22 @@ def test_the_figures_of_a_run_are_its_own(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_run_without_tasks_has_no_seconds_a_task(tmp_path: Path) -> None:
     summary = run(RunSpec(tmp_path / "out", EMBEDDED, SCRIPTED, workers=1, load=Loader()), {}, None)
     assert (summary["tasks"], summary["finished"], summary["seconds_per_task"]) == (0, True, None)
+
+
+@pytest.mark.parametrize(
+    ("failures", "tasks", "sentences"),
+    [
+        ({"network": {}}, 2, {}),
+        ({"network": {"a": "failed: E: x"}}, 2, {}),
+        ({"network": {}}, 0, {}),
+        ({"network": {"a": "failed: E: x"}}, 1, {"network": "its only task failed with: E: x"}),
+        (
+            {"network": {"a": "failed: E: x", "b": "the worker died", "c": "failed: E: x"}, "programs": {"a": "y"}},
+            3, {"network": "every one of the 3 tasks failed, 2 of them with: E: x"},
+        ),
+    ],
+)  # fmt: skip
+def test_a_solver_that_failed_at_every_task_is_told_with_its_commonest_failure(
+    failures: dict[Kind, dict[str, str]], tasks: int, sentences: dict[str, str]
+) -> None:
+    assert module.failed_solvers(failures, tasks) == sentences

@@ -3,11 +3,12 @@ tokenizer of its kind where it has one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedTokenizerFast
 
 from tests.support.layouts import MERGES, character_tokenizer, llama3_tokenizer
 
@@ -70,4 +71,17 @@ def miniature(folder: Path, family: str, layout: str = "chat16", dtype: torch.dt
     model.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
+    return folder
+
+
+def packed(source: Path, folder: Path, storage: str = "uint8", kept: Sequence[str] = ("lm_head",)) -> Path:
+    """The same checkpoint in NF4, packed into this type; the modules `kept` stay in 16 bits."""
+    how = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16, bnb_4bit_quant_storage=storage, llm_int8_skip_modules=list(kept),
+    )  # fmt: skip
+    model = AutoModelForCausalLM.from_pretrained(
+        source, dtype=torch.bfloat16, device_map={"": "cpu"}, quantization_config=how
+    )
+    model.save_pretrained(folder)
     return folder

@@ -10,7 +10,7 @@ checkpoint/                    -> arc config errors
 model/                         -> checkpoint arc config versions errors
 solver/                        -> arc config deadline rng
 inference/                     -> checkpoint model solver arc config deadline errors rng
-programs/                      -> arc config deadline errors rng, model
+programs/                      -> arc config deadline errors rng, checkpoint model
 results/                       -> solver arc atomic config errors
 runner/                        -> results solver programs arc atomic config deadline errors gpus rng streams, inference
 training/                      -> checkpoint model arc atomic config errors rng

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel, Split
+from tokenizers.models import BPE, Unigram
+from tokenizers.normalizers import Prepend, Replace
+from tokenizers.normalizers import Sequence as Normalizers
+from tokenizers.pre_tokenizers import ByteLevel, Metaspace, Split
 from tokenizers.pre_tokenizers import Sequence as InTurn
 
 from submission.arc.layouts import CHAT16, GRID16
@@ -43,9 +45,11 @@ MERGES = {
 """bytes: nothing is merged. pieces: "]]#\\n" is one token. parts: it is "]]" and "#\\n"."""
 
 
-def llama3_tokenizer(merges: Sequence[tuple[str, str]]) -> Tokenizer:
+LLAMA3_WORDS = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+
+
+def llama3_tokenizer(merges: Sequence[tuple[str, str]], special: Sequence[str] = LLAMA3_WORDS) -> Tokenizer:
     """Llama-3's pre-tokenizer and special tokens over a byte-level vocabulary with only these merges."""
-    special = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
     pieces = [*sorted(ByteLevel.alphabet()), *(left + right for left, right in merges)]
     made = Tokenizer(BPE(vocab={piece: k for k, piece in enumerate(pieces)}, merges=list(merges)))
     made.pre_tokenizer = InTurn(
@@ -55,6 +59,33 @@ def llama3_tokenizer(merges: Sequence[tuple[str, str]]) -> Tokenizer:
         ]
     )
     made.add_special_tokens([AddedToken(each, special=True) for each in special])
+    return made
+
+
+SPACED = [("▁", "A"), ("▁", "I"), ("A", "B"), ("u", "s"), ("us", "e"), ("use", "r"), ("▁", "user")]
+"""Merges of a sentencepiece vocabulary: letters and a word with the space before them, letters that join."""
+
+
+def sentencepiece_tokenizer(
+    kind: str, byte_fallback: bool = True, lacking: str = "", merges: Sequence[tuple[str, str]] = SPACED
+) -> Tokenizer:
+    """A vocabulary as Llama 2's and Mistral 7B's: bytes as pieces, spaces as "▁", one put before each text.
+
+    kind: "prepend" by Llama 2's normalizer, "metaspace" by a pre-tokenizer, "unigram" as the latter with word scores.
+    """
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256) if byte_fallback)]
+    pieces += [each for each in ["▁", *string.ascii_letters, *string.digits, *"+/-=.,"] if each not in lacking]
+    if kind == "unigram":
+        scored = [(piece, -10.0 - len(piece)) for piece in [*pieces, *(a + b for a, b in merges)]]
+        made = Tokenizer(Unigram(scored, unk_id=0, byte_fallback=byte_fallback))
+    else:
+        words = {piece: k for k, piece in enumerate(dict.fromkeys([*pieces, *(a + b for a, b in merges)]))}
+        made = Tokenizer(BPE(words, list(merges), unk_token="<unk>", fuse_unk=True, byte_fallback=byte_fallback))
+    if kind == "prepend":
+        made.normalizer = Normalizers([Prepend("▁"), Replace(" ", "▁")])
+    else:
+        made.pre_tokenizer = Metaspace(prepend_scheme="first", split=False)
+    made.add_special_tokens([AddedToken(each, special=True) for each in ("<unk>", "<s>", "</s>")])
     return made
 
 

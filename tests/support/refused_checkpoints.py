@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from submission.checkpoint.weight_files import read_weights
 from tests.support.checkpoints import NF4, Described, config_of, hollow, in_nf4, in_shards, tensors_of, write_weights
 
 
@@ -59,6 +60,20 @@ def _quantized(*endings: str, dtype: str = "I32") -> Callable[[Described], Descr
         return plain | {name + ending: (dtype, (8, 8)) for name in packed for ending in endings}
 
     return change
+
+
+def _tied_with_head(folder: Path) -> Path:
+    """A tied checkpoint whose files hold the head as well."""
+    return hollow(folder, config_of(tie_word_embeddings=True), tensors_of(config_of(tie_word_embeddings=False)))
+
+
+def _other_head(folder: Path) -> None:
+    """The last byte of the head changed, which is not zero any more."""
+    weights = read_weights(folder)
+    head = weights.tensors["lm_head.weight"]
+    with (folder / "model.safetensors").open("rb+") as file:
+        file.seek(head.begin + head.bytes - 1)
+        file.write(b"\x3f")
 
 
 def _gone(*names: str) -> Callable[[Path], object]:
@@ -211,6 +226,11 @@ REFUSED: dict[str, Case] = {
     "dynamic in one kind of layer": _config(
         "depend on the length", rope_parameters={"full_attention": {"rope_type": "dynamic", "factor": 2.0}}
     ),
+    "two bases of rope": _config(
+        "says rope_theta 500000.0 and rope_parameters: rope_theta 10000.0",
+        rope_theta=500000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+    ),
     "unknown rope": _config("unknown type 'spiral'", rope_scaling={"type": "spiral"}),
     "rope a number": _config("should be an object or null, and is a number", rope_scaling=2),
     "llama3 without factor": _config("lacks factor", rope_scaling={"rope_type": "llama3"}),
@@ -219,6 +239,7 @@ REFUSED: dict[str, Case] = {
     "one missing": _tensors(
         r"1 tensor \(model\.layers\.1\.self_attn\.q_proj\.weight\) is not", _without("1.self_attn.q")
     ),
+    "another head although tied": _files("lm_head.weight is another tensor", _other_head, _tied_with_head),
     "no head": _tensors(r"1 tensor \(lm_head\.weight\) is not in its files", _without("lm_head")),
     "peft's names": _tensors(r"21 tensors \(.*\) are not .* bear other names", _renamed("base_model.model.")),
     "a part's names": _tensors(

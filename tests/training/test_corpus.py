@@ -24,6 +24,7 @@ from submission.training.corpus import (  # fmt: skip
     held_out,
     known_pairs,
     load,
+    read_set,
 )
 from submission.training.generators import RULES
 from submission.training.leakage import fingerprint
@@ -168,6 +169,24 @@ def test_a_planted_leak_that_was_turned_and_recoloured_is_refused_on_the_command
 
 def test_without_the_guard_the_planted_leak_would_have_been_trained_on(files: dict[str, str]) -> None:
     assert set(clean_sets((files["train"],), ("arc1-eval",)).sets[0][0]) == {"clean0", "clean1", "clean2", "leaking"}
+
+
+def test_a_folder_of_tasks_with_outputs_is_a_set_and_its_known_test_pairs_are_among_the_pairs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    test = [{"input": [[3]]}, {"input": [[5]], "output": [[6, 6]]}, {"input": [[7]], "output": None}]
+    body = {"train": [{"input": [[1]], "output": [[2]]}], "test": test}
+    (tmp_path / "a:b" / "deep").mkdir(parents=True)
+    (tmp_path / "a:b" / "deep" / "half.json").write_text(json.dumps(body))
+    tasks, solutions = read_set(str(tmp_path / "a:b"))
+    pairs = [(pair.input.tolist(), pair.output.tolist()) for pair in known_pairs(tasks, solutions)["half"]]
+    assert pairs == [([[1]], [[2]]), ([[5]], [[6, 6]])]
+    assert caplog.messages == ["a:b: 1 tasks with 3 test inputs, 1 outputs known"]
+    assert guard((str(tmp_path / "a:b"),)).pairs.shares_pair([Pair(grid([[8]]), grid([[9, 9]]))])
+    (tmp_path / "a:b" / "bad.json").write_text("{}")
+    with pytest.raises(BadInput, match="task bad: 'train' is missing.*take them out"):
+        read_set(str(tmp_path / "a:b"))
 
 
 def test_a_set_that_repeats_an_earlier_one_adds_nothing(files: dict[str, str]) -> None:

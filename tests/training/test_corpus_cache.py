@@ -87,7 +87,8 @@ def test_the_second_time_the_sources_are_not_read(
     load(sources, LONGEST_PAIR, tmp_path / "deep")
     monkeypatch.setattr(corpus, "load", None)
     load(sources, LONGEST_PAIR, tmp_path / "deep")
-    assert [record.message.split("corpus.npz: ")[1] for record in caplog.records] == [
+    told = [record.message for record in caplog.records if record.name.endswith("corpus_cache")]
+    assert [message.split("corpus.npz: ")[1] for message in told] == [
         "the corpus is loaded from its sources", "read",
     ]  # fmt: skip
 
@@ -150,6 +151,15 @@ def test_a_source_that_is_missing_is_refused_and_leaves_no_file(sources: Sources
     with pytest.raises(BadInput, match="is not RE-ARC's archive"):
         load(replace(sources, rearc=tmp_path / "none.npz"), LONGEST_PAIR, tmp_path)
     assert not (tmp_path / CACHE_NAME).exists()
+
+
+def test_the_key_changes_with_a_file_in_a_folder_of_tasks(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.json").write_text("1")
+    before = key_of(Sources((str(tmp_path),)), LONGEST_PAIR)
+    assert key_of(Sources((str(tmp_path),)), LONGEST_PAIR) == before
+    (tmp_path / "deep" / "a.json").write_text("2")
+    assert key_of(Sources((str(tmp_path),)), LONGEST_PAIR) != before
 
 
 def test_the_key_covers_every_module_that_makes_the_corpus() -> None:

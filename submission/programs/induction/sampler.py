@@ -9,19 +9,20 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedTokenizerFast
 
 from submission.arc.tasks import Task
+from submission.checkpoint.tokenizer_files import Words, chat_template, read_words
 from submission.config import Model
 from submission.deadline import Deadline
 from submission.errors import BadInput
-from submission.model.loading import load_base, read_tokenizer, resolve_device
+from submission.model.loading import load_base, resolve_device
 from submission.programs.induction.budget_forcing import Codec, Completion, TokenBudget
 from submission.programs.induction.dialogue import CellFormat, messages
 
@@ -72,17 +73,11 @@ class LanguageWriter:
         self.budget = budget
         self.device = resolve_device(settings.device)
         self.model = load_base(path, settings, self.device).eval()
-        try:
-            self.tokenizer = read_tokenizer(path)
-        except ValueError as error:
-            raise BadInput(f"{path}: cannot write programs: {error}") from error
+        self.words = read_words(path)
+        self._template = chat_template(path)
         ends = self.model.generation_config.eos_token_id
-        stops = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
-        self.codec = Codec(
-            lambda text: list(self.tokenizer.encode(text, add_special_tokens=False)),
-            lambda ids: str(self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)),
-            frozenset(stops),
-        )
+        stops = {self.words.eos, *(ends if isinstance(ends, list) else [ends])} - {None}
+        self.codec = Codec(self._known(self.words.encode), self.words.decode, frozenset(stops))
         self._prefix: _Prefix | None = None
 
     def write(self, task: Task, count: int, until: Deadline, seed: int) -> list[str]:
@@ -97,7 +92,7 @@ class LanguageWriter:
         completions: list[Completion] = []
         while len(completions) < count and not until.passed():
             completions += self._decode(prefix, min(batch, count - len(completions)), until, rng)
-        return [str(self.tokenizer.decode(each.ids, skip_special_tokens=True)) for each in completions]
+        return [self.words.decode(each.ids, skip_special=True) for each in completions]
 
     def prompt(self, task: Task) -> list[int] | None:
         """Return the prompt's ids, with as many demonstrations as fit; None if not one fits."""
@@ -111,11 +106,22 @@ class LanguageWriter:
     def _chat_ids(self, task: Task, shown: int) -> list[int]:
         """Return the ids of the messages with the first `shown` demonstrations; plain text without a chat template."""
         chat = messages(task, self.sampling.cells, shown)
-        if not self.tokenizer.chat_template:
-            return list(self.tokenizer.encode("\n\n".join(each.content for each in chat) + "\n\n"))
+        if not self._template:
+            plain = "\n\n".join(each.content for each in chat) + "\n\n"
+            return self._known(self.words.encode_whole)(plain)
         turns = [{"role": each.role, "content": each.content} for each in chat]
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return self.codec.encode(text)
+        return self.codec.encode(chat_text(self.words, self._template, turns))
+
+    def _known(self, encode: Callable[[str], list[int]]) -> Callable[[str], list[int]]:
+        """The function `encode`, with BadInput for ids that the model has no embeddings for."""
+        rows = self.model.get_input_embeddings().num_embeddings
+
+        def encoded(text: str) -> list[int]:
+            ids = encode(text)
+            self.words.require_rows(ids, rows)
+            return ids
+
+        return encoded
 
     @torch.inference_mode()
     def _prefill(self, ids: list[int], until: Deadline) -> _Prefix | None:
@@ -163,6 +169,23 @@ class LanguageWriter:
         read = self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         last: Tensor = read.logits[:, -1]
         return last
+
+
+def chat_text(words: Words, template: str, turns: Sequence[Mapping[str, str]]) -> str:
+    """The turns of a chat as text, up to where the assistant begins; transformers renders the template.
+
+    BadInput where the template cannot be rendered.
+    """
+    named = {"bos_token": words.word(words.bos), "eos_token": words.word(words.eos), "pad_token": words.word(words.pad)}
+    renderer = PreTrainedTokenizerFast(
+        tokenizer_object=words.tokenizer, **{key: word for key, word in named.items() if word is not None}
+    )
+    try:
+        text = renderer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # The template is a program of the checkpoint's, which may raise anything.
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise BadInput(f"{words.folder}: its chat template cannot be used ({reason})") from error
+    return str(text)
 
 
 def sample_tokens(logits: Tensor, temperature: float, rng: torch.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -141,7 +142,7 @@ def test_with_nothing_forced_it_writes_what_generate_writes(random_model: Path) 
     assert len(generated) == 48
     texts = one.write(task_of(1), 3, NEVER, seed=0)
     assert len(set(texts)) == 1 and len(texts) == 3, "side by side they are the same"
-    expected = one.tokenizer.decode(generated.tolist(), skip_special_tokens=True)
+    expected = one.words.decode(generated.tolist(), skip_special=True)
     assert texts[0].startswith(expected + "(done)\n" + OPENING)
 
 
@@ -268,12 +269,20 @@ def test_four_bits_write_too(trained_model: Path) -> None:
 
 
 def test_a_folder_that_cannot_write_is_refused_with_a_sentence(tiny_grid_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="tokenizer cannot be read"):
+    with pytest.raises(BadInput, match=r"has no tokenizer\.json"):
         writer(tiny_grid_model)
     with pytest.raises(BadInput, match=r"no config\.json"):
         writer(tmp_path)
     with pytest.raises(BadInput, match="temperature"):
         Sampling(temperature=-1.0)
+
+
+def test_a_chat_template_that_cannot_be_rendered_is_refused(trained_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained_model, tmp_path / "copy")
+    for template, told in (("{{ 1 / 0 }}", "ZeroDivisionError"), ("{% if %}", "TemplateSyntaxError")):
+        (tmp_path / "copy" / "chat_template.jinja").write_text(template)
+        with pytest.raises(BadInput, match=f"chat template cannot be used .{told}"):
+            writer(tmp_path / "copy").prompt(task_of(1))
 
 
 def test_temperature_sharpens() -> None:

@@ -1,0 +1,64 @@
+"""The layout of a checkpoint: named in its config.json, or found in the ids of its own tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from submission.arc.layouts import CHAT16, NAMED, Layout, read_layout, vocabulary
+from submission.arc.tokenizer_layouts import architects, numpy_layout
+from submission.checkpoint.bounded_json import read_object
+from submission.checkpoint.tokenizer_files import has_tokenizer, read_words
+from submission.errors import BadInput
+
+CHARACTERS = 255
+"""Ids of a vocabulary up to which it is taken for one that was cut to characters."""
+
+
+def layout_of(path: Path, setting: str = "auto") -> Layout:
+    """The layout of a checkpoint, for a value of `model.layout`.
+
+    auto: the `arc_layout` in its config.json; without one by the size of its vocabulary: 16 ids mean chat16, up to 255
+    (cut to characters) architects, more numpy. BadInput where the layout does not fit the vocabulary or the tokenizer,
+    or where the config names another layout than the setting does.
+    """
+    config = read_object(path / "config.json")
+    size = config.get("vocab_size")
+    if type(size) is not int or size < 1:
+        raise BadInput(f"{path}: its config.json does not tell vocab_size, the size of its vocabulary")
+    named = config.get("arc_layout")
+    if named is None and size == 16:
+        named = setting if setting in NAMED else CHAT16.name
+    try:
+        layout = read_layout(named) if named is not None else tokenizer_layout(path, setting, size)
+    except BadInput:
+        raise
+    except ValueError as error:
+        raise BadInput(f"{path}: none of the known layouts fits this checkpoint ({error})") from error
+    if setting not in ("auto", layout.name):
+        raise BadInput(f"model.layout={setting}, but {path} was made for layout {layout.name}")
+    if vocabulary(layout)[-1] >= size:
+        raise BadInput(
+            f"{path}: layout {layout.name} writes id {vocabulary(layout)[-1]}, but there are only {size} ids"
+        )
+    return layout
+
+
+def tokenizer_layout(path: Path, setting: str, size: int) -> Layout:
+    """The layout numpy or architects in the ids of a checkpoint's own tokenizer, of a vocabulary of `size` ids.
+
+    ValueError where there is no tokenizer, or where it does not write each cell as one token.
+    """
+    if setting in NAMED:
+        raise ValueError(f"{setting} has a vocabulary of 16, this one has {size}: shrink it first")
+    if not has_tokenizer(path):
+        raise ValueError("it has neither a tokenizer nor an arc_layout")
+    words = read_words(path)
+    if words.eos is None or words.bos is None:
+        raise ValueError("its tokenizer has no token for the beginning of a text, or none for the end")
+    pad = words.pad if words.pad is not None else words.eos
+    if setting == "architects" or (setting == "auto" and size <= CHARACTERS):
+        layout = architects(words.encode, words.bos, words.eos, pad)
+    else:
+        layout = numpy_layout(words.encode, pad)
+    words.require_rows(vocabulary(layout), size)
+    return layout

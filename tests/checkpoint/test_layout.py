@@ -1,0 +1,121 @@
+"""The layout of a checkpoint, from its config.json or its tokenizer; one that does not fit is refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from submission.arc.layouts import CHAT16, GRID16, described
+from submission.checkpoint.layout import layout_of
+from submission.errors import BadInput
+from tests.support.cases import cases
+from tests.support.families import miniature
+from tests.support.layouts import LLAMA3_WORDS, MERGES, NUMPY, llama3_tokenizer, sentencepiece_tokenizer
+
+
+def test_the_layout_is_told_by_the_checkpoint(tiny_grid_model: Path) -> None:
+    assert layout_of(tiny_grid_model) is GRID16
+
+
+def test_auto_takes_characters_for_architects_and_a_whole_vocabulary_for_numpy(tmp_path: Path) -> None:
+    assert layout_of(miniature(tmp_path / "a", "minitron", "architects")).name == "architects"
+    assert layout_of(miniature(tmp_path / "n", "llama-3.1", "numpy")).name == "numpy"
+    assert layout_of(miniature(tmp_path / "c", "qwen3")) is CHAT16
+    assert layout_of(tmp_path / "c", "grid16") is GRID16
+
+
+@pytest.mark.parametrize(
+    ("made", "wish", "told"),
+    [
+        ("numpy", "chat16", "shrink it first"),
+        ("chat16", "architects", "made for layout chat16"),
+        ("architects", "numpy", "layout numpy is for Llama 3"),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_refused_in_a_sentence(made: str, wish: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=told):
+        layout_of(miniature(tmp_path, "llama-3.1", made), wish)
+
+
+def test_a_layout_that_is_none_is_refused(tmp_path: Path) -> None:
+    folder = miniature(tmp_path, "llama-3.1")
+    config = json.loads((folder / "config.json").read_text())
+    whole = described(replace(CHAT16, name="other"))
+    assert isinstance(whole, dict)
+    for wrong, told in (
+        ("nothing", "neither one of"), (["chat16"], "neither one of"), ({"name": "x"}, "neither one of"),
+        (whole | {"cells": [1, 2]}, "ten different ids"), (whole | {"pad": 16}, "there are only 16"),
+    ):  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(config | {"arc_layout": wrong}))
+        with pytest.raises(BadInput, match=told):
+            layout_of(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"arc_layout": whole}))
+    assert layout_of(folder) == replace(CHAT16, name="other")
+
+
+def saved(folder: Path, tokenizer: object, size: int, **special: str) -> Path:
+    """A folder with this tokenizer, and a config of this many ids; no weights."""
+    folder.mkdir(exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))  # type: ignore[attr-defined]
+    (folder / "tokenizer_config.json").write_text(json.dumps(special))
+    (folder / "config.json").write_text(json.dumps({"vocab_size": size}))
+    return folder
+
+
+def test_a_layout_with_ids_above_the_embeddings_is_refused(tmp_path: Path) -> None:
+    made = llama3_tokenizer(MERGES["pieces"])
+    size = made.get_vocab_size()
+    names = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"}
+    assert layout_of(saved(tmp_path / "whole", made, size, **names)) == NUMPY["pieces"]
+    with pytest.raises(BadInput, match=r"'<\|eot_id\|>' has the id \d+, but vocab_size in config\.json is"):
+        layout_of(saved(tmp_path / "less", made, size - 1, **names))
+
+
+@cases("word", LLAMA3_WORDS)
+def test_numpy_is_refused_without_a_word_between_messages(word: str, tmp_path: Path) -> None:
+    others = [each for each in LLAMA3_WORDS if each != word]
+    made = llama3_tokenizer(MERGES["pieces"], [*others, "<end>"])
+    names = {"bos_token": "<end>", "eos_token": "<end>"}
+    folder = saved(tmp_path / "model", made, 1000, **names)
+    with pytest.raises(BadInput, match="layout numpy is for Llama 3") as told:
+        layout_of(folder)
+    assert word in str(told.value) and not any(each in str(told.value) for each in others)
+
+
+@cases("kind", ["prepend", "metaspace", "unigram"])
+def test_architects_finds_the_characters_of_a_sentencepiece_vocabulary(kind: str, tmp_path: Path) -> None:
+    made = sentencepiece_tokenizer(kind)
+    ids = made.get_vocab()
+    folder = saved(tmp_path / "model", made, len(ids), bos_token="<s>", eos_token="</s>")
+    layout = layout_of(folder, "architects")
+    assert layout.cells == tuple(ids[str(colour)] for colour in range(10)), "not those with a space before them"
+    assert layout.row_gap == (ids["<0x0A>"],)
+    assert layout.input_open == (ids["I"],)
+    assert layout.opening[:3] == (ids["<s>"], ids["A"], ids["B"])
+    assert layout.answer_close == (ids["<0x0A>"], ids["</s>"])
+
+
+def test_what_sentencepiece_vocabularies_lack_is_said(tmp_path: Path) -> None:
+    wrong = {
+        "no bytes": (sentencepiece_tokenizer("prepend", byte_fallback=False), r"does not know the characters '\\n'"),
+        "no digits": (
+            sentencepiece_tokenizer("prepend", byte_fallback=False, lacking="0123456789"),
+            "characters .*n0123456789'",
+        ),
+        "cut": (sentencepiece_tokenizer("prepend", merges=()), "puts a space before each text"),
+    }
+    for name, (made, told) in wrong.items():
+        folder = saved(tmp_path / name, made, 1000, bos_token="<s>", eos_token="</s>")
+        with pytest.raises(BadInput, match=told):
+            layout_of(folder, "architects")
+
+
+def test_the_layout_is_that_of_the_file_whatever_its_class(tmp_path: Path) -> None:
+    """tokenizer_class made AutoTokenizer build another tokenizer from the same vocabulary."""
+    made = llama3_tokenizer(MERGES["pieces"])
+    for name in ("LlamaTokenizer", "GPT2Tokenizer", "Qwen2Tokenizer", "NoSuchTokenizer"):
+        names = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "tokenizer_class": name}
+        assert layout_of(saved(tmp_path / name, made, 1000, **names)) == NUMPY["pieces"]
