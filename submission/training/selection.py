@@ -88,6 +88,8 @@ def selected(families: Sequence[Family], measured: Sequence[float]) -> tuple[Fam
     for family, loss in zip(families, measured, strict=True):
         if is_sound(family) and loss > SOLVED:
             groups[domain(family)].append(replace(family, weight=family.weight * min(loss, HARDEST)))
+    if not groups:
+        return ()
     hardness = {group: sum(family.weight for family in members) for group, members in groups.items()}
     scale = sum(map(len, groups.values())) / sum(np.sqrt(len(members)) for members in groups.values())
     return tuple(
