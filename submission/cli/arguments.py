@@ -242,7 +242,9 @@ def _add_pretrain(commands: Commands) -> None:
     train.add_argument("--out", type=values.folder_to_write, required=True)
     train.add_argument("--base", type=Path, help="fine-tune this causal language model instead, by a LoRA on NF4")
     train.add_argument("--resume", action="store_true", help="continue the training in OUT")
-    train.add_argument("--rearc", type=Path, help="RE-ARC's re_arc.zip (default: only the public training tasks)")
+    train.add_argument(
+        "--rearc", type=Path, help="RE-ARC's re_arc.zip or folder (default: only the public training tasks)"
+    )
     train.add_argument(
         "--generated", type=values.PAIRS, default=100, help="pairs of each generated family (default: 100)"
     )

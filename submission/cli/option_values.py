@@ -48,7 +48,7 @@ def number(allowed: Range) -> Callable[[str], float]:
 
 
 def numbers(allowed: Range) -> Callable[[str], list[float]]:
-    """The type of numbers in this range, separated by commas."""
+    """The type of numbers in this range, separated by commas; empty parts are passed over."""
     one = number(allowed)
 
     def parsed(text: str) -> list[float]:

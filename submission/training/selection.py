@@ -53,7 +53,10 @@ def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
             math.isfinite(loss), f"{first}: its loss on {family.name} is not a number, so it cannot select families"
         )
     families = selected(data.train, measured)
-    require(bool(families), f"{first}: of {len(data.train)} families it leaves none: it predicts them all already")
+    require(
+        bool(families),
+        f"{first}: of {len(data.train)} families it leaves none: it predicts them already, or they are no rules",
+    )
     return replace(data, train=families)
 
 
@@ -85,6 +88,8 @@ def selected(families: Sequence[Family], measured: Sequence[float]) -> tuple[Fam
     for family, loss in zip(families, measured, strict=True):
         if is_sound(family) and loss > SOLVED:
             groups[domain(family)].append(replace(family, weight=family.weight * min(loss, HARDEST)))
+    if not groups:
+        return ()
     hardness = {group: sum(family.weight for family in members) for group, members in groups.items()}
     scale = sum(map(len, groups.values())) / sum(np.sqrt(len(members)) for members in groups.values())
     return tuple(

@@ -18,7 +18,7 @@ from tests.support.cases import cases
     [
         (values.TASKS, "1", 1), (values.WORKERS, "0", 0), (values.THREADS, "0", 0), (values.PAIRS, "0", 0),
         (values.SEED_OPTION, "0", 0), (values.SEED_OPTION, "4294967295", 2**32 - 1), (values.HOURS, "2777", 2777.0),
-        (values.HOURS, "11.5", 11.5), (values.MINUTES, "0.001", 0.001), (values.MINUTE_LIST, "2,5.5", [2.0, 5.5]),
+        (values.HOURS, "11.5", 11.5), (values.MINUTES, "0.001", 0.001), (values.MINUTE_LIST, "2, 5.5,", [2.0, 5.5]),
         (values.number(Range(0, 1, below=True)), "0", 0.0),
     ],
 )  # fmt: skip
@@ -36,6 +36,8 @@ def test_numbers_within_their_range_are_read(kind: Callable[[str], object], text
         (values.HOURS, "inf", "'inf' is not a finite number above 0 and at most 2777"),
         (values.MINUTES, "nan", "'nan' is not a finite number"),
         (values.MINUTE_LIST, "1,x,2", "'x' is not a finite number"),
+        (values.MINUTE_LIST, ",", "',' names no number"),
+        (values.MINUTE_LIST, "1,0,2", "'0' is not a finite number"),
         (values.number(Range(0, 1, below=True)), "1", "'1' is not a finite number at least 0 and below 1"),
         (values.TASKS, "7" * 6000, f"'{'7' * 40}' is not"),
     ],

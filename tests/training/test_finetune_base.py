@@ -74,7 +74,7 @@ def test_a_training_goes_on_from_its_checkpoint(tiny_line_model: Path, tmp_path:
     assert 80 < told["steps"] < 120, "the anneal of the first call was not kept"
 
 
-def test_a_base_of_weights_that_are_no_numbers_ends_in_a_sentence_and_leaves_nothing(
+def test_a_training_that_fails_ends_in_a_sentence_and_leaves_nothing_in_the_way(
     tiny_line_model: Path, tmp_path: Path, copying: Corpus
 ) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_line_model)
@@ -82,10 +82,16 @@ def test_a_base_of_weights_that_are_no_numbers_ends_in_a_sentence_and_leaves_not
         model.model.norm.weight[0] = torch.nan
     shutil.copytree(tiny_line_model, tmp_path / "base")
     model.save_pretrained(tmp_path / "base")
-    for _ in range(2):  # The same call can be made again.
-        with pytest.raises(TrainingFailed, match="held-out loss is not a finite number"):
-            finetune_base(SMALL, lambda: copying, tmp_path / "base", tmp_path / "out")
-        assert not any((tmp_path / "out").iterdir())
+    wild = replace(SMALL, rate=1e30, other_rate=1e30)
+    failing: list[tuple[Path, FineTuning, type[Exception], str]] = [
+        (tmp_path / "base", SMALL, BadInput, "NaN or infinity in 1 tensor"),
+        (tiny_line_model, wild, TrainingFailed, "10 steps in a row"),
+        (tiny_line_model, replace(wild, steps=1, anneal=0.1), TrainingFailed, "are not finite in 16 bits"),
+    ]
+    for base, settings, error, told in failing:
+        with pytest.raises(error, match=told):
+            finetune_base(settings, lambda: copying, base, tmp_path / "out")
+        assert not any((tmp_path / "out").iterdir()), "a training can begin there"
 
 
 def test_the_merged_model_is_the_adapted_one(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from submission.arc.layouts import GRID16
 from submission.arc.tasks import Pair, grid
@@ -74,3 +75,17 @@ def test_a_model_measures_each_family_alike_every_time(tmp_path: Path) -> None:
         narrowed(data, tmp_path / "nothing", 200)
     with pytest.raises(BadInput, match="a model that `pretrain` made"):
         narrowed(data, hollow(tmp_path / "llama"), 200)
+
+
+def test_a_first_model_that_gives_no_numbers_or_leaves_no_family_selects_nothing(tmp_path: Path) -> None:
+    model = fresh(64, 1, 0)
+    model.save_pretrained(tmp_path / "first")
+    one = grid([[1]])
+    constant = Family("constant", (Pair(one, one), Pair(grid([[2]]), one), Pair(grid([[3]]), one)), 1.0)
+    with pytest.raises(BadInput, match="of 1 families it leaves none"):
+        narrowed(Corpus((constant,), (), {}, 1), tmp_path / "first", 200)
+    with torch.no_grad():
+        model.lm_head.weight[0] = torch.nan
+    model.save_pretrained(tmp_path / "nan")
+    with pytest.raises(BadInput, match="its loss on one is not a number"):
+        narrowed(Corpus((family("one"), family("two")), (), {}, 2), tmp_path / "nan", 200)
