@@ -47,15 +47,13 @@ def on_kaggle(root: Path, options: Sequence[str]) -> int:
 
 def write_blank(inputs: Path, submission: Path) -> Path:
     """Write [[0]] twice for every test input, at least once a task; returns the competition's challenges file."""
-    files = [Path(folder, TASKS) for folder, _, names in os.walk(inputs, followlinks=True) if TASKS in names]
-    if not files:
+    if not (files := [Path(folder, TASKS) for folder, _, names in os.walk(inputs, followlinks=True) if TASKS in names]):
         raise ValueError(f"there is no {TASKS} under {inputs}: attach the competition to the notebook")
     tasks = min(files, key=lambda file: (not file.parent.name.startswith("arc-prize"), len(file.parts), str(file)))
     try:
-        bodies = json.loads(tasks.read_bytes()).items()
+        tests = {k: isinstance(v, dict) and v.get("test") for k, v in json.loads(tasks.read_bytes()).items()}
     except (ValueError, RecursionError, AttributeError) as error:
         raise ValueError(f"{tasks}: is not a file of tasks ({error!r})") from None
-    tests = {task: body.get("test") if isinstance(body, dict) else None for task, body in bodies}
     content = {task: [BLANK] * (len(each) if isinstance(each, list) and each else 1) for task, each in tests.items()}
     (temporary := submission.with_name(f".{submission.name}.blank")).write_text(json.dumps(content))
     temporary.replace(submission)

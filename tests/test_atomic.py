@@ -16,6 +16,7 @@ OTHERS = {
     "results/journal.py": "sets a record aside under another name",
     "training/pretrain.py": "replaces a whole folder",
     "model/vocabulary.py": "moves a finished folder to its place",
+    "kaggle/packaging/model_upload.py": "moves a finished folder to its place",
 }
 """Modules that rename files themselves, and why."""
 

@@ -64,7 +64,7 @@ def require_no_other_text(path: Path, content: bytes) -> None:
     if begin.startswith("<"):
         raise _refused(path, "a page of HTML or XML", ())
     try:
-        row, _ = json.JSONDecoder().raw_decode(begin)
+        row, end = json.JSONDecoder().raw_decode(begin)
     except (ValueError, RecursionError):
         header = begin.partition("\n")[0].strip()
         if header and header[0] not in '{["' and "," in header and "\n" in begin:
@@ -72,7 +72,10 @@ def require_no_other_text(path: Path, content: bytes) -> None:
             made = f"{{row[{name}]: json.loads(row[{body}]) for row in csv.DictReader(sys.stdin)}}"
             raise _refused(path, "a CSV table", _converted(made, "csv, json, sys")) from None
         return
-    if isinstance(row, dict | list):
+    following = begin[end:].lstrip()
+    on_next_line = "\n" in begin[end : len(begin) - len(following)]
+    # Text right behind a whole object is damage, not a second line.
+    if isinstance(row, dict | list) and on_next_line and following[:1] in ("{", "["):
         made = f"{{{_entry(row)} for k, t in enumerate(map(json.loads, sys.stdin))}}"
         raise _refused(path, "JSON lines", _converted(made))
 
