@@ -79,7 +79,9 @@ def mutations(folder: Path, number: int, model: Path, seed: int = 0) -> str:
             # It reads the tasks as a run does, and solves none.
             status = main(["bench", "plan", "--challenges", str(path), "--model", str(model)])
         said = told.getvalue().strip().splitlines()
-        assert (status, len(said)) in ((0, 0), (2, 1)), (status, said, path.read_bytes())
+        # A file of another shape is told with the lines that convert it.
+        sentence = len(said) == 1 or (1 < len(said) <= 3 and "to convert it" in said[0])
+        assert (status == 0 and not said) or (status == 2 and sentence), (status, said, path.read_bytes())
         statuses[status] += 1
     return f"{number} changed files: {statuses[0]} accepted, {statuses[2]} refused with a sentence each"
 
