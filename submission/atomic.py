@@ -45,7 +45,7 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file; an empty one where there is none that can be read."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes()) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

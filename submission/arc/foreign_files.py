@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from submission.errors import BadInput
+from submission.input_files import json_kind
 
 ID_KEYS = ("id", "task_id", "name", "uuid", "key")
 """The keys under which collections keep a task's id."""
@@ -80,23 +81,23 @@ def require_no_other_text(path: Path, content: bytes) -> None:
         raise _refused(path, "JSON lines", _converted(made))
 
 
-def require_tasks(path: Path, content: Any) -> dict[str, Any]:
+def require_tasks(path: Path, content: object) -> dict[str, Any]:
     """The content of a JSON file if it can be one task or an object of tasks; else BadInput, which names the shape."""
     if isinstance(content, list):
         _refuse_list(path, content)
     if not isinstance(content, dict):
-        raise BadInput(f"{path.name}: expected an object of tasks, found a {type(content).__name__}")
+        raise BadInput(f"{path.name}: expected an object of tasks, found {json_kind(content)}")
     if not is_one_task(content):
         _refuse_object(path, content)
     return content
 
 
-def is_one_task(content: Mapping[str, Any]) -> bool:
+def is_one_task(content: Mapping[str, object]) -> bool:
     """Whether an object is one task, not an object of tasks: its 'train' or its 'test' is a list."""
     return isinstance(content.get("train"), list) or isinstance(content.get("test"), list)
 
 
-def _is_task(value: Any) -> bool:
+def _is_task(value: object) -> bool:
     return isinstance(value, dict) and is_one_task(value)
 
 
@@ -104,7 +105,7 @@ PAIRS = "(lambda pairs: {'train': pairs[:-1], 'test': pairs[-1:]})"
 """A program's part that makes a task of pairs, the last of them its test."""
 
 
-def _refuse_list(path: Path, content: list[Any]) -> None:
+def _refuse_list(path: Path, content: list[object]) -> None:
     first = content[0] if content else None
     if not isinstance(first, dict):
         return
@@ -116,12 +117,13 @@ def _refuse_list(path: Path, content: list[Any]) -> None:
         raise _refused(path, shape, _converted(f"{{{_entry(first)} for k, t in enumerate(json.load(sys.stdin))}}"))
 
 
-def _refuse_object(path: Path, content: Mapping[str, Any]) -> None:
+def _refuse_object(path: Path, content: Mapping[str, object]) -> None:
     """BadInput for an object of lists, and for one that has the tasks in a single key."""
     values = list(content.values())
     inner = values[0] if values else None
-    if isinstance(inner, list) and all(isinstance(each, list) for each in values):
-        entry = next((each[0] for each in values if each), None)
+    lists = [each for each in values if isinstance(each, list)]
+    if lists and len(lists) == len(values):
+        entry = next((each[0] for each in lists if each), None)
         if isinstance(entry, dict) and "attempt_1" in entry:
             raise _refused(path, "a submission", ("python -m submission score FILE --challenges C --solutions S",))
         if isinstance(entry, dict) and "input" in entry:
@@ -134,7 +136,7 @@ def _refuse_object(path: Path, content: Mapping[str, Any]) -> None:
         raise _refused(path, "an object that holds the tasks in one key", _converted(made))
 
 
-def _entry(row: Any) -> str:
+def _entry(row: object) -> str:
     """`id: task` for the row `t` of number `k`, as the keys of one row tell it."""
     if not isinstance(row, dict):
         return "str(k): t"

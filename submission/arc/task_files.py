@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from submission.arc import foreign_files
-from submission.arc.json_files import LIMIT, RepeatedKeys, parsed, read_bytes, read_json, uncollected
+from submission.arc.json_files import LIMIT, parsed, read_bytes, read_json, uncollected
 from submission.arc.task_parsing import Outputs, known_outputs, named, solution_of, task_of, test_count, twice
 from submission.arc.tasks import BadTask, Grid, Solutions, Task, Tasks
 from submission.errors import BadInput, require
+from submission.input_files import repeated_keys
 
 MOST_FILES = 100_000
 """Most task files of a folder."""
@@ -125,7 +126,7 @@ def read_solutions(path: Path, tasks: Tasks | None = None) -> dict[str, tuple[Gr
     content = read_json(path)
     if not isinstance(content, dict):
         raise BadInput(f"{path.name}: expected an object of solutions, found a {type(content).__name__}")
-    repeated = content.repeated if isinstance(content, RepeatedKeys) else ()
+    repeated = repeated_keys(content)
     solutions = {}
     for task_id in tasks if tasks is not None else content:
         try:
@@ -158,7 +159,7 @@ def _of_file(path: Path) -> Bodies:
     content = foreign_files.require_tasks(path, read_json(path))
     if foreign_files.is_one_task(content):
         return {_stem(path.name): (content, "")}
-    repeated = content.repeated if isinstance(content, RepeatedKeys) else set()
+    repeated = repeated_keys(content)
     return {name: (body, twice(name) if name in repeated else "") for name, body in content.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NoReturn
@@ -9,9 +10,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from submission.arc.foreign_files import is_one_task
-from submission.arc.json_files import RepeatedKeys
 from submission.arc.tasks import LARGEST_SIDE, Grid, Pair, Task
 from submission.errors import BadInput, require
+from submission.input_files import json_kind, repeated_keys
 
 LONGEST_ID = 200
 """Most characters of a task's id."""
@@ -47,7 +48,7 @@ def task_of(task_id: str, body: Any) -> Task:
     return Task(task_id, demonstrations, tuple(_side(test, "test", k, "input") for k, test in enumerate(body["test"])))
 
 
-def test_count(body: Any) -> int:
+def test_count(body: object) -> int:
     """How many test inputs a bad task has: as many as can be told, at least one."""
     tests = body.get("test") if isinstance(body, dict) else None
     return len(tests) if isinstance(tests, list) and tests else 1
@@ -59,11 +60,12 @@ def known_outputs(tests: Sequence[Mapping[str, Any]]) -> Outputs:
     return tuple(_grid(rows, ("test", k, "output")) if rows not in (None, []) else None for k, rows in enumerate(found))
 
 
-def solution_of(outputs: Any, asked: int | None) -> tuple[Grid, ...]:
+def solution_of(outputs: object, asked: int | None) -> tuple[Grid, ...]:
     """The true outputs in a list of grids: `asked` of them, or any number (None); BadInput as for `task_of`."""
     if isinstance(outputs, dict) and is_one_task(outputs):
         raise BadInput("is a task, not its outputs: this is a file of challenges")
-    require(isinstance(outputs, list) and bool(outputs), "expected a list of grids")
+    if not isinstance(outputs, list) or not outputs:
+        raise BadInput("expected a list of grids")
     require(asked in (None, len(outputs)), f"{len(outputs)} outputs for {asked} test inputs")
     return tuple(_grid(rows, ("output", k)) for k, rows in enumerate(outputs))
 
@@ -76,11 +78,11 @@ def _fail(at: Place, fault: str) -> NoReturn:
     raise BadInput(": ".join(filter(None, [" ".join(map(str, at)), fault])))
 
 
-def _require_object(value: Any, at: Place, keys: str) -> None:
+def _require_object(value: object, at: Place, keys: str) -> None:
     if not isinstance(value, dict):
         _fail(at, f"expected an object with {keys}")
-    if isinstance(value, RepeatedKeys):
-        _fail(at, twice(min(value.repeated)))
+    if repeated := repeated_keys(value):
+        _fail(at, twice(min(repeated)))
 
 
 def _side(entry: Any, part: str, number: int, name: str) -> Grid:
@@ -91,26 +93,56 @@ def _side(entry: Any, part: str, number: int, name: str) -> Grid:
     return _grid(entry[name], (part, number, name))
 
 
-def _grid(rows: Any, at: Place) -> Grid:
-    """A read-only grid of rows from a file. It works on whole rows, so that a large file is read in seconds."""
-    if not isinstance(rows, list) or not rows:
-        _fail(at, "a grid must be a non-empty list of rows")
-    if set(map(type, rows)) != {list} or not all(rows):
-        _fail(at, "each row must be a non-empty list of cells")
-    widths = set(map(len, rows))
-    if len(widths) != 1:
-        _fail(at, f"rows of {min(widths)} and {max(widths)} cells")
-    height, width = len(rows), widths.pop()
+def grid_fault(rows: object) -> str:
+    """What is wrong with rows that should be a grid, 1 to 30 lists of 1 to 30 ints 0..9 of one length; "" if nothing.
+
+    It works on whole rows, so that a large file is judged in seconds.
+    """
+    if not isinstance(rows, list):
+        return f"it is {json_kind(rows)}, not a list of rows"
+    if not rows:
+        return "it is empty"
+    if set(map(type, rows)) != {list} or not all(rows) or len(set(map(len, rows))) != 1:
+        return _row_fault(rows)
+    height, width = len(rows), len(rows[0])
     if height > LARGEST_SIDE or width > LARGEST_SIDE:
-        _fail(at, f"{height}x{width} is larger than {LARGEST_SIDE}x{LARGEST_SIDE}")
+        return f"{height}x{width} is larger than {LARGEST_SIDE}x{LARGEST_SIDE}"
     cells = list(chain.from_iterable(rows))
-    if set(map(type, cells)) != {int} or min(cells) < 0 or max(cells) > 9:
-        wrong = next(k for k, cell in enumerate(cells) if type(cell) is not int or not 0 <= cell <= 9)
-        _fail(at, f"row {wrong // width}, column {wrong % width} holds {_shown(cells[wrong])}, not a colour 0..9")
-    return np.ndarray((height, width), np.uint8, bytes(cells))  # of bytes, so it is read-only
+    if set(map(type, cells)) == {int} and min(cells) >= 0 and max(cells) <= 9:
+        return ""
+    wrong = next(k for k, cell in enumerate(cells) if type(cell) is not int or not 0 <= cell <= 9)
+    return f"row {wrong // width}, column {wrong % width} holds {_shown(cells[wrong])}, not a colour 0..9"
 
 
-def _shown(cell: Any) -> str:
-    if isinstance(cell, list | dict):
-        return "a list" if isinstance(cell, list) else "an object"
-    return ascii(str(cell)[:40])
+def _row_fault(rows: list[object]) -> str:
+    """What is wrong with the first row that is none, or is of another length than the rows before it."""
+    width = None
+    for r, row in enumerate(rows):
+        if not isinstance(row, list):
+            return f"row {r} is {json_kind(row)}, not a list of cells"
+        if not row:
+            return f"row {r} is empty"
+        if width not in (None, len(row)):
+            return f"row 0 has {width} cells, row {r} has {len(row)}"
+        width = len(row)
+    return ""
+
+
+def grid_in(rows: object) -> Grid | None:
+    """The read-only grid of these rows; None where they are none."""
+    if grid_fault(rows):
+        return None
+    assert isinstance(rows, list)
+    return np.ndarray((len(rows), len(rows[0])), np.uint8, bytes(chain.from_iterable(rows)))  # of bytes: read-only
+
+
+def _grid(rows: object, at: Place) -> Grid:
+    made = grid_in(rows)
+    if made is None:
+        _fail(at, grid_fault(rows))
+    return made
+
+
+def _shown(cell: object) -> str:
+    """A cell as JSON writes it, cut short."""
+    return json_kind(cell) if isinstance(cell, list | dict) else json.dumps(cell)[:40]

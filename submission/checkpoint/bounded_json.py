@@ -6,11 +6,11 @@ Standard library alone: on Kaggle this runs before anything is installed.
 from __future__ import annotations
 
 import json
-import stat
 from pathlib import Path
 from typing import Any
 
 from submission.errors import BadInput
+from submission.input_files import json_kind, read_at_most, size_of
 
 MAX_BYTES = 16_000_000
 """Bytes of a JSON file that are read at most: the index of a model with a hundred thousand tensors has less."""
@@ -24,28 +24,10 @@ LFS_POINTER = b"version https://git-lfs"
 
 def require_file(path: Path) -> int:
     """The size in bytes of a regular file, links followed; BadInput for anything else, and for a Git LFS pointer."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        if path.is_symlink():
-            raise BadInput(f"{path}: is a link to a file that is not there; download or copy the file itself") from None
-        raise BadInput(f"{path}: is missing") from None
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise BadInput(f"{path}: is {'a folder' if stat.S_ISDIR(found.st_mode) else 'not a regular file'}")
-    if beginning(path, len(LFS_POINTER)) == LFS_POINTER:
+    size = size_of(path)
+    if read_at_most(path, len(LFS_POINTER)) == LFS_POINTER:
         raise BadInput(f"{path}: is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository")
-    return found.st_size
-
-
-def beginning(path: Path, count: int) -> bytes:
-    """The first bytes of a file, at most `count`; BadInput where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(count)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+    return size
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -53,7 +35,7 @@ def read_object(path: Path) -> dict[str, Any]:
     if require_file(path) > MAX_BYTES:
         raise BadInput(f"{path}: is larger than {MAX_BYTES // 1_000_000} MB, too large for what it should hold")
     try:
-        content = json.loads(beginning(path, MAX_BYTES).decode())
+        content = json.loads(read_at_most(path, MAX_BYTES).decode())
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: is not valid JSON ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
@@ -63,18 +45,12 @@ def read_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def is_deeper(content: Any, limit: int) -> bool:
+def is_deeper(content: object, limit: int) -> bool:
     """Whether lists and objects stand more than `limit` levels within each other."""
-    level = [content]
+    level: list[object] = [content]
     for _ in range(limit):
         inside = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
         level = [value for values in inside for value in values]
         if not level:
             return False
     return any(isinstance(each, dict | list) for each in level)
-
-
-def json_kind(value: Any) -> str:
-    """What a value is, in the words of JSON."""
-    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return kinds.get(type(value), "a number")

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from submission.checkpoint.bounded_json import json_kind, read_object
+from submission.checkpoint.bounded_json import read_object
 from submission.checkpoint.families import FAMILIES, SUPPORTED, Family, Sizes
 from submission.errors import require
+from submission.input_files import json_kind
 
 CONFIG = "config.json"
 
@@ -289,7 +290,7 @@ def _check_layers(family: Family, raw: Mapping[str, Any], blocks: int, window: i
     )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """A value in a sentence, cut short."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}..."

@@ -133,17 +133,26 @@ class Sizes:
     heads: int
     """Query heads."""
     key_heads: int
-    """Heads of keys and values."""
+    """Heads of keys and values: fewer than `heads` with grouped-query attention."""
     head: int
     """Channels of one head."""
     vocabulary: int
     """Token ids."""
 
+    @property
+    def queries(self) -> int:
+        """Channels of all queries of a token."""
+        return self.heads * self.head
+
+    @property
+    def keys(self) -> int:
+        """Channels of all keys of a token, and of all its values."""
+        return self.key_heads * self.head
+
 
 def projection_shapes(sizes: Sizes) -> dict[str, tuple[int, int]]:
     """The shape [out, in] of each of the seven projections of a block, by its name in the block."""
-    hidden, inner = sizes.hidden, sizes.intermediate
-    queries, keys = sizes.heads * sizes.head, sizes.key_heads * sizes.head
+    hidden, inner, queries, keys = sizes.hidden, sizes.intermediate, sizes.queries, sizes.keys
     return {
         "self_attn.q_proj": (queries, hidden), "self_attn.k_proj": (keys, hidden), "self_attn.v_proj": (keys, hidden),
         "self_attn.o_proj": (hidden, queries), "mlp.gate_proj": (inner, hidden), "mlp.up_proj": (inner, hidden),

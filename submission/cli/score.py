@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from submission.arc.tasks import Solutions
+from submission.atomic import read_json
 from submission.cli.arguments import KINDS
-from submission.cli.scored_set import object_in, scored_set, submission_path
+from submission.cli.scored_set import scored_set, submission_path
 from submission.errors import BadInput
 from submission.results import journal, scores, submission_file
 from submission.results.scores import TaskScore
@@ -140,7 +141,7 @@ def summary_in(out: Path) -> tuple[dict[str, Any], ProgramsPlace, float]:
     A figure of another type is left out, and the log names it. BadInput where there is no summary, or no settings.
     """
     path = out / "summary.json"
-    summary = object_in(path)
+    summary = read_json(path)
     if not summary:
         raise BadInput(f"{out}: has no summary.json that can be read, so there is nothing to report on")
     try:

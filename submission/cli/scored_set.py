@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from submission.arc.prompts import task_cost
 from submission.arc.task_files import read_solutions
 from submission.arc.tasks import NO_GRID, Solutions, Task
+from submission.atomic import read_json
 from submission.cli.inputs import Chosen, all_tasks, ids_in
 from submission.errors import BadInput
 from submission.results import journal, submission_file
@@ -83,7 +82,7 @@ def _stamp_of(options: argparse.Namespace) -> Stamp | None:
         logger.warning("%s: which tasks were the run's is not known", doubt)
         return None
     names = list(submission_file.read(submission_path(options.out)))
-    number = object_in(options.out / "summary.json").get("tasks", len(names))
+    number = read_json(options.out / "summary.json").get("tasks", len(names))
     if not names or number != len(names):
         raise BadInput(f"{doubt}, and submission.json holds {len(names)} tasks of {number}: name the tasks by --only")
     logger.warning("%s: the tasks are taken to be the %d of submission.json", doubt, len(names))
@@ -182,12 +181,3 @@ def _compare_solutions(
 def submission_path(out: Path) -> Path:
     """The submission in the output folder of a run, or the file itself."""
     return out / "submission.json" if out.is_dir() else out
-
-
-def object_in(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; an empty one where there is none that can be read."""
-    try:
-        content = json.loads(path.read_text()) if path.is_file() else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}

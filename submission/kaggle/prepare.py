@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from submission.atomic import write_json
+from submission.atomic import read_json, write_json
 from submission.checkpoint.checkpoint import read_checkpoint
 from submission.checkpoint.weight_files import has_safetensors
 from submission.errors import BadInput
@@ -193,8 +193,8 @@ def is_placeholder(tasks: Path) -> bool:
     content = tasks.read_bytes()
     if {hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest()} & PLACEHOLDERS:
         return True
-    asked = bodies_in(tasks)
-    return bool(asked) and set(asked) <= set(bodies_in(tasks.with_name("arc-agi_training_challenges.json")))
+    asked = read_json(tasks)
+    return bool(asked) and set(asked) <= set(read_json(tasks.with_name("arc-agi_training_challenges.json")))
 
 
 def canary_tasks(tasks: Path) -> tuple[str, ...]:
@@ -202,22 +202,13 @@ def canary_tasks(tasks: Path) -> tuple[str, ...]:
 
     What is no task at first sight is left out; () where nothing else is there, so that the run says what is wrong.
     """
-    lengths = {name: len(json.dumps(body)) for name, body in bodies_in(tasks).items() if _like_a_task(name, body)}
+    lengths = {name: len(json.dumps(body)) for name, body in read_json(tasks).items() if _like_a_task(name, body)}
     order = sorted(lengths, key=lambda name: (lengths[name], name))
     ranks = [k * (len(order) - 1) // (CANARY_TASKS - 1) for k in range(CANARY_TASKS)] if order else []
     return tuple(dict.fromkeys(order[rank] for rank in ranks))
 
 
-def bodies_in(tasks: Path) -> dict[str, Any]:
-    """Id -> body, not looked at, in a challenges file; nothing where it cannot be read as one: the run says why."""
-    try:
-        content = json.loads(tasks.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _like_a_task(name: str, body: Any) -> bool:
+def _like_a_task(name: str, body: object) -> bool:
     return bool(name) and name.isprintable() and isinstance(body, dict) and bool(body.get("train") and body.get("test"))
 
 

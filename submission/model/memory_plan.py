@@ -12,12 +12,12 @@ Training and search take turns, so the larger of the two counts. All figures are
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from submission.checkpoint.config_json import Config
-from submission.checkpoint.families import projection_shapes
+from submission.checkpoint.families import Sizes, projection_shapes
 from submission.config import Settings
 
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
@@ -37,22 +37,9 @@ SIXTEEN_BITS, FLOAT32 = 2, 4
 
 
 @dataclass(frozen=True)
-class Shape:
-    """The sizes of a causal language model of the Llama kind."""
+class Shape(Sizes):
+    """The sizes of a causal language model of the Llama kind, and what else its memory depends on."""
 
-    hidden: int
-    """Channels of the residual stream."""
-    intermediate: int
-    """Channels inside the MLP."""
-    blocks: int
-    heads: int
-    """Query heads."""
-    key_heads: int
-    """Heads of keys and values: fewer than `heads` with grouped-query attention."""
-    head: int
-    """Channels of one head."""
-    vocabulary: int
-    """Token ids."""
     tied: bool
     """Whether the language head shares the embeddings' weights."""
     quantized: bool
@@ -65,16 +52,6 @@ class Shape:
     """Whether queries and keys are normalised head by head, as in Qwen3."""
     kept: int = 0
     """Weights of the projections that a quantized checkpoint has in 16 bits: 0 unless its quantization is mixed."""
-
-    @property
-    def queries(self) -> int:
-        """Channels of all queries of a token."""
-        return self.heads * self.head
-
-    @property
-    def keys(self) -> int:
-        """Channels of all keys of a token, and of all its values."""
-        return self.key_heads * self.head
 
     @property
     def block_weights(self) -> int:
@@ -157,15 +134,8 @@ def is_large(model: Path) -> bool:
 
 def read_shape(config: Config, quantized: bool) -> Shape:
     """The sizes in a config; `quantized`: whether the weights are."""
-    sizes = config.sizes
     return Shape(
-        hidden=sizes.hidden,
-        intermediate=sizes.intermediate,
-        blocks=sizes.blocks,
-        heads=sizes.heads,
-        key_heads=sizes.key_heads,
-        head=sizes.head,
-        vocabulary=sizes.vocabulary,
+        **asdict(config.sizes),
         tied=config.tied,
         quantized=quantized,
         positions=config.positions,

@@ -113,7 +113,7 @@ def read_stamp(out: Path) -> Stamp | None:
     path = _stamp(out)
     if not path.exists():
         return None
-    stamp = read_json(path) if path.is_file() else {}
+    stamp = read_json(path)
     tasks, written = stamp.get("tasks"), stamp.pop("sum", None)
     if not isinstance(tasks, list | dict) or not all(isinstance(name, str) for name in tasks):
         raise BadInput(f"{path}: cannot be read as the stamp of a run")

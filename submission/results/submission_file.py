@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from submission.arc.tasks import LARGEST_SIDE, BadTask, Grid, Tasks
+from submission.arc.task_parsing import grid_fault
+from submission.arc.tasks import BadTask, Grid, Tasks
 from submission.atomic import write_json
 from submission.errors import BadInput
+from submission.input_files import json_kind, object_of, read_at_most, repeated_keys, size_of
 
 Rows = list[list[int]]
 """A grid as JSON has it."""
@@ -59,17 +60,17 @@ class CheckedTask:
     """All that is wrong, a few words each; nothing if the task is valid."""
 
 
-def check(submission: Any, tasks: Tasks) -> list[str]:
+def check(submission: object, tasks: Tasks) -> list[str]:
     """What is wrong with a submission for these tasks, a sentence each; nothing if it is valid."""
     if not isinstance(submission, dict):
-        return [f"a submission must be a JSON object {{task id: entries}}, not {_kind(submission)}"]
+        return [f"a submission must be a JSON object {{task id: entries}}, not {json_kind(submission)}"]
     wrong = [f"task {name} is not among the tasks" for name in submission if name not in tasks]
     for name, task in tasks.items():
         wrong += [f"task {name}: {fault}" for fault in checked(submission, name, len(task.tests)).faults]
     return wrong
 
 
-def checked(submission: Mapping[str, Any], task_id: str, tests: int) -> CheckedTask:
+def checked(submission: Mapping[str, object], task_id: str, tests: int) -> CheckedTask:
     """The valid entries of one task with this number of test inputs, and what is wrong with the others.
 
     Kaggle refuses a file with one wrong entry whole. Here such an entry counts as wrong, both attempts, whichever of
@@ -78,11 +79,11 @@ def checked(submission: Mapping[str, Any], task_id: str, tests: int) -> CheckedT
     nothing = (None,) * tests
     if task_id not in submission:
         return CheckedTask(nothing, ("is missing",))
-    if task_id in _twice(submission):
+    if task_id in repeated_keys(submission):
         return CheckedTask(nothing, ("appears twice",))
     entries = submission[task_id]
     if not isinstance(entries, list):
-        return CheckedTask(nothing, (f"is {_kind(entries)}, not a list of entries",))
+        return CheckedTask(nothing, (f"is {json_kind(entries)}, not a list of entries",))
     faults = [[f"test {k}: {fault}" for fault in _entry_faults(entry)] for k, entry in enumerate(entries)]
     told = [fault for each in faults for fault in each]
     if len(entries) != tests:
@@ -94,54 +95,16 @@ def checked(submission: Mapping[str, Any], task_id: str, tests: int) -> CheckedT
     )
 
 
-def _entry_faults(entry: Any) -> list[str]:
+def _entry_faults(entry: object) -> list[str]:
     if not isinstance(entry, dict):
-        return [f"is {_kind(entry)}, not an object with attempt_1 and attempt_2"]
-    faults = [f"{key} appears twice" for key in ATTEMPT_KEYS if key in _twice(entry)]
+        return [f"is {json_kind(entry)}, not an object with attempt_1 and attempt_2"]
+    faults = [f"{key} appears twice" for key in ATTEMPT_KEYS if key in repeated_keys(entry)]
     faults += [f"{key} is missing" for key in ATTEMPT_KEYS if key not in entry]
     extra = [key for key in entry if key not in ATTEMPT_KEYS]
     faults += [f"{key[:40]!r} is no attempt: only attempt_1 and attempt_2 exist" for key in extra[:3]]
     faults += [f"{len(extra) - 3} more such keys"] if len(extra) > 3 else []
-    grids = ((key, entry[key]) for key in ATTEMPT_KEYS if key in entry)
-    return faults + [f"{key} is not a grid: {_grid_fault(rows)}" for key, rows in grids if not is_grid(rows)]
-
-
-def is_grid(rows: Any) -> bool:
-    """Whether these are the rows of a grid: lists of 1 to 30 whole numbers 0..9, all of one length."""
-    if not isinstance(rows, list) or not 1 <= len(rows) <= LARGEST_SIDE:
-        return False
-    if not all(isinstance(row, list) and 1 <= len(row) <= LARGEST_SIDE and len(row) == len(rows[0]) for row in rows):
-        return False
-    return all(type(cell) is int and 0 <= cell <= 9 for row in rows for cell in row)
-
-
-def _grid_fault(rows: Any) -> str:
-    """What the first thing is that is wrong with rows that are no grid."""
-    if not isinstance(rows, list):
-        return f"it is {_kind(rows)}, not a list of rows"
-    if not rows:
-        return "it is empty"
-    for r, row in enumerate(rows):
-        if not isinstance(row, list):
-            return f"row {r} is {_kind(row)}, not a list of cells"
-        if not row:
-            return f"row {r} is empty"
-        if len(row) != len(rows[0]):
-            return f"row 0 has {len(rows[0])} cells, row {r} has {len(row)}"
-    if max(len(rows), len(rows[0])) > LARGEST_SIDE:
-        return f"{len(rows)}x{len(rows[0])} is larger than {LARGEST_SIDE}x{LARGEST_SIDE}"
-    r, c = next(
-        (r, c) for r, row in enumerate(rows) for c, x in enumerate(row) if type(x) is not int or not 0 <= x < 10
-    )
-    cell = rows[r][c]
-    shown = json.dumps(cell)[:40] if cell is None or isinstance(cell, bool | int | float | str) else _kind(cell)
-    return f"row {r}, column {c} holds {shown}, not a whole number 0..9"
-
-
-def _kind(value: Any) -> str:
-    """What JSON calls a value."""
-    kinds = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}
-    return "null" if value is None else kinds.get(type(value), "an object")
+    grids = ((key, grid_fault(entry[key])) for key in ATTEMPT_KEYS if key in entry)
+    return faults + [f"{key} is not a grid: {fault}" for key, fault in grids if fault]
 
 
 def require_valid(submission: Submission, tasks: Tasks) -> None:
@@ -163,44 +126,21 @@ def write(path: Path, submission: Submission, tasks: Tasks, left_blank: Mapping[
     write_json(path, {**submission, **{name: [entry] * bad.tests for name, bad in (left_blank or {}).items()}})
 
 
-class _Object(dict[str, Any]):
-    """A JSON object that remembers which of its keys appear in it more than once."""
-
-    twice: frozenset[str] = frozenset()
-
-
-def _twice(entries: Mapping[str, Any]) -> frozenset[str]:
-    """The keys that appear more than once: none in an object that was not read from a file."""
-    return entries.twice if isinstance(entries, _Object) else frozenset()
-
-
-def _as_written(pairs: Sequence[tuple[str, Any]]) -> _Object:
-    made = _Object(pairs)
-    if len(made) < len(pairs):
-        made.twice = frozenset(key for key, number in Counter(key for key, _ in pairs).items() if number > 1)
-    return made
-
-
 def read(path: Path) -> dict[str, Any]:
     """The object of tasks in a file, for `check` and `checked`, which see the keys that stand in it twice too.
 
     BadInput where the file cannot be read, is too large, or is not a JSON object in UTF-8 without a byte order mark.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise BadInput(f"{path}: is not a regular file, which a submission is")
-        if path.stat().st_size > LARGEST_FILE:
-            raise BadInput(f"{path}: is larger than {LARGEST_FILE >> 20} MiB, so it is no submission")
-        raw = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read as a submission ({error.strerror})") from None
+    if size_of(path) > LARGEST_FILE:
+        raise BadInput(f"{path}: is larger than {LARGEST_FILE >> 20} MiB, so it is no submission")
+    raw = read_at_most(path, LARGEST_FILE)
     if raw[:3] == b"\xef\xbb\xbf" or raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise BadInput(f"{path}: begins with a byte order mark (BOM), which JSON does not have; save it as plain UTF-8")
     try:
-        submission = json.loads(raw.decode("utf-8"), object_pairs_hook=_as_written)
+        submission = json.loads(raw.decode("utf-8"), object_pairs_hook=object_of)
     except (ValueError, RecursionError) as error:
         why = str(error).splitlines()[0]
         raise BadInput(f"{path}: is not a submission, which is a whole JSON file ({why})") from None
     if not isinstance(submission, dict):
-        raise BadInput(f"{path}: is not a submission, which is an object of tasks, but {_kind(submission)}")
+        raise BadInput(f"{path}: is not a submission, which is an object of tasks, but {json_kind(submission)}")
     return submission

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from submission.arc.tasks import LARGEST_SIDE, Grid, Pair, grid
+from submission.arc.task_parsing import grid_in
+from submission.arc.tasks import LARGEST_SIDE, Pair
 from submission.errors import BadInput
 from submission.training.packing import Bytes, PackedPairs, starts_of
 
@@ -119,21 +119,12 @@ def _from_json(files: Iterable[tuple[str, bytes]], longest_pair: int) -> Archive
     return Archive(families, wrong, number)
 
 
-def _pair(entry: Any) -> Pair | None:
+def _pair(entry: object) -> Pair | None:
     """A pair of grids; None where it is none."""
     if not isinstance(entry, dict):
         return None
-    given, wanted = _grid(entry.get("input")), _grid(entry.get("output"))
+    given, wanted = grid_in(entry.get("input")), grid_in(entry.get("output"))
     return Pair(given, wanted) if given is not None and wanted is not None else None
-
-
-def _grid(rows: Any) -> Grid | None:
-    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-        return None
-    if not (1 <= len(rows) <= LARGEST_SIDE and 1 <= len(rows[0]) <= LARGEST_SIDE):
-        return None
-    right = all({*map(type, row)} == {int} and min(row) >= 0 and max(row) <= 9 for row in rows)
-    return grid(rows) if right else None
 
 
 def _packed(path: Path, longest_pair: int) -> Archive:

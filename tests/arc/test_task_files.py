@@ -130,7 +130,7 @@ def test_a_cell_that_is_no_colour_is_refused_with_its_place(tmp_path: Path, cell
 @cases(
     ("way", "to", "told"),
     {
-        "ragged rows": ((FIRST, "test", 1, "input"), [[0, 0, 0], [0, 0, 0, 0]], "test 1 input: rows of 3 and 4 cells"),
+        "ragged rows": ((FIRST, "test", 1, "input"), [[0] * 3, [0, 0]], "test 1 input: row 0 has 3 cells, row 1 has 2"),
         "an empty grid": ((FIRST, "train", 1, "output"), [], "train 1 output: "),
         "an empty row": ((FIRST, "train", 1, "output"), [[]], "train 1 output: "),
         "an empty second row": ((FIRST, "train", 1, "output"), [[1], []], "train 1 output: "),
@@ -289,7 +289,7 @@ def test_an_output_that_is_no_grid_is_told_and_does_not_cost_the_task(tmp_path: 
     found = read_tasks(written(tmp_path, with_outputs({FIRST: [[[1]], "not even a grid"]})))
     assert set(found.tasks) == set(CHALLENGES)
     assert found.solutions() == {}
-    with pytest.raises(BadInput, match=f"task {FIRST}: test 1 output: a grid must be"):
+    with pytest.raises(BadInput, match=f"task {FIRST}: test 1 output: it is a text, not a list of rows"):
         found.require_good(found.tasks)
 
 
@@ -346,7 +346,7 @@ def test_solutions_without_challenges_are_read_as_strictly(tmp_path: Path, conte
         "null for a task": (changed(SOLUTIONS, (FIRST,), None), ""),
         "null for a grid": (changed(SOLUTIONS, (FIRST, 1), None), "output 1: "),
         "a grid one level too flat": (changed(SOLUTIONS, (FIRST, 1), [1, 2]), "output 1: "),
-        "ragged rows": (changed(SOLUTIONS, (FIRST, 1), [[1], [1, 2]]), "output 1: rows of 1 and 2 cells"),
+        "ragged rows": (changed(SOLUTIONS, (FIRST, 1), [[1], [1, 2]]), "output 1: row 0 has 1 cells, row 1 has 2"),
         "a colour that is none": (changed(SOLUTIONS, (FIRST, 1, 0, 1), 10), "output 1: row 0, column 1 "),
         "a bool for a cell": (changed(SOLUTIONS, (FIRST, 1, 0, 1), True), "output 1: row 0, column 1 "),
         "an attempt as Kaggle submits it": (changed(SOLUTIONS, (FIRST, 0), {"attempt_1": [[0]]}), "output 0: "),

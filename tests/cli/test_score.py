@@ -223,7 +223,7 @@ RIGHT = {name: [{"attempt_1": [[0]], "attempt_2": rows} for rows in outputs] for
         (json.dumps({**RIGHT, "z": []}), "2 of 2", "task z is not among the tasks: not counted"),
         (json.dumps({"a": [{**RIGHT["a"][0], "attempt_3": [[7]]}]}), "0 of 2", "only attempt_1 and attempt_2 exist"),
         (json.dumps({"a": RIGHT["a"] * 2}), "0 of 2", "task a: expected 1 entry, one for each test input, found 2"),
-        ('{"a": [{"attempt_1": [[NaN]], "attempt_2": [[1]]}]}', "0 of 2", "holds NaN, not a whole number"),
+        ('{"a": [{"attempt_1": [[NaN]], "attempt_2": [[1]]}]}', "0 of 2", "holds NaN, not a colour"),
         (f'{{"a": 5, "a": {json.dumps(RIGHT["a"])}}}', "0 of 2", "task a: appears twice"),
     ],
 )

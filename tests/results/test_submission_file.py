@@ -84,14 +84,14 @@ FAULTS: list[tuple[object, str]] = [
     ([entry([[1, 2], [1]])], "test 0: attempt_2 is not a grid: row 0 has 2 cells, row 1 has 1"),
     ([entry([[0] * 31])], "test 0: attempt_2 is not a grid: 1x31 is larger than 30x30"),
     ([entry([[0]] * 31)], "test 0: attempt_2 is not a grid: 31x1 is larger than 30x30"),
-    ([entry([[1, "1"]])], 'test 0: attempt_2 is not a grid: row 0, column 1 holds "1", not a whole number 0..9'),
-    ([entry([[1.0]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds 1.0, not a whole number 0..9"),
-    ([entry([[float("nan")]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds NaN, not a whole number 0..9"),
-    ([entry([[True]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds true, not a whole number 0..9"),
-    ([entry([[None]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds null, not a whole number 0..9"),
-    ([entry([[[1]]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds a list, not a whole number 0..9"),
-    ([entry([[10]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds 10, not a whole number 0..9"),
-    ([entry([[-1]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds -1, not a whole number 0..9"),
+    ([entry([[1, "1"]])], 'test 0: attempt_2 is not a grid: row 0, column 1 holds "1", not a colour 0..9'),
+    ([entry([[1.0]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds 1.0, not a colour 0..9"),
+    ([entry([[float("nan")]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds NaN, not a colour 0..9"),
+    ([entry([[True]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds true, not a colour 0..9"),
+    ([entry([[None]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds null, not a colour 0..9"),
+    ([entry([[[1]]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds a list, not a colour 0..9"),
+    ([entry([[10]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds 10, not a colour 0..9"),
+    ([entry([[-1]])], "test 0: attempt_2 is not a grid: row 0, column 0 holds -1, not a colour 0..9"),
 ]
 
 
@@ -144,7 +144,7 @@ def test_what_is_no_submission_at_all_is_refused_in_a_sentence(
     with pytest.raises(BadInput, match=told) as caught:
         submission_file.read(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-    with pytest.raises(BadInput, match="No such file"):
+    with pytest.raises(BadInput, match="there is no such file"):
         submission_file.read(tmp_path / "none.json")
 
 
