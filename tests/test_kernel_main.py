@@ -164,6 +164,7 @@ def test_a_failing_nvidia_smi_with_a_model_attached_ends_the_commit_run_in_one_s
     assert_blank(machine)
 
 
+@pytest.mark.slow
 def test_what_is_only_doubtful_does_not_stop_the_run_that_counts(parts: Path, tmp_path: Path) -> None:
     machine = attached(parts, tmp_path)
     the(machine, "solve.py").write_text("")

@@ -217,7 +217,7 @@ def test_the_entry_file_is_short_and_runs_a_task(tiny_grid_model: Path, tmp_path
     sets = [
         part for change in ("training_rows.copies=1", "search.views=1", "adapt.rank=2") for part in ("--set", change)
     ]
-    sets += ["--workers", "1"]
+    sets += ["--workers", "1", "--solvers", "programs"]  # No worker has to load torch.
     done = subprocess.run(
         [sys.executable, str(entry), "--only", "66e6c45b", "--model", str(tiny_grid_model), "--out", "here", *sets],
         cwd=tmp_path, capture_output=True, text=True,

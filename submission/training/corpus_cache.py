@@ -34,7 +34,7 @@ UNUSABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, Me
 """Errors of `read` for a damaged file or another corpus."""
 
 MADE_BY = (
-    "errors.py", "rng.py", "atomic.py",
+    "errors.py", "rng.py", "atomic.py", "input_files.py",
     "arc/foreign_files.py", "arc/json_files.py",
     "arc/task_files.py", "arc/task_parsing.py", "arc/tasks.py", "arc/views.py", "training/corpus.py",
     "training/corpus_cache.py", "training/leakage.py", "training/packing.py", "training/rearc.py",

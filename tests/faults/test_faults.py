@@ -73,7 +73,7 @@ def test_a_soak_of_many_tasks_with_random_faults_on_four_workers(tmp_path: Path)
     assert run.solved(solutions) >= 240 - len(twice), "only a task that was hit twice may be lost"
 
 
-@pytest.mark.parametrize("number", [100, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [30, pytest.param(3000, marks=pytest.mark.slow)])
 def test_changed_challenges_files_are_accepted_or_refused_with_a_sentence(
     number: int, tmp_path: Path, tiny_grid_model: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +28,7 @@ from submission.training.corpus import Corpus
 from submission.training.finetune_base import finetune_base
 from submission.training.settings import FineTuning, Pretraining
 from tests.support.engines import proposed, scored
-from tests.support.families import miniature
+from tests.support.families import FAMILIES, miniature
 from tests.support.pretended_gpu import pretended_gpu
 
 CARDS = {"t4x2": ((7, 5), 15.6e9, torch.float16, REPEATED), "l4x4": ((8, 9), 23.5e9, torch.bfloat16, GROUPED)}
@@ -37,17 +37,11 @@ CARDS = {"t4x2": ((7, 5), 15.6e9, torch.float16, REPEATED), "l4x4": ((8, 9), 23.
 SMALL = ["training_rows.copies=1", "training_rows.max_rows=4", "adapt.rank=4", "adapt.converged=0", "search.views=4"]
 
 
-def default_first(cards: Sequence[str], others: Sequence[Any]) -> list[Any]:
-    """All pairs of both; those are slow that are not needed to have each card and each of the others once."""
-    first = [(cards[k % len(cards)], other) for k, other in enumerate(others)]
-    return [
-        pytest.param(card, other, marks=[] if (card, other) in first else pytest.mark.slow)
-        for card in cards
-        for other in others
-    ]
+QUICK = [("t4x2", "qwen3"), ("l4x4", "minitron")]
+"""Each card once, with a family of its own; the other pairs are slow."""
 
 
-@pytest.fixture(params=sorted(CARDS))
+@pytest.fixture(params=[pytest.param("l4x4", marks=pytest.mark.slow), "t4x2"])
 def card(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A GPU of each of Kaggle's kinds, by its preset; the CPU reads a model from disk, and it is moved then."""
     capability, memory, _, _ = CARDS[request.param]
@@ -90,7 +84,11 @@ def test_tensors_of_both_sides_do_not_meet() -> None:
 
 @pytest.mark.parametrize(
     ("card", "family"),
-    default_first(("t4x2", "l4x4"), ("llama-3.1", "llama-3.2", "minitron", "qwen3")),
+    [
+        pytest.param(card, family, marks=[] if (card, family) in QUICK else pytest.mark.slow)
+        for card in sorted(CARDS)
+        for family in FAMILIES
+    ],
     indirect=["card"],
 )
 def test_a_large_model_is_adapted_searched_scored_and_forgotten(
@@ -148,7 +146,14 @@ def trained_there(card: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("trained_there")
-@pytest.mark.parametrize(("card", "four_bit"), default_first(("t4x2", "l4x4"), (True, False)), indirect=["card"])
+@pytest.mark.parametrize(
+    ("card", "four_bit"),
+    [
+        ("t4x2", True),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("t4x2", False), ("l4x4", True), ("l4x4", False))),
+    ],
+    indirect=["card"],
+)
 def test_a_large_base_is_trained_kept_and_merged(tmp_path: Path, copying: Corpus, four_bit: bool) -> None:
     base = miniature(tmp_path, "qwen3")
     settings = FineTuning(

@@ -26,7 +26,7 @@ def test_scores_are_the_log_probabilities_of_whole_answers(grid_model: torch.nn.
     assert forest.prompt_tokens == sum(len(each.ids) for each in asked)
 
 
-@pytest.mark.parametrize("best", [1, 2, 3])
+@pytest.mark.parametrize("best", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_only_what_the_best_need_is_scored_and_they_are_the_true_best(grid_model: torch.nn.Module, best: int) -> None:
     asked = some_prompts(GRID16, 6)
     left_out = 0

@@ -246,7 +246,9 @@ DROPOUT = {
 """Family -> the dropout that a config asks for."""
 
 
-@pytest.mark.parametrize("family", DROPOUT)
+@pytest.mark.parametrize(
+    "family", [pytest.param(each, marks=[] if each == "granite" else pytest.mark.slow) for each in DROPOUT]
+)
 def test_dropout_that_a_config_asks_for_is_off(family: str, tmp_path: Path, small_task: Task) -> None:
     rows, other = ([row(CHAT16, small_task.demonstrations, limit)] * 4 for limit in (4096, 60))
     found = []

@@ -184,7 +184,10 @@ def test_dense_matrices_say_what_four_bits_and_a_lora_say(tiny_line_model: Path,
     assert as_it_is.inference_model() is as_it_is.model
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(each, marks=[] if each in ("minitron", "qwen3") else pytest.mark.slow) for each in FAMILIES],
+)
 def test_a_lora_on_the_ends_learns_and_is_forgotten(family: str, tmp_path: Path, small_task: Task) -> None:
     adapt = replace(ADAPT, ends=True, batch=2)
     engine = loaded(miniature(tmp_path, family), Model(device="cpu"), adapt, Search())

@@ -85,10 +85,10 @@ def test_a_signal_ends_a_run_tidily_with_what_is_finished(tmp_path: Path) -> Non
 
 def test_a_clock_ends_a_run_that_is_not_finished(tmp_path: Path) -> None:
     tasks, _ = copies(8)
-    job = RunSpec(tmp_path / "out", EMBEDDED, SCRIPTED, seconds=3.0, workers=1, load=Loader(pause=0.4))
+    job = RunSpec(tmp_path / "out", EMBEDDED, SCRIPTED, seconds=2.0, workers=1, load=Loader(pause=0.3))
     began = time.monotonic()
     summary = run(job, tasks, None)
-    assert time.monotonic() - began < 3.0 + SCRIPTED.time.grace + 1.5, (
+    assert time.monotonic() - began < 2.0 + SCRIPTED.time.grace + 1.5, (
         "the clock, what is handed in after it, the report"
     )
     assert 1 <= summary["finished_tasks"] < 8

@@ -65,12 +65,13 @@ def results(out: Path) -> dict[str, list]:
     return {path.name: json.loads(path.read_text())["attempts"] for path in sorted((out / "journal").glob("*.json"))}
 
 
+@pytest.mark.parametrize("load", [Loader(), pytest.param(None, marks=pytest.mark.slow)], ids=["scripted", "real"])
 def test_a_run_ends_with_submission_summary_journal_log_and_report(
-    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path
+    files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, load: Any
 ) -> None:
     tasks = read_challenges(files[0])
     solutions = read_solutions(files[1], tasks)
-    summary = run(RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1), tasks, solutions)
+    summary = run(RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=load), tasks, solutions)
     out = tmp_path / "out"
     assert submission_file.check(json.loads((out / "submission.json").read_text()), tasks) == []
     assert sorted(results(out)) == [f"task{k}.json" for k in range(4)]
@@ -152,6 +153,7 @@ def test_where_programs_cannot_be_searched_for_the_network_solves_alone(
     assert not list((tmp_path / "out" / "journal" / "programs").glob("*.json"))
 
 
+@pytest.mark.slow
 def test_where_the_network_is_lost_the_programs_beside_it_go_on(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,13 @@ PLANTED: dict[str, tuple[Rule, float]] = {
 }
 
 
-@pytest.fixture(scope="module", params=PLANTED)
+SLOW = ("depth 2", "depth 2, through a list", "depth 1")
+"""Rules that a deeper one, which is found as well, contains."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(each, marks=pytest.mark.slow if each in SLOW else []) for each in PLANTED]
+)
 def solved(request: pytest.FixtureRequest) -> tuple[Task, Cells, list[Program]]:
     """A task with a planted rule, the right answer, and the programs that are found."""
     rule, filled = PLANTED[request.param]
