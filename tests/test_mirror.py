@@ -21,6 +21,7 @@ ELSEWHERE = {
     "cli/bench": "cli/test_commands",
     "errors": "cli/test_commands",
     "kaggle/install": "kaggle/test_prepare",
+    "model/modules": "model/test_loading",
     "programs/grid_language/assembly": "programs/grid_language/test_vocabulary",
     "programs/grid_language/colours": "programs/grid_language/test_vocabulary",
     "programs/grid_language/drawing": "programs/grid_language/test_vocabulary",

@@ -30,7 +30,8 @@ from submission.benchmarks.search import BASELINES
 from submission.deadline import NEVER
 from submission.inference import scoring, threshold_search
 from submission.inference.token_tree import TokenForest
-from submission.model.loading import compute_dtype, set_compute_dtype, without_cpu_packing
+from submission.model.loading import compute_dtype
+from submission.model.modules import set_compute_dtype, without_cpu_packing
 
 SHAPES = {
     "8b": {"hidden_size": 4096, "intermediate_size": 11520, "num_hidden_layers": 40, "num_attention_heads": 32,

@@ -32,8 +32,6 @@ from submission.model.loading import (
     device_bytes,
     load_base,
     resolve_device,
-    with_exact_head,
-    with_fused_norms,
 )
 from submission.model.lora import (
     MergedModel,
@@ -41,6 +39,7 @@ from submission.model.lora import (
     set_checkpointing,
     with_adapter,
 )
+from submission.model.modules import with_exact_head, with_fused_norms
 from submission.rng import generator
 from submission.solver.engine import Fit, Question, Scores, ViewResult
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from submission.arc.json_files import LIMIT
 from submission.arc.task_parsing import grid_fault
 from submission.arc.tasks import BadTask, Grid, Tasks
 from submission.atomic import write_json
@@ -25,9 +26,6 @@ BLANK = [[0]]
 
 ATTEMPT_KEYS = ("attempt_1", "attempt_2")
 """The keys of an entry: these two, and no others."""
-
-LARGEST_FILE = 256 << 20
-"""Bytes of the largest file that is read as a submission: 240 tasks of full grids are under 2 MB."""
 
 
 def blank(tasks: Tasks) -> Submission:
@@ -131,9 +129,9 @@ def read(path: Path) -> dict[str, Any]:
 
     BadInput where the file cannot be read, is too large, or is not a JSON object in UTF-8 without a byte order mark.
     """
-    if size_of(path) > LARGEST_FILE:
-        raise BadInput(f"{path}: is larger than {LARGEST_FILE >> 20} MiB, so it is no submission")
-    raw = read_at_most(path, LARGEST_FILE)
+    if size_of(path) > LIMIT:
+        raise BadInput(f"{path}: is larger than {LIMIT >> 20} MiB, so it is no submission")
+    raw = read_at_most(path, LIMIT)
     if raw[:3] == b"\xef\xbb\xbf" or raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise BadInput(f"{path}: begins with a byte order mark (BOM), which JSON does not have; save it as plain UTF-8")
     try:
