@@ -14,6 +14,7 @@ PACKAGE = Path(atomic.__file__).parent
 
 OTHERS = {
     "results/journal.py": "sets a record aside under another name",
+    "results/output_folder.py": "sets an old run aside and moves a new folder to its place",
     "training/pretrain.py": "replaces a whole folder",
     "model/vocabulary.py": "moves a finished folder to its place",
     "kaggle/packaging/model_upload.py": "moves a finished folder to its place",

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LONGEST_NAME = 50
+"""Letters of a file of tasks that the default output folder is named after: with the time, 255 bytes at most."""
+
 
 def command_line() -> int:
     """`main` for a process of its own, whose standard streams may be closed, full, or lose their reader."""
@@ -91,6 +94,7 @@ def _output_status(command: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from submission.results.output_folder import what_is_left
     from submission.runner.failures import EveryTaskFailed
     from submission.runner.run import run
     from submission.runner.spec import RunSpec
@@ -103,7 +107,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.ray is not None and find_spec("ray") is None:
         raise BadInput("--ray: ray is not installed: pip install '.[ray]'")
     chosen = tasks_chosen(options, options.tasks)
-    name = options.challenges.stem if options.challenges else options.data
+    name = options.challenges.stem[:LONGEST_NAME] if options.challenges else options.data
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     seconds = options.minutes * 60 if options.minutes is not None else None
     if options.hours is not None:
@@ -118,7 +122,7 @@ def _run(options: argparse.Namespace) -> int:
     except EveryTaskFailed as error:
         failed, summary = True, error.summary
     except (NoWorkerLeft, OSError) as error:
-        print(f"{error}; finished tasks are in {out}, and --resume continues from there", file=sys.stderr)
+        print("; ".join([str(error), *getattr(error, "__notes__", [what_is_left(out)])]), file=sys.stderr)
         return 1
     for kind, sentence in summary["failed_solvers"].items():
         print(f"{kind}: {sentence}; {out}/log.txt has the tracebacks", file=sys.stderr)

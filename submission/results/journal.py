@@ -191,9 +191,19 @@ def read_records(folder: Path, fingerprints: Mapping[str, str]) -> tuple[dict[st
         try:
             records[task_id] = read_record(path, task_id, fingerprint)
         except BadInput as doubt:
-            os.replace(path, path.with_name(f"{path.name}.aside"))
-            doubts.append(f"{path.name} {doubt}: it is renamed to {path.name}.aside, and the task is solved again")
+            aside = _aside(path)
+            os.replace(path, aside)
+            doubts.append(f"{path.name} {doubt}: it is renamed to {aside.name}, and the task is solved again")
     return records, doubts
+
+
+def _aside(path: Path) -> Path:
+    """A free name for a record that is set aside."""
+    aside, number = path.with_name(f"{path.name}.aside"), 1
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"{path.name}.aside{number}")
+    return aside
 
 
 def read_record(path: Path, task_id: str, fingerprint: str | None) -> TaskRecord:
@@ -247,11 +257,16 @@ def _sum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
+TEMPORARY = re.compile(r"\.(.+\.json|report\.html|\.run)\.(\d+|blank)", re.DOTALL)
+"""Names of what an interrupted write leaves: see `atomic.replacing`, and the entry's own blank on Kaggle."""
+
+
 def remove_temporaries(folder: Path) -> None:
-    """Delete temporary files of interrupted writes, here and in the journal; the folder's lock is required."""
+    """Delete what interrupted writes have left in a run's folder and its journals; the folder's lock is required."""
     for part in (folder, folder / "journal", folder / "journal" / "programs"):
-        for left in [*part.glob(".*.json.*"), *part.glob("..run.*")]:
-            left.unlink()
+        for left in part.iterdir() if part.is_dir() else ():
+            if TEMPORARY.fullmatch(left.name) and left.is_file():
+                left.unlink()
 
 
 @contextmanager

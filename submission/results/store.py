@@ -12,7 +12,7 @@ from pathlib import Path
 from submission.arc.task_parsing import named
 from submission.arc.tasks import BadTask, Tasks
 from submission.config import Settings
-from submission.errors import TRACEBACKS, BadInput
+from submission.errors import TRACEBACKS
 from submission.results import journal, submission_file
 from submission.solver import ensemble
 from submission.solver.records import TaskRecord
@@ -113,11 +113,3 @@ class RunStore:
                 logger.info("%s holds a blank answer: %s", name, reasons)
         for name, bad in self.left_blank.items():
             logger.info("%s holds a blank answer: it cannot be read (%s)", named(name), bad.fault)
-
-
-def write_blank(out: Path, tasks: Tasks, left_blank: Mapping[str, BadTask] | None = None) -> None:
-    """Write a complete submission without answers, before anything else; BadInput where none can be written."""
-    try:
-        submission_file.write(out / "submission.json", submission_file.blank(tasks), tasks, left_blank)
-    except OSError as error:
-        raise BadInput(f"{out}: cannot be written to ({error.strerror})") from None

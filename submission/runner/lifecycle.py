@@ -1,4 +1,4 @@
-"""Around a run: the lock on its output folder, its log file, signals that end it, and a hard end if it hangs."""
+"""Around a run: its log file, signals that end it, and a hard end if it hangs."""
 
 from __future__ import annotations
 
@@ -9,47 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 from submission.deadline import NEVER, Deadline
 from submission.errors import TRACEBACKS, BadInput
-from submission.results import journal
 
 logger = logging.getLogger(__name__)
-
-
-@contextmanager
-def owned(out: Path, resume: bool, fresh: bool) -> Iterator[bool]:
-    """Lock the output folder for this run; yields whether it holds a run that is resumed.
-
-    With `resume` a folder without a run begins one, so that an unattended restart is always the same command. With
-    `fresh` the old journal is renamed. BadInput for a folder that holds a run, without either; for one that another
-    process has locked; and for one that cannot be written to.
-    """
-    begun = (out / "journal").is_dir()
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"{out}: is not a folder")
-    if begun and not (resume or fresh):
-        raise BadInput(f"{out}: holds a run already; --resume continues it, --fresh begins again")
-    if resume and not begun:
-        logger.warning("%s: holds no run to resume, so a new one begins", out)
-    with ExitStack() as lock:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            lock.enter_context(journal.locked(out))
-            now = time.strftime("%Y%m%d-%H%M%S")
-            if begun and fresh:
-                (out / "journal").rename(out / f"journal-{now}")
-            if not begun and (out / "submission.json").exists():
-                (out / "submission.json").rename(out / f"submission-{now}.json")
-                logger.warning("%s: held a submission without a journal; it is now submission-%s.json", out, now)
-            (out / "journal").mkdir(exist_ok=True)
-            journal.remove_temporaries(out)
-        except OSError as error:
-            raise BadInput(f"{out}: cannot be written to ({error.strerror})") from None
-        yield resume and begun
 
 
 class Stop:
@@ -66,7 +34,8 @@ def signals() -> Iterator[Stop]:
     """The first SIGTERM or SIGINT asks the run to stop and write what it has; a second one ends the process at once.
 
     A repeat within a second is the same signal delivered twice, to the process group and by a parent that passes it on:
-    it is ignored.
+    it is ignored. SIGINT is blocked, and a thread waits for it: processes that are started here inherit the block, so
+    that Ctrl-C, which goes to all of them, does not interrupt one that has not begun to ignore it.
     """
     stop = Stop()
 
@@ -80,9 +49,24 @@ def signals() -> Iterator[Stop]:
         yield stop  # Only the main thread receives signals.
         return
     before = {each: signal.signal(each, received) for each in (signal.SIGTERM, signal.SIGINT)}
+    resource_tracker.ensure_running()  # Where the first worker starts it, it lifts the block.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    over = threading.Event()
+
+    def wait() -> None:
+        while signal.sigwait({signal.SIGINT}) and not over.is_set():
+            received(signal.SIGINT, None)
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
     try:
         yield stop
     finally:
+        over.set()
+        assert waiting.ident is not None
+        signal.pthread_kill(waiting.ident, signal.SIGINT)
+        waiting.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for each, handler in before.items():
             signal.signal(each, handler)
 
@@ -129,8 +113,14 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
-    """Write everything that is logged to this file as well, and to it alone the tracebacks behind one-line errors."""
-    handler = _LogFile(path)
+    """Write everything that is logged to this file as well, and to it alone the tracebacks behind one-line errors.
+
+    BadInput where it cannot be opened.
+    """
+    try:
+        handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")  # A path may hold bytes that are no text.
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written to ({error.strerror})") from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root, package = logging.getLogger(), logging.getLogger("submission")
     package.setLevel(logging.INFO)

@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -22,11 +22,12 @@ from submission import atomic
 from submission.arc.tasks import BadTask, Solutions, Task, Tasks, digest
 from submission.deadline import NEVER, within
 from submission.results import journal, scores, submission_file
+from submission.results.output_folder import owned
 from submission.results.report import write_report
-from submission.results.store import RunStore, write_blank
+from submission.results.store import RunStore
 from submission.runner.dispatcher import Dispatcher, SolverLane
 from submission.runner.failures import EveryTaskFailed
-from submission.runner.lifecycle import hard_end, logged_to, owned, signals
+from submission.runner.lifecycle import hard_end, logged_to, signals
 from submission.runner.schedule import Outcome
 from submission.runner.spec import RunSpec
 from submission.runner.summary import summarize
@@ -52,33 +53,18 @@ def run(
     late = replace(until, at=until.at + overrun(spec)) if spec.seconds is not None else NEVER
     began = time.monotonic()
     with (
-        owned(spec.out, spec.resume, spec.fresh) as resumed, logged_to(spec.out / "log.txt"), signals() as stop,
-        hard_end(late, spec.settings.time.grace),
+        signals() as stop, owned(spec.out, tasks, left_blank, spec.resume, spec.fresh) as resumed,
+        logged_to(spec.out / "log.txt"), hard_end(late, spec.settings.time.grace),
     ):  # fmt: skip
-        if not (resumed and (spec.out / "submission.json").exists()):
-            write_blank(spec.out, tasks, left_blank)
         weights = journal.model_sha256(spec.model)
-        store = opened(spec, tasks, solutions, weights, left_blank)
+        store = opened(spec, tasks, solutions, weights, left_blank, resumed)
         dispatcher = Dispatcher(spec, tasks, store, until)
-        finished = store.records[spec.main]
-        logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(finished), spec.out)
+        logger.info(
+            "%d tasks, %d of them finished before; out: %s", len(tasks), len(store.records[spec.main]), spec.out
+        )
         if store.left_blank:
             logger.warning("%d tasks cannot be read: their answers stay blank", len(store.left_blank))
-
-        tqdm.set_lock(threading.RLock())  # Its default lock is one between processes, which outlives a kill.
-        bar = tqdm(total=len(tasks), initial=len(finished), unit="task", disable=not sys.stderr.isatty())
-        try:
-            with logging_redirect_tqdm():
-                while not stop and not late.passed() and (lanes := dispatcher.active_lanes()):
-                    for lane in lanes:
-                        for record in advanced(lane, dispatcher, store, POLL / len(lanes)):
-                            logger.info(progress_line(lane, record, store, solutions))
-                    bar.update(len(finished) - bar.n)
-        finally:
-            for lane in dispatcher.lanes:
-                for outcome in lane.pool.abandon():
-                    store.keep_for_now(checked(outcome).so_far)
-            bar.close()
+        solve_all(dispatcher, store, solutions, lambda: bool(stop) or late.passed())
         if stop:
             logger.warning("interrupted: what is finished is kept; --resume goes on from here")
         store.close()
@@ -88,15 +74,34 @@ def run(
         write_report(spec.out, tasks, store.joined(), summary, solutions)
         for kind, sentence in summary["failed_solvers"].items():
             logger.error("%s: %s", kind, sentence)
-    if store.unwritten is not None:
-        raise OSError(f"{spec.out / 'submission.json'} lacks the latest answers: {store.unwritten}")
-    if dispatcher.broken is not None:
-        raise dispatcher.broken
+        if store.unwritten is not None:
+            raise OSError(f"{spec.out / 'submission.json'} lacks the latest answers: {store.unwritten}")
+        if dispatcher.broken is not None:
+            raise dispatcher.broken
     if stop:
         raise KeyboardInterrupt
     if every_task_failed(tasks, dispatcher, store):
         raise EveryTaskFailed("; ".join(f"{kind}: {why}" for kind, why in summary["failed_solvers"].items()), summary)
     return summary
+
+
+def solve_all(dispatcher: Dispatcher, store: RunStore, solutions: Solutions | None, ended: Callable[[], bool]) -> None:
+    """Solve tasks until none is left or the run has ended; what is unfinished then is kept in the submission."""
+    finished = store.records[dispatcher.spec.main]
+    tqdm.set_lock(threading.RLock())  # Its default lock is one between processes, which outlives a kill.
+    bar = tqdm(total=len(store.tasks), initial=len(finished), unit="task", disable=not sys.stderr.isatty())
+    try:
+        with logging_redirect_tqdm():
+            while not ended() and (lanes := dispatcher.active_lanes()):
+                for lane in lanes:
+                    for record in advanced(lane, dispatcher, store, POLL / len(lanes)):
+                        logger.info(progress_line(lane, record, store, solutions))
+                bar.update(len(finished) - bar.n)
+    finally:
+        for lane in dispatcher.lanes:
+            for outcome in lane.pool.abandon():
+                store.keep_for_now(checked(outcome).so_far)
+        bar.close()
 
 
 def every_task_failed(tasks: Tasks, dispatcher: Dispatcher, store: RunStore) -> bool:
@@ -122,17 +127,17 @@ def advanced(lane: SolverLane, dispatcher: Dispatcher, store: RunStore, seconds:
 
 def opened(
     spec: RunSpec, tasks: Tasks, solutions: Solutions | None, weights: str,
-    left_blank: Mapping[str, BadTask] | None = None,
+    left_blank: Mapping[str, BadTask] | None, resumed: bool,
 ) -> RunStore:  # fmt: skip
-    """The run store, with the finished records of an earlier call on resume; BadInput where that was another run."""
+    """The run store, with the finished records of a run that is resumed; BadInput where that was another run."""
     settings = asdict(spec.settings)
     prints = {n: journal.fingerprint(settings, weights, spec.seed, digest({n: task})) for n, task in tasks.items()}
     whole = journal.fingerprint(settings, weights, spec.seed)
-    if spec.resume:
+    if resumed:
         journal.require_same_run(spec.out, whole, tasks)
     journal.write_stamp(spec.out, whole, tasks, solutions, spec.source, left_blank)
     store = RunStore(spec.out, tasks, prints, spec.settings, left_blank)
-    store.open(spec.solvers, spec.resume)
+    store.open(spec.solvers, resumed)
     return store
 
 

@@ -1,4 +1,4 @@
-"""Around a run: the lock on its folder, a second signal, a hang after the deadline, the log and its tracebacks."""
+"""Around a run: a second signal, a hang after the deadline, the log and its tracebacks."""
 
 from __future__ import annotations
 
@@ -62,51 +62,6 @@ def test_a_run_that_hangs_in_its_log_is_ended_too() -> None:
     assert time.monotonic() - began < 20
 
 
-@pytest.mark.parametrize("out", ["file/run", "/proc/none/run"])
-def test_a_folder_that_cannot_be_made_is_bad_input(out: str, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(BadInput, match="cannot be written to"), lifecycle.owned(tmp_path / out, False, False):
-        pass
-
-
-def test_what_fails_within_a_folder_is_not_the_folders_fault(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError), lifecycle.owned(tmp_path / "run", False, False):
-        raise PermissionError
-
-
-@pytest.mark.parametrize("before", ["absent", "empty", "log"])
-def test_resuming_a_folder_without_a_run_begins_one_and_says_so(
-    before: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    out = tmp_path / "run"
-    if before != "absent":
-        out.mkdir()
-    if before == "log":
-        (out / "log.txt").write_text("an older line\n")
-    with lifecycle.owned(out, True, False) as resumed:
-        assert not resumed
-        assert (out / "journal").is_dir()
-    assert caplog.messages == [f"{out}: holds no run to resume, so a new one begins"]
-    caplog.clear()
-    with lifecycle.owned(out, True, False) as resumed:
-        assert resumed, "the same command, a second time"
-    assert caplog.messages == []
-
-
-def test_a_folder_with_a_run_is_taken_only_to_resume_it_or_to_begin_again(tmp_path: Path) -> None:
-    (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / "task.json").touch()
-    with pytest.raises(BadInput, match="holds a run already"), lifecycle.owned(tmp_path, False, False):
-        pass
-    with lifecycle.owned(tmp_path, True, False) as resumed:
-        assert resumed
-        assert (tmp_path / "journal" / "task.json").exists()
-    with lifecycle.owned(tmp_path, False, True) as resumed:
-        assert not resumed
-        assert list((tmp_path / "journal").iterdir()) == []
-    assert len(list(tmp_path.glob("journal-*/task.json"))) == 1
-
-
 def test_an_error_that_ends_a_run_leaves_its_traceback_in_the_log_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -147,13 +102,3 @@ def test_a_disk_that_is_full_to_the_end_silences_only_the_log(capsys: pytest.Cap
         for _ in range(3):
             logging.getLogger("submission").warning("a line")
     assert capsys.readouterr().err.count("cannot be written to") == 1
-
-
-@pytest.mark.parametrize("resume", [True, False])
-def test_a_submission_without_a_journal_is_set_aside_whole(tmp_path: Path, resume: bool) -> None:
-    (tmp_path / "submission.json").write_text("somebody's answers")
-    with lifecycle.owned(tmp_path, resume, False) as resumed:
-        assert not resumed
-    [aside] = tmp_path.glob("submission-*.json")
-    assert aside.read_text() == "somebody's answers"
-    assert not (tmp_path / "submission.json").exists()
