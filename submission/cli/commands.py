@@ -94,7 +94,7 @@ def _output_status(command: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from submission.results.output_folder import what_is_left
+    from submission.results.output_folder import BroughtBack, what_is_left
     from submission.runner.failures import EveryTaskFailed
     from submission.runner.run import run
     from submission.runner.spec import RunSpec
@@ -121,8 +121,11 @@ def _run(options: argparse.Namespace) -> int:
         summary = run(spec, chosen.tasks, chosen.solutions, chosen.blank)
     except EveryTaskFailed as error:
         failed, summary = True, error.summary
+    except BroughtBack as error:
+        print(error, file=sys.stderr)
+        return 1
     except (NoWorkerLeft, OSError) as error:
-        print("; ".join([str(error), *getattr(error, "__notes__", [what_is_left(out)])]), file=sys.stderr)
+        print(f"{error}; {what_is_left(out)}", file=sys.stderr)
         return 1
     for kind, sentence in summary["failed_solvers"].items():
         print(f"{kind}: {sentence}; {out}/log.txt has the tracebacks", file=sys.stderr)

@@ -36,6 +36,10 @@ FORGOTTEN = 3600.0
 """Seconds after which such a folder is nobody's: it is complete in far less."""
 
 
+class BroughtBack(Exception):
+    """A run has ended with an error before its first record, and what was in its folder before is there again."""
+
+
 @contextmanager
 def owned(
     out: Path, tasks: Tasks, left_blank: Mapping[str, BadTask] | None = None, resume: bool = False, fresh: bool = False
@@ -45,6 +49,7 @@ def owned(
     With `resume` a folder without a run begins one, so that an unattended restart is always the same command. What a
     run that begins would write over is set aside first; `fresh` does so with a run as well. BadInput for a folder that
     holds a run, without either; for one that another process has locked; and for one that cannot be written to.
+    BroughtBack in place of another error after which the files of before are back.
     """
     with ExitStack() as lock:
         try:
@@ -56,7 +61,9 @@ def owned(
         try:
             yield folder.resumed
         except Exception as error:
-            folder.end_with(error)
+            if folder.end_with(error) and not isinstance(error, BadInput):
+                told = f"{type(error).__name__}: {error}; what was in {out} before is there again"
+                raise BroughtBack(told) from error
             raise
 
 
@@ -114,22 +121,31 @@ class OutputFolder:
             self._set_aside(REST)
         elif not self._is_blank():
             self._write_blank(self.out)
-        (self.out / "journal").mkdir(exist_ok=True)
+        try:
+            (self.out / "journal").mkdir(exist_ok=True)
+        except OSError:
+            if self.aside is not None:
+                self._bring_back(self.aside)
+            raise
 
-    def end_with(self, error: Exception) -> None:
-        """After an error before the first record: what was here before comes back; on bad input nothing is begun."""
+    def end_with(self, error: Exception) -> bool:
+        """After an error before the first record bring back what was here before; returns whether it is back.
+
+        After bad input the folder holds no run that was begun.
+        """
         bad = isinstance(error, BadInput)
         if (not bad or not self._is_blank()) if self.resumed else has_records(self.out):
-            return
+            return False
         try:
             if not self.resumed and (bad or self.aside is not None):
                 _remove_stamp(self.out)
             if self.aside is not None:
                 self._bring_back(self.aside)
-                error.add_note(f"what was in {self.out} before is there again")
                 logger.warning("%s: what was here before is here again", self.out)
+                return True
         except OSError as why:
             logger.error("%s: what was here before is in %s (%s)", self.out, self.aside, why)
+        return False
 
     def _begun(self, wanted: bool) -> bool:
         """Whether the folder holds a run; BadInput where that is not wanted, or where something is in the way."""
@@ -246,7 +262,7 @@ def _remove_stamp(out: Path) -> None:
 def _second_name(path: Path, other: Path) -> None:
     """Another name for a file; a copy where the file system has no such thing."""
     try:
-        os.link(path, other)
+        os.link(os.path.realpath(path), other)
     except OSError:
         with atomic.replacing(other) as temporary:
             shutil.copyfile(path, temporary)

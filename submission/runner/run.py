@@ -21,6 +21,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from submission import atomic
 from submission.arc.tasks import BadTask, Solutions, Task, Tasks, digest
 from submission.deadline import NEVER, within
+from submission.errors import BadInput
 from submission.results import journal, scores, submission_file
 from submission.results.output_folder import owned
 from submission.results.report import write_report
@@ -135,9 +136,12 @@ def opened(
     whole = journal.fingerprint(settings, weights, spec.seed)
     if resumed:
         journal.require_same_run(spec.out, whole, tasks)
-    journal.write_stamp(spec.out, whole, tasks, solutions, spec.source, left_blank)
     store = RunStore(spec.out, tasks, prints, spec.settings, left_blank)
-    store.open(spec.solvers, resumed)
+    try:
+        journal.write_stamp(spec.out, whole, tasks, solutions, spec.source, left_blank)
+        store.open(spec.solvers, resumed)
+    except OSError as error:
+        raise BadInput(f"{spec.out / 'journal'}: cannot be written to ({error.strerror})") from error
     return store
 
 

@@ -1,5 +1,7 @@
 """`python -m tests.faults table [real]`: every fault at every stage; `... kills N`: N kills at random moments, after
-each of which the run goes on; `... mutations N`: N challenges files with something wrong about them.
+each of which the run goes on; `... early N [model]`: N kills in the first seconds of the real command; `... places`:
+the real command on places that cannot be looked at or written to; `... mutations N`: N challenges files with something
+wrong about them.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ import tempfile
 from pathlib import Path
 
 from submission.config import EMBEDDED
-from tests.faults.kills import kills
+from tests.faults.kills import BOTH, PROGRAMS, early_kills, kills
 from tests.faults.mutations import mutations
+from tests.faults.places import places
 from tests.faults.table import table
 
 if __name__ == "__main__":
@@ -20,6 +23,10 @@ if __name__ == "__main__":
                 print(table(Path(folder), real=bool(more)))
             case ["kills", number]:
                 print(kills(Path(folder), int(number)))
+            case ["early", number, *more] if more in ([], ["model"]):
+                print(early_kills(Path(folder), int(number), BOTH if more else PROGRAMS))
+            case ["places"]:
+                print(places(Path(folder)))
             case ["mutations", number]:
                 print(mutations(Path(folder), int(number), EMBEDDED))
             case _:

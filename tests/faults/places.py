@@ -190,7 +190,6 @@ PLACES: dict[str, Place] = {
     ),
     "an old run": Place(old_run, says="holds a run already"),
     "an old run, --fresh": Place(old_run, ("--fresh",), status=0),
-    "an old run, --resume": Place(old_run, ("--resume",), status=0),
     "somebody's submission": Place(at("out/submission.json", others), status=0),
     "somebody's submission, --resume": Place(at("out/submission.json", others), ("--resume",), status=0),
     "somebody's submission, a link": Place(

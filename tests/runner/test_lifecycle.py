@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from submission.errors import BadInput
 from submission.results import journal, submission_file
 from submission.runner import lifecycle
 from submission.runner.run import run
