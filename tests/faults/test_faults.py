@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.drill import can_isolate
 from tests.faults.cell import Cell, copies, ended
-from tests.faults.kills import kills
+from tests.faults.kills import early_kills, kills
 from tests.faults.mutations import mutations
+from tests.faults.places import PLACES, UNPRIVILEGED, faults
 from tests.faults.scripted import KINDS, STAGES, Fault
 from tests.faults.table import ALLOWANCE, expected, outcome
 
@@ -55,6 +59,25 @@ def test_the_quick_faults_are_of_every_kind_and_at_every_stage() -> None:
 @pytest.mark.slow
 def test_kills_at_random_moments_lose_nothing_that_was_done(tmp_path: Path) -> None:
     assert "each valid" in kills(tmp_path, 6)
+
+
+@pytest.mark.slow
+def test_kills_in_the_first_seconds_of_the_real_command_leave_no_folder_or_a_complete_one(tmp_path: Path) -> None:
+    assert early_kills(tmp_path, 12).startswith("12 kills in the first 5 s")
+
+
+QUICK_PLACES = ["a folder log.txt", "unreadable safetensors", "out of 300 letters"]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK_PLACES else pytest.mark.slow) for name in PLACES]
+)
+def test_a_place_that_cannot_be_looked_at_or_written_to_is_told_in_a_sentence(name: str, tmp_path: Path) -> None:
+    if os.geteuid() == 0 and shutil.which(UNPRIVILEGED[0]) is None:
+        pytest.skip("root may do everything, and there is no setpriv to run without that privilege")
+    if PLACES[name].mounted and not can_isolate(tmp_path / "probe"):
+        pytest.skip("this machine permits no namespaces, and so no read-only disk")
+    assert faults(name, tmp_path) == []
 
 
 @pytest.mark.slow

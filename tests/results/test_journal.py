@@ -151,9 +151,26 @@ def test_a_stamp_keeps_the_content_and_the_source_of_the_tasks(tmp_path: Path) -
 
 def test_leftovers_of_killed_writes_are_removed_and_nothing_else(tmp_path: Path) -> None:
     (folder := tmp_path / "journal" / "programs").mkdir(parents=True)
-    left = [tmp_path / ".submission.json.77", tmp_path / "journal" / ".a.json.77", folder / ".a.json.78"]
-    others = [tmp_path / "submission.json", tmp_path / "journal" / ".run", folder / "a.json"]
+    left = [
+        *(tmp_path / f".{name}.77" for name in ("submission.json", "summary.json", "report.html")),
+        tmp_path / ".submission.json.blank", tmp_path / "journal" / "..run.77", tmp_path / "journal" / ".a.json.77",
+        folder / ".a.json.78",
+    ]  # fmt: skip
+    others = [
+        tmp_path / "submission.json", tmp_path / "journal" / ".run", folder / "a.json", folder / "a.json.aside",
+        tmp_path / ".theirs.json.old", tmp_path / ".bashrc.5",
+    ]  # fmt: skip
+    (tmp_path / ".folder.json.5").mkdir()
     for path in [*left, *others]:
         path.touch()
     journal.remove_temporaries(tmp_path)
-    assert [path.exists() for path in [*left, *others]] == [False] * 3 + [True] * 3
+    assert [path.exists() for path in [*left, *others]] == [False] * 7 + [True] * 6
+    assert (tmp_path / ".folder.json.5").is_dir()
+
+
+def test_a_second_doubtful_record_does_not_take_the_place_of_the_first(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / "a.json").write_text(f"damage {number}")
+        _, [doubt] = journal.read_records(tmp_path, {"a": "0123"})
+    assert "renamed to a.json.aside3," in doubt
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["damage 0", "damage 1", "damage 2"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from submission.errors import BadInput
 from submission.results import journal, submission_file
 from submission.runner import lifecycle
 from submission.runner.run import run
@@ -37,6 +39,48 @@ def test_a_second_signal_ends_the_run_at_once() -> None:
     )
     done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "one signal, passed on\n")
+
+
+def test_an_interrupt_is_noted_here_and_does_not_reach_the_processes_that_are_started() -> None:
+    body = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    before = signal.getsignal(signal.SIGINT)
+    with lifecycle.signals() as stop:
+        process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0,))
+        process.start()  # The first one starts a process of its own, which lifts blocks.
+        told = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True).stdout
+        assert told == "True\n"
+        assert not stop
+        os.kill(os.getpid(), signal.SIGINT)
+        until = time.monotonic() + 30
+        while not stop and time.monotonic() < until:
+            time.sleep(0.01)
+        assert stop
+        process.join()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", [["-m", "submission", "run"], ["kernel_main.py"]], ids=["run", "entry"])
+@pytest.mark.parametrize("after", [0.0, 0.4, 1.0])
+def test_ctrl_c_while_workers_start_ends_all_processes_without_a_traceback(
+    entry: list[str], after: float, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    child = subprocess.Popen(
+        [sys.executable, *entry, "--tasks", "2", "--workers", "2", "--solvers", "network", "--out", str(out)],
+        cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    while not out.exists():
+        time.sleep(0.01)
+        assert child.poll() is None
+    time.sleep(after)
+    os.killpg(child.pid, signal.SIGINT)
+    _, told = child.communicate(timeout=60)  # It ends when no process has the pipe any more.
+    assert child.returncode == 130
+    assert b"Traceback" not in told
+    assert json.loads((out / "summary.json").read_text())["finished_tasks"] == 0
 
 
 def test_a_run_that_hangs_beyond_its_time_is_ended() -> None:
@@ -93,6 +137,20 @@ def test_a_run_that_is_always_started_with_resume_gives_the_answers_of_one_that_
     assert run(resuming, tasks, solutions)["solved_tasks"] == 2
     assert finished == [path.stat().st_mtime_ns for path in sorted((tmp_path / "out" / "journal").glob("*.json"))]
     assert (tmp_path / "out" / "submission.json").read_bytes() == (tmp_path / "fresh" / "submission.json").read_bytes()
+
+
+def test_a_log_takes_any_path_and_one_that_cannot_be_opened_is_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    with lifecycle.logged_to(folder / "log.txt"):
+        logging.getLogger("submission").warning("out: %s", folder)
+    assert (folder / "log.txt").read_text().rstrip().endswith("\\udcff")
+    assert capsys.readouterr().err == ""
+    told = r"nowhere/log\.txt: cannot be written to \(No such file"
+    with pytest.raises(BadInput, match=told), lifecycle.logged_to(tmp_path / "nowhere" / "log.txt"):
+        pass
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")

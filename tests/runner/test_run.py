@@ -22,10 +22,11 @@ from submission.cli.commands import main
 from submission.config import PRESETS, with_changes
 from submission.errors import BadInput
 from submission.results import journal, scores, submission_file
+from submission.results.output_folder import BroughtBack
 from submission.runner import dispatcher
 from submission.runner.run import checked, run
 from submission.runner.schedule import Order, Outcome
-from submission.runner.spec import RunSpec
+from submission.runner.spec import RunSpec, WorkerSpec
 from submission.runner.workers import NoWorkerLeft, WorkerPool
 from submission.solver.records import ProgramRecord, TaskRecord
 from tests.faults.cell import copies
@@ -211,6 +212,35 @@ def test_a_journal_of_another_format_is_refused_in_a_sentence(
     with pytest.raises(BadInput, match=f"its journal has {named}, and this version of the package reads"):
         run(replace(job, resume=True), tasks, solutions)
     assert (tmp_path / "out" / "submission.json").read_bytes() == before
+
+
+def unfit(spec: WorkerSpec) -> Any:
+    """An engine that cannot be made: what only the first worker finds out."""
+    raise BadInput("the model does not fit")
+
+
+def test_a_fresh_run_whose_model_is_broken_gives_the_old_run_back(
+    tiny_grid_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, solutions = copies(2)
+    job = RunSpec(tmp_path / "out", tiny_grid_model, SETTINGS, workers=1, load=Loader())
+    run(job, tasks, solutions)
+
+    def files() -> dict[str, bytes]:
+        paths = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != "log.txt"]
+        return {str(path): path.read_bytes() for path in paths}
+
+    before = files()
+    with pytest.raises(BadInput, match="the model does not fit"):
+        run(replace(job, fresh=True, seed=7, load=unfit), tasks, solutions)
+    assert files() == before
+    monkeypatch.setattr(WorkerPool, "wait", broken_for("network", WorkerPool.wait))
+    with pytest.raises(BroughtBack, match=r"NoWorkerLeft: no worker could be started; what was in .* is there again"):
+        run(replace(job, fresh=True, seed=7), tasks, solutions)
+    assert files() == before
+    monkeypatch.undo()
+    assert run(replace(job, resume=True), tasks, solutions)["solved_tasks"] == 2
+    assert "the model does not fit" in (tmp_path / "out" / "log.txt").read_text()
 
 
 def test_no_tasks_are_solved_in_no_time(tiny_grid_model: Path, tmp_path: Path) -> None:
