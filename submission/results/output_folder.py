@@ -232,7 +232,7 @@ def what_is_left(out: Path) -> str:
     """What a run that has ended with an error leaves, as a part of a sentence."""
     if has_records(out):
         return f"finished tasks are in {out}, and --resume continues from there"
-    return "no task was finished"
+    return f"no finished task is in {out}"
 
 
 def move_back(out: Path) -> None:

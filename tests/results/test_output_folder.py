@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
 
@@ -68,6 +69,29 @@ def test_a_new_folder_has_its_lock_and_a_complete_submission(tmp_path: Path) -> 
     assert [path.name for path in out.parent.iterdir()] == ["b"]
     with owned(out, TASKS, bad):  # Nothing was begun.
         assert not list(out.glob("before-*"))
+
+
+def test_of_runs_that_begin_at_once_on_one_folder_one_goes_on(tmp_path: Path) -> None:
+    for number in range(10):
+        out, begun, all_have_tried = tmp_path / f"out{number}", [], Barrier(4)
+
+        def attempt(out: Path = out, begun: list[str] = begun, tried: Barrier = all_have_tried) -> None:
+            try:
+                with owned(out, TASKS):
+                    begun.append("begun")
+                    tried.wait(30)
+            except BadInput as error:
+                begun.append(str(error))
+                tried.wait(30)
+
+        threads = [Thread(target=attempt) for _ in range(4)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert sorted(begun) == sorted(["begun", *[f"{out}: another run is at work here"] * 3])
+        assert submission(out) == BLANK
+    assert len(list(tmp_path.iterdir())) == 10
 
 
 @pytest.mark.parametrize("out", ["file/run", "/proc/none/run", "x" * 300])
