@@ -57,7 +57,10 @@ def owned(
             if not folder.made(lock):
                 folder.take(lock, resume, fresh)
         except OSError as error:
-            raise BadInput(f"{error.filename or out}: cannot be written to ({error.strerror})") from None
+            where = out if error.filename is None or NEW in str(error.filename) else error.filename
+            raise BadInput(f"{where}: cannot be written to ({error.strerror})") from None
+        if resume and not folder.resumed:
+            logger.warning("%s: holds no run to resume, so a new one begins", out)
         try:
             yield folder.resumed
         except Exception as error:
@@ -112,14 +115,12 @@ class OutputFolder:
         begun = self._begun(resume or fresh)
         journal.remove_temporaries(self.out)
         self.resumed = resume and begun
-        if resume and not begun:
-            logger.warning("%s: holds no run to resume, so a new one begins", self.out)
-        if self.resumed:
-            if not self._is_complete():
-                self._set_aside(())
-        elif self._has_something():
+        keeps = self._is_complete() if self.resumed else self._is_blank()
+        if self.resumed and not keeps and os.path.lexists(self.out / SUBMISSION):
+            self._set_aside(())
+        elif not self.resumed and self._has_something():
             self._set_aside(REST)
-        elif not self._is_blank():
+        elif not keeps:
             self._write_blank(self.out)
         try:
             (self.out / "journal").mkdir(exist_ok=True)

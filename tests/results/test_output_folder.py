@@ -16,7 +16,7 @@ import pytest
 from submission.arc.tasks import BadTask
 from submission.errors import BadInput
 from submission.results import submission_file
-from submission.results.output_folder import BroughtBack, owned
+from submission.results.output_folder import NEW, BroughtBack, owned
 from tests.faults.cell import copies
 
 TASKS, _ = copies(2)
@@ -97,8 +97,9 @@ def test_of_runs_that_begin_at_once_on_one_folder_one_goes_on(tmp_path: Path) ->
 @pytest.mark.parametrize("out", ["file/run", "/proc/none/run", "x" * 300])
 def test_a_folder_that_cannot_be_made_is_bad_input(out: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BadInput, match="cannot be written to"), owned(tmp_path / out, TASKS):
+    with pytest.raises(BadInput, match="cannot be written to") as told, owned(tmp_path / out, TASKS):
         pass
+    assert NEW not in str(told.value), "a name that the user has not given"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -131,9 +132,7 @@ def test_resuming_a_folder_without_a_run_begins_one_and_says_so(
         with owned(out, TASKS, resume=True) as resumed:
             assert not resumed
             assert submission(out) == BLANK
-        if before != "absent":
-            assert caplog.messages == [f"{out}: holds no run to resume, so a new one begins"]
-        before = "a blank"
+        assert caplog.messages == [f"{out}: holds no run to resume, so a new one begins"]
     (out / "journal" / ".run").touch()
     with owned(out, TASKS, resume=True) as resumed:
         assert resumed
@@ -176,7 +175,7 @@ def test_a_run_is_resumed_with_a_valid_submission(tmp_path: Path, theirs: str | 
         assert resumed
         assert submission(out) == BLANK
     assert files_of(out) == {**OLD, "submission.json": (out / "submission.json").read_text()}
-    assert aside(out) == ({} if theirs is None else {"submission.json": theirs})
+    assert [files_of(at) for at in out.glob("before-*")] == ([] if theirs is None else [{"submission.json": theirs}])
 
 
 def test_a_blank_of_the_same_tasks_stays_as_it_is(tmp_path: Path) -> None:
