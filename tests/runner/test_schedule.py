@@ -151,7 +151,7 @@ def test_a_failure_is_tried_once_more_with_half_of_everything_and_then_left_with
     assert schedule.update(Outcome(order, None, "failed: this")) is None
     again = schedule.next(1)
     assert again is not None
-    assert (again.task.id, again.settings) == ("a", halved(SETTINGS, context=False))
+    assert (again.task.id, again.settings) == ("a", halved(SETTINGS, memory=False))
     left = schedule.update(Outcome(again, None, "failed: that"))
     assert left is not None
     assert (left.attempts, left.fit, left.notes) == (((),), None, ("failed: this", "failed: that"))
