@@ -6,8 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from submission.config import with_changes
+from submission.runner.spec import Kind
 from tests.faults.cell import REAL, Cell, Ended, copies, ended
-from tests.faults.scripted import KINDS, STAGES, Fault
+from tests.faults.scripted import IN_PROGRAMS, IN_THE_PARENT, KINDS, STAGES, Fault
 
 ALLOWANCE = 15.0
 """Seconds that a run with a fault may take longer: to find a hang, to replace a worker, to try once more."""
@@ -18,13 +20,26 @@ NOTHING_LOST = "nothing lost"
 RESUMED = "--resume"
 
 
+AFTER = {"load": 0, "start": 0, "write": 2, "summary": 0, "report": 0}
+"""How often a process passes a stage before the fault; once where the stage is not here."""
+
+
+def solver_at(stage: str) -> Kind:
+    """The kind of solver that has this stage."""
+    return "programs" if stage in IN_PROGRAMS else "network"
+
+
 def expected(kind: str, stage: str) -> str:
     """What is to become of a run."""
+    if stage in ("summary", "report"):
+        return NOTHING_LOST if kind == "slow" or (kind, stage) == ("nan", "report") else RESUMED
     if stage in ("journal", "write"):
         return {"kill": RESUMED, "hang": RESUMED, "nan": ONE_RETRY}.get(kind, NOTHING_LOST)
-    if kind == "slow" or (stage == "load" and kind != "nan") or (kind == "nan" and stage in ("score", "vote")):
-        return NOTHING_LOST
-    return NOTED if (kind, stage) == ("nan", "adapt") else ONE_RETRY
+    if kind == "nan":
+        return {"adapt": NOTED, "score": NOTHING_LOST, "vote": NOTHING_LOST, "start": NOTHING_LOST}.get(
+            stage, ONE_RETRY
+        )
+    return NOTHING_LOST if kind == "slow" or stage in ("load", "start") else ONE_RETRY
 
 
 def outcome(kind: str, stage: str, folder: Path, cell: Cell | None = None) -> tuple[str, float]:
@@ -32,9 +47,11 @@ def outcome(kind: str, stage: str, folder: Path, cell: Cell | None = None) -> tu
 
     AssertionError where something is lost that must not be.
     """
-    fault = Fault(kind, stage, folder, after={"load": 0, "write": 2}.get(stage, 1))
-    cell = replace(cell or Cell(folder / "out"), out=folder / "out", faults=(fault,))
-    if (kind, stage) in (("hang", "journal"), ("hang", "write")):
+    fault = Fault(kind, stage, folder, after=AFTER.get(stage, 1))
+    cell = replace(cell or Cell(folder / "out"), out=folder / "out", faults=(fault,), solver=solver_at(stage))
+    if kind == "hang" and stage in ("load", "start"):
+        cell = replace(cell, settings=with_changes(cell.settings, ["time.loading_timeout=8"]))
+    if kind == "hang" and stage in IN_THE_PARENT:
         cell = replace(cell, seconds=40.0 if cell.real else 4.0)
     tasks, solutions = copies(cell.tasks)
     first = ended(cell, limit=200.0)

@@ -1,0 +1,232 @@
+"""Faults that last, at every stage they can have: what becomes of the run, and how often its workers start again.
+
+`python -m tests.faults lasting` prints the table.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from os import killpg
+from pathlib import Path
+
+from submission.config import with_changes
+from submission.results import scores
+from tests.faults.cell import Cell, Ended, copies, ended, left_by, process
+from tests.faults.scripted import Fault
+from tests.faults.table import finished, solver_at
+
+TASKS = 10
+WORKERS = 2
+PATIENT = ["time.heartbeat_timeout=20", "time.loading_timeout=120", "time.seconds=100", "time.grace=20"]
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """A fault that lasts, and what a run of ten tasks may lose by it."""
+
+    name: str
+    kind: str
+    stages: tuple[str, ...]
+    lost: int
+    """Tasks without an answer at the end, at most."""
+    restarts: int
+    """Starts of worker processes beyond the first two, at most."""
+    ends_with: int = 0
+    """The exit status of the run."""
+    task: str | None = None
+    megabytes: float = 0.0
+    settings: tuple[str, ...] = ()
+
+
+ONE = "copy005"
+STEPS = ("adapt", "propose", "score", "vote")
+ROWS = (
+    Lasting("raise, always", "raise", (*STEPS, "search"), 8, 0, 0),
+    Lasting("raise, at one task", "raise", (*STEPS, "search"), 1, 0, task=ONE),
+    Lasting("die, always", "die", (*STEPS, "search"), 8, 10, 1),
+    Lasting("die, at one task", "die", (*STEPS, "search"), 1, 2, task=ONE),
+    Lasting("hang, at one task", "hang", (*STEPS, "search"), 1, 2, task=ONE),
+    Lasting("out of memory until less is asked for", "oom", STEPS, 0, 3, megabytes=256.0),
+    Lasting("out of memory until much less is asked for", "oom", STEPS, 4, 14, megabytes=64.0),
+    Lasting("out of memory, always", "oom", (*STEPS, "search"), 8, 22, 0),
+    Lasting("the GPU is gone", "gone", STEPS, 8, 4, 1),
+    Lasting("float16 overflows", "overflow", STEPS[1:3], 0, 6, settings=("model.dtype=float16",)),
+    Lasting("NaN, always", "not finite", STEPS[1:3], 8, 10, 1),
+    Lasting("NaN in training, always", "nan", STEPS[:1], 0, 0),
+    Lasting("the model or the search never starts", "raise", ("load", "start"), TASKS, 4, 1),
+    Lasting("disk full (injected)", "full", ("journal",), 0, 0),
+    Lasting("disk full (injected)", "full", ("write",), 8, 0, 1),
+    Lasting("disk full (injected)", "full", ("summary", "report"), 0, 0, 1),
+)  # fmt: skip
+"""Kinds and their stages. `vote` and NaN: a vote has no numbers of the model, so it cannot overflow."""
+
+
+def cell_of(row: Lasting, stage: str, folder: Path) -> Cell:
+    """The run in which this fault lasts."""
+    after = {"load": 0, "start": 0, "write": 4, "summary": 0, "report": 0}.get(stage, 1)
+    if row.task is not None:
+        after = 0
+    fault = Fault(row.kind, stage, folder, after=after, lasting=True, task=row.task, megabytes=row.megabytes)
+    cell = Cell(
+        folder / "out", (fault,), TASKS, WORKERS, seconds=None, marks=folder, solver=solver_at(stage)
+    )  # fmt: skip
+    return replace(cell, settings=with_changes(cell.settings, ["time.heartbeat_timeout=5", *row.settings]))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What became of a run."""
+
+    status: int
+    answered: int
+    restarts: int
+    seconds: float
+
+    def __str__(self) -> str:
+        status = f", exit {self.status}" if self.status else ""
+        return f"{self.answered} of {TASKS}, {self.restarts} restarts{status}, {self.seconds:.0f} s"
+
+
+def cost(row: Lasting, stage: str, folder: Path) -> Cost:
+    """Run it, and go on with it after the fault has passed; AssertionError where more is lost than may be."""
+    cell = cell_of(row, stage, folder)
+    run = ended(cell, limit=200.0)
+    assert cell.faults[0].begun(), "the fault did not happen"
+    restarts = run.starts - WORKERS
+    found = bounded(cell, run)
+    assert (run.status, TASKS - found <= row.lost, restarts <= row.restarts) == (row.ends_with, True, True), (
+        f"{row.name} at {stage}: exit {run.status}, {found} of {TASKS}, {restarts} restarts"
+    )
+    return Cost(run.status, found, restarts, run.seconds)
+
+
+def bounded(cell: Cell, run: Ended) -> int:
+    """The number of tasks answered; AssertionError where a finished one is lost, or one is blank and nobody says why.
+
+    What is missing comes with --resume after the fault has passed.
+    """
+    tasks, solutions = copies(cell.tasks)
+    assert run.wrong(tasks) == []
+    answered = [name for name in tasks if scores.score(run.submission, {name: solutions[name]})["solved_tasks"]]
+    done = [name for name, record in run.records.items() if any(record["attempts"])]
+    on_disk = cell.faults[0].stage != "write"
+    assert not on_disk or set(done) <= set(answered), "what is in the journal is in the submission"
+    log = (cell.out / "log.txt").read_text()
+    told = [name for name in tasks if f"{name} holds a blank answer: " in log]
+    assert not on_disk or set(tasks) == {*answered, *told}, "what has no answer is told"
+    for name in set(tasks) - set(answered) if on_disk else ():
+        assert name not in run.records or run.records[name]["notes"], "and its record says why"
+    then = ended(replace(cell, faults=(), resume=True, settings=cell.settings))
+    assert (then.status, then.solved(solutions)) == (0, cell.tasks), then.log
+    assert all(then.records[name] == run.records[name] for name in done), "what is done stays done"
+    return len(answered)
+
+
+# -- faults of the machine ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    """A disk of this size; OSError where none can be mounted here."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        raise OSError("no disk can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Take all that is left of a disk."""
+    with suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 512)
+
+
+def full_disk(folder: Path) -> Cost:
+    """A disk that is full from the fourth task on, until the end: journal, submission, log, summary and report."""
+    with small_disk(folder / "disk", 600) as disk:
+        cell = Cell(disk / "out", (), TASKS, WORKERS, seconds=None, marks=folder, pause=0.1)
+        began = time.monotonic()
+        child = process(cell, folder / "out.txt")
+        while len(finished(cell.out)) < 4:
+            assert child.poll() is None, "the run ended before its disk was full"
+            time.sleep(0.02)
+        fill(disk)
+        child.wait(60)
+        seconds = time.monotonic() - began
+        disk.joinpath("out.txt").write_bytes(b"")
+        run = left_by(cell, child.returncode, seconds)
+        tasks, solutions = copies(TASKS)
+        assert (run.status, run.wrong(tasks), run.starts) == (1, [], WORKERS), (folder / "out.txt").read_text()
+        solved, kept = run.solved(solutions), finished(cell.out)
+        assert solved >= 4 and len(kept) >= 4
+        (disk / "filler").unlink()
+        then = ended(replace(cell, resume=True))
+        assert (then.status, then.solved(solutions)) == (0, TASKS)
+        return Cost(run.status, solved, run.starts - WORKERS, seconds)
+
+
+@contextmanager
+def throttled(group: int, share: float = 0.1, period: float = 0.1) -> Iterator[None]:
+    """Let the processes of a group run in this share of the time only."""
+    over = threading.Event()
+
+    def throttle() -> None:
+        while not over.is_set():
+            with suppress(ProcessLookupError):
+                killpg(group, signal.SIGSTOP)
+                time.sleep((1 - share) * period)
+                killpg(group, signal.SIGCONT)
+            time.sleep(share * period)
+
+    thread = threading.Thread(target=throttle)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def slow_machine(folder: Path, faults: tuple[Fault, ...] = ()) -> Cost:
+    """Everything takes ten times as long: the processes are stopped nine tenths of the time."""
+    cell = Cell(folder / "out", faults, TASKS, WORKERS, seconds=None, marks=folder, pause=0.2)
+    cell = replace(cell, settings=with_changes(cell.settings, PATIENT))
+    began = time.monotonic()
+    child = process(cell, folder / "out.txt")
+    with throttled(child.pid):
+        child.wait(400)
+    run = left_by(cell, child.returncode, time.monotonic() - began)
+    tasks, solutions = copies(TASKS)
+    assert (run.status, run.wrong(tasks), run.solved(solutions)) == (0, [], TASKS), run.log
+    assert run.starts == WORKERS, "nobody is taken for hung"
+    return Cost(run.status, TASKS, run.starts - WORKERS, run.seconds)
+
+
+MACHINE: dict[str, Callable[[Path], Cost]] = {
+    "disk full (a real one), from the fourth task on": full_disk,
+    "a machine ten times as slow": slow_machine,
+}
+
+
+def table(folder: Path) -> str:
+    """Each fault and stage as a line of a Markdown table."""
+    lines = ["| from a moment on | at | answered, restarts, exit status |", "|---|---|---|"]
+    for number, row in enumerate(ROWS):
+        for stage in row.stages:
+            (at := folder / f"{number}-{stage}").mkdir(parents=True)
+            lines.append(f"| {row.name} | {stage} | {cost(row, stage, at)} |")
+            print(lines[-1], flush=True)
+    for name, body in MACHINE.items():
+        (at := folder / body.__name__).mkdir()
+        lines.append(f"| {name} | the whole run | {body(at)} |")
+    return "\n".join(lines)
