@@ -71,7 +71,7 @@ class Dispatcher:
         try:
             outcomes = lane.pool.wait(seconds)
             for each in outcomes if lane.kind == "network" else ():
-                self._answer_streaks(lane, each)
+                self.answer_streaks(lane, each)
             return outcomes
         except NoWorkerLeft as error:
             if lane.kind == self.spec.main:
@@ -87,7 +87,7 @@ class Dispatcher:
         if kind == "programs" and "network" in self._schedules and stable:
             self._schedules["network"].postpone(record.task)
 
-    def _answer_streaks(self, lane: SolverLane, outcome: Outcome) -> None:
+    def answer_streaks(self, lane: SolverLane, outcome: Outcome) -> None:
         """Ask for less memory where one task after another runs out of it; and leave float16 where all overflows."""
         self._no_memory.add(outcome)
         if self._no_memory.ended() and self._asked_for_less < MOST_TIMES_LESS:

@@ -32,12 +32,12 @@ MAX_FAILED_LOADS = 3
 """Times in a row that a worker may fail to load its model before it is given up."""
 
 MAX_FAILED_ORDERS: dict[FailureKind, int] = {
-    "cuda": 3, "not_finite": 6, "died": 6, "hung": 6, "out_of_memory": 12,
+    "cuda": 3, "not_finite": 6, "died": 6, "hung": 6, "out_of_memory": 18,
 }  # fmt: skip
 """Orders in a row that may cost a worker its process before it is given up, by the kind of the last failure.
 
-A task costs two at most, so three tasks have to fail in a row, and out of memory six: after three of them the next ask
-for less. A GPU that fails thrice in a row, loaded anew each time, is gone.
+A task costs two at most, so three tasks have to fail in a row, and out of memory nine: after each three of them the next
+ask for less. A GPU that fails thrice in a row, loaded anew each time, is gone.
 """
 
 

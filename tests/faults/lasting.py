@@ -19,7 +19,7 @@ from submission.config import with_changes
 from submission.results import scores
 from tests.faults.cell import Cell, Ended, copies, ended, left_by, process
 from tests.faults.scripted import Fault
-from tests.faults.table import finished, solver_at
+from tests.faults.table import AFTER, finished, solver_at
 
 TASKS = 10
 WORKERS = 2
@@ -47,17 +47,17 @@ class Lasting:
 ONE = "copy005"
 STEPS = ("adapt", "propose", "score", "vote")
 ROWS = (
-    Lasting("raise, always", "raise", (*STEPS, "search"), 8, 0, 0),
+    Lasting("raise, always", "raise", (*STEPS, "search"), 9, 0, 0),
     Lasting("raise, at one task", "raise", (*STEPS, "search"), 1, 0, task=ONE),
-    Lasting("die, always", "die", (*STEPS, "search"), 8, 10, 1),
+    Lasting("die, always", "die", (*STEPS, "search"), 9, 10, 1),
     Lasting("die, at one task", "die", (*STEPS, "search"), 1, 2, task=ONE),
     Lasting("hang, at one task", "hang", (*STEPS, "search"), 1, 2, task=ONE),
     Lasting("out of memory until less is asked for", "oom", STEPS, 0, 3, megabytes=256.0),
     Lasting("out of memory until much less is asked for", "oom", STEPS, 4, 14, megabytes=64.0),
-    Lasting("out of memory, always", "oom", (*STEPS, "search"), 8, 22, 0),
-    Lasting("the GPU is gone", "gone", STEPS, 8, 4, 1),
+    Lasting("out of memory, always", "oom", (*STEPS, "search"), 9, 22, 0),
+    Lasting("the GPU is gone", "gone", STEPS, 9, 4, 1),
     Lasting("float16 overflows", "overflow", STEPS[1:3], 0, 6, settings=("model.dtype=float16",)),
-    Lasting("NaN, always", "not finite", STEPS[1:3], 8, 10, 1),
+    Lasting("NaN, always", "not finite", STEPS[1:3], 9, 10, 1),
     Lasting("NaN in training, always", "nan", STEPS[:1], 0, 0),
     Lasting("the model or the search never starts", "raise", ("load", "start"), TASKS, 4, 1),
     Lasting("disk full (injected)", "full", ("journal",), 0, 0),
@@ -69,9 +69,7 @@ ROWS = (
 
 def cell_of(row: Lasting, stage: str, folder: Path) -> Cell:
     """The run in which this fault lasts."""
-    after = {"load": 0, "start": 0, "write": 4, "summary": 0, "report": 0}.get(stage, 1)
-    if row.task is not None:
-        after = 0
+    after = 0 if row.task is not None else {**AFTER, "propose": 3, "score": 3, "vote": 3, "write": 4}.get(stage, 1)
     fault = Fault(row.kind, stage, folder, after=after, lasting=True, task=row.task, megabytes=row.megabytes)
     cell = Cell(
         folder / "out", (fault,), TASKS, WORKERS, seconds=None, marks=folder, solver=solver_at(stage)

@@ -6,10 +6,12 @@ import errno
 import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +174,7 @@ class Fault:
             case "overflow" | "not finite":
                 raise FloatingPointError("injected: the model's logits are not finite")
             case "gone":
-                import torch
-
-                raise torch.AcceleratorError("injected: the GPU has fallen off the bus")
+                raise sys.modules["torch"].AcceleratorError("injected: the GPU has fallen off the bus")
             case "full":
                 raise OSError(errno.ENOSPC, "No space left on device")
             case "slow":
@@ -303,6 +303,8 @@ def in_a_worker(*parts: Any) -> Loader:
     if loader.marks:
         with (loader.marks / "starts").open("ab") as file:
             file.write(b".")
+    if any(each.kind == "gone" for each in loader.faults):
+        import_module("torch")
     for each in (solvers.NetworkSolver, solvers.ProgramSolver):
         noted(each)
     for fault in loader.faults:
