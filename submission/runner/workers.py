@@ -36,8 +36,8 @@ MAX_FAILED_ORDERS: dict[FailureKind, int] = {
 }  # fmt: skip
 """Orders in a row that may cost a worker its process before it is given up, by the kind of the last failure.
 
-A task costs two at most, so three tasks have to fail in a row, and out of memory nine: after each three of them the next
-ask for less. A GPU that fails thrice in a row, loaded anew each time, is gone.
+A task costs two at most, so three tasks have to fail in a row, and out of memory nine, as after each three of them the
+next ask for less. A GPU that fails thrice in a row, loaded anew each time, is gone.
 """
 
 

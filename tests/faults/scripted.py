@@ -51,9 +51,11 @@ class Scripted:
 
     def __init__(self, pause: float = 0.0, dtype: str = "float32") -> None:
         self.pause, self.dtype = pause, dtype
+        self.settings: Settings | None = None
 
     def use(self, settings: Settings) -> None:
-        """It has no settings; see `Now` for what a fault makes of an order's."""
+        """They change nothing but whether a fault is `mended`."""
+        self.settings = settings
 
     def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
         for _ in range(3):
@@ -97,10 +99,10 @@ class ScriptedInference:
 
 
 class Now:
-    """What the worker process works on: its order, and the type that its model computes in."""
+    """What the worker process works on: its order, and the engine if it has one."""
 
     order: Order | None = None
-    dtype = ""
+    engine: Any = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Fault:
     between: tuple[float, float] = (0.0, math.inf)
     """It happens between these times of `time.monotonic`, which all processes share."""
     megabytes: float = 0.0
-    """Out of memory until an order has checkpointing, and at most these `search.megabytes`; 0: always."""
+    """Out of memory until the engine has checkpointing on, and at most these `search.megabytes`; 0: always."""
 
     @property
     def mark(self) -> Path:
@@ -153,10 +155,10 @@ class Fault:
 
     def mended(self) -> bool:
         """Whether what the run has done about it is enough."""
-        if self.kind == "oom" and self.megabytes and Now.order is not None:
-            asked = Now.order.settings
-            return asked.adapt.checkpointing == "on" and asked.search.megabytes <= self.megabytes
-        return self.kind == "overflow" and Now.dtype == "float32"
+        if self.kind == "oom" and self.megabytes:
+            has: Settings = Now.engine.settings
+            return has.adapt.checkpointing == "on" and has.search.megabytes <= self.megabytes
+        return self.kind == "overflow" and Now.engine.dtype == "float32"
 
     def strike(self) -> None:
         """All kinds but nan, which is in what a step returns."""
@@ -244,7 +246,7 @@ def noted(solver: Any) -> None:
     solve = solver.solve
 
     def solve_and_note(self: Any, order: Order, *more: Any) -> Any:
-        Now.order, Now.dtype = order, self.dtype
+        Now.order, Now.engine = order, getattr(self, "engine", None)
         return solve(self, order, *more)
 
     solver.solve = solve_and_note
