@@ -88,17 +88,20 @@ class Dispatcher:
             self._schedules["network"].postpone(record.task)
 
     def answer_streaks(self, lane: SolverLane, outcome: Outcome) -> None:
-        """Ask for less memory where one task after another runs out of it; and leave float16 where all overflows."""
+        """Ask for less memory where one task after another runs out of it, and leave float16 where all overflow.
+
+        The tasks that have lost both their tries by then are taken once more.
+        """
         self._no_memory.add(outcome)
-        if self._no_memory.ended() and self._asked_for_less < MOST_TIMES_LESS:
+        if (failures := self._no_memory.ended()) and self._asked_for_less < MOST_TIMES_LESS:
             lane.schedule.ask_for_less(context=self._asked_for_less > 0)
+            lane.schedule.reopen(failures)
             self._asked_for_less += 1
             logger.warning(
                 "%d tasks in a row ran out of memory: the next ask for less (%d)", LONG, self._asked_for_less
             )
         self._no_numbers.add(outcome)
-        failures = self._no_numbers.ended()
-        if failures and lane.pool.load_in_float32():
+        if (failures := self._no_numbers.ended()) and lane.pool.load_in_float32():
             lane.schedule.reopen(failures)
             logger.warning("%d tasks in a row overflowed float16: they and the next are solved in float32", LONG)
 

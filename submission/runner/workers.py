@@ -36,8 +36,8 @@ MAX_FAILED_ORDERS: dict[FailureKind, int] = {
 }  # fmt: skip
 """Orders in a row that may cost a worker its process before it is given up, by the kind of the last failure.
 
-A task costs two at most, so three tasks have to fail in a row, and out of memory nine, as after each three of them the
-next ask for less. A GPU that fails thrice in a row, loaded anew each time, is gone.
+A task costs two at most, so three tasks have to fail in a row; out of memory more, as less is asked for three times
+before. A GPU that fails thrice in a row, loaded anew each time, is gone.
 """
 
 
@@ -187,6 +187,7 @@ class WorkerPool:
             return False
         for each in self._workers:
             each.spec = replace(each.spec, settings=with_changes(each.spec.settings, ["model.dtype=float32"]))
+            each.failed_orders = 0
             if each.order is None:
                 each.end()
                 each.start()

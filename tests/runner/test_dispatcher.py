@@ -59,16 +59,20 @@ def fail_both_tries(dispatcher: Dispatcher, lane: SolverLane, kind: FailureKind,
     return orders
 
 
-def test_after_three_tasks_without_memory_the_next_ask_for_less_and_after_six_for_less_context(
+def test_after_three_tasks_without_memory_the_next_ask_for_less_and_then_for_less_context(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dispatcher, lane = lane_of_nobody(tmp_path, 16)
-    orders = fail_both_tries(dispatcher, lane, "out_of_memory", 16)
-    assert [each.settings.search.megabytes for each in orders[::3]] == [512, 256, 128, 64, 64, 64]
-    assert [each.settings.model.context for each in orders[::3]] == [4096, 4096, 2048, 1024, 1024, 1024]
-    assert [each.settings.adapt.checkpointing for each in orders[::3]] == ["auto", *["on"] * 5]
-    assert {each.settings.training_rows for each in orders} == {QUICK.training_rows}
+    """The tasks that both their tries have cost by then are taken once more."""
+    dispatcher, lane = lane_of_nobody(tmp_path, 20)
+    orders = fail_both_tries(dispatcher, lane, "out_of_memory", 20)
+    asked = {each.settings.search.megabytes: each.settings for each in orders}
+    assert list(asked) == [512, 256, 128, 64]
+    assert [each.model.context for each in asked.values()] == [4096, 4096, 2048, 1024]
+    assert [each.adapt.checkpointing for each in asked.values()] == ["auto", "on", "on", "on"]
+    assert {each.training_rows for each in asked.values()} == {QUICK.training_rows}
     assert caplog.text.count("3 tasks in a row ran out of memory") == 3
+    of_the_first = [each.settings.search.megabytes for each in orders if each.task.id == orders[0].task.id]
+    assert (of_the_first[0], of_the_first[-1]) == (512, 64)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
