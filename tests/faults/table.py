@@ -53,7 +53,7 @@ def outcome(kind: str, stage: str, folder: Path, cell: Cell | None = None) -> tu
     if kind == "hang" and stage in ("load", "start"):
         cell = replace(cell, settings=with_changes(cell.settings, ["time.loading_timeout=8"]))
     if kind == "hang" and stage in IN_THE_PARENT:
-        cell = replace(cell, seconds=40.0 if cell.real else 4.0)
+        cell = replace(cell, seconds=40.0 if cell.real else 10.0)
     tasks, solutions = copies(cell.tasks)
     first = ended(cell, limit=200.0)
     assert list(folder.glob(f"{kind}-{stage}-*")), "the fault did not happen"
