@@ -22,7 +22,10 @@ PROGRAMS_SHARE = 0.2
 """Share of the run's time that the search for programs takes at most, where it shares the cores with the network."""
 
 MOST_TIMES_LESS = 3
-"""How often the network asks for less memory than before: the first time all but the context is cut."""
+"""How often the network asks for less memory than before: the second time it has half the context as well.
+
+The rest costs time only, a shorter context may cost answers.
+"""
 
 
 @dataclass
@@ -94,7 +97,7 @@ class Dispatcher:
         """
         self._no_memory.add(outcome)
         if (failures := self._no_memory.ended()) and self._asked_for_less < MOST_TIMES_LESS:
-            lane.schedule.ask_for_less(context=self._asked_for_less > 0)
+            lane.schedule.ask_for_less(context=self._asked_for_less == 1)
             lane.schedule.reopen(failures)
             self._asked_for_less += 1
             logger.warning(

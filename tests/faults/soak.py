@@ -43,7 +43,7 @@ def random_faults(marks: Path, tasks: int) -> Iterator[Fault]:
 def spells(marks: Path, began: float, seconds: float) -> Iterator[Fault]:
     """Twelve spells, each of a sixtieth of the run: memory is short, shorter each time, or the disk is full."""
     for number in range(WINDOWS):
-        start = began + seconds * (0.1 + 0.8 * number / WINDOWS)
+        start = began + seconds * (0.1 + 0.7 * number / WINDOWS)
         between = (start, start + seconds / 60)
         (own := marks / f"spell{number}").mkdir(parents=True, exist_ok=True)
         if number % 3 == 0:
@@ -139,7 +139,7 @@ def soak(folder: Path, minutes: float, tasks: int = 400) -> Soaked:
     faults = (*random_faults(folder, tasks), *spells(folder, began, seconds), *bad.values())
     cell = Cell(
         folder / "out", faults, tasks, WORKERS, seconds=None, marks=folder,
-        pause=0.75 * seconds * WORKERS / tasks / STEPS_A_TASK, settings=with_changes(SCRIPTED, IMPATIENT),
+        pause=0.88 * seconds * WORKERS / tasks / STEPS_A_TASK, settings=with_changes(SCRIPTED, IMPATIENT),
     )  # fmt: skip
     child = process(cell, folder / "out.txt")
     samples = watched(child, 3 * seconds + 60)

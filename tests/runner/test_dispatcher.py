@@ -67,7 +67,7 @@ def test_after_three_tasks_without_memory_the_next_ask_for_less_and_then_for_les
     orders = fail_both_tries(dispatcher, lane, "out_of_memory", 20)
     asked = {each.settings.search.megabytes: each.settings for each in orders}
     assert list(asked) == [512, 256, 128, 64]
-    assert [each.model.context for each in asked.values()] == [4096, 4096, 2048, 1024]
+    assert [each.model.context for each in asked.values()] == [4096, 4096, 2048, 2048]
     assert [each.adapt.checkpointing for each in asked.values()] == ["auto", "on", "on", "on"]
     assert {each.training_rows for each in asked.values()} == {QUICK.training_rows}
     assert caplog.text.count("3 tasks in a row ran out of memory") == 3
