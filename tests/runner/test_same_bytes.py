@@ -7,6 +7,7 @@ that a task's training may take (`time.seconds` times `adapt.share`), and the se
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,10 +64,13 @@ def command(out: Path, *more: str) -> list[str]:
     return [*head, *sets, *more]
 
 
-def ran(out: Path, *more: str) -> bytes:
+def ran(out: Path, *more: str) -> tuple[bytes, dict[str, Any]]:
+    """The submission of a run, and what the network has learned and scored, to the last digit."""
     done = subprocess.run(command(out, *more), capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    return written(out)
+    records = {path.stem: json.loads(path.read_text()) for path in sorted((out / "journal").glob("*.json"))}
+    assert all(record["fit"]["losses"] for record in records.values()), "each task was trained"
+    return written(out), {name: (record["fit"]["losses"], record["tests"]) for name, record in records.items()}
 
 
 @contextmanager
@@ -103,7 +108,7 @@ def test_a_real_run_has_the_same_bytes_on_one_worker_on_two_on_a_loaded_machine_
 ) -> None:
     sets = [part for change in times for part in ("--set", change)]
     one = ran(tmp_path / "one", "--workers", "1", *sets)
-    assert len(set(one.split(b"attempt_1"))) > 3, "there are answers to compare"
+    assert len(set(one[0].split(b"attempt_1"))) > 3, "there are answers to compare"
     assert ran(tmp_path / "two", "--workers", "2", *sets) == one
     with busy(2):
         assert ran(tmp_path / "loaded", "--workers", "2", *sets) == one
