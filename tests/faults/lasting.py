@@ -54,7 +54,7 @@ ROWS = (
     Lasting("die, always", "die", (*STEPS, "search"), MOST, 10, (1,)),
     Lasting("die, at one task", "die", (*STEPS, "search"), 1, 2, task=ONE),
     Lasting("hang, at one task", "hang", (*STEPS, "search"), 1, 2, task=ONE),
-    Lasting("out of memory until less is asked for", "oom", STEPS, 0, 3, megabytes=256.0),
+    Lasting("out of memory until less is asked for", "oom", STEPS, 0, 5, megabytes=256.0),
     Lasting("out of memory until much less is asked for", "oom", STEPS, 0, 20, megabytes=64.0),
     Lasting("out of memory, always", "oom", (*STEPS, "search"), MOST, 34, (0, 1)),
     Lasting("the GPU is gone", "gone", STEPS, MOST, 4, (1,)),
