@@ -168,7 +168,7 @@ def full_disk(folder: Path) -> Cost:
         tasks, solutions = copies(TASKS)
         assert (run.status, run.wrong(tasks), run.starts) == (1, [], WORKERS), (folder / "out.txt").read_text()
         solved, kept = run.solved(solutions), finished(cell.out)
-        assert solved >= 4 and len(kept) >= 4
+        assert solved >= 3 and len(kept) >= 4, "the fourth may be in the journal only"
         (disk / "filler").unlink()
         then = ended(replace(cell, resume=True))
         assert (then.status, then.solved(solutions)) == (0, TASKS)

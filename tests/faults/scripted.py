@@ -6,7 +6,6 @@ import errno
 import math
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -176,7 +175,7 @@ class Fault:
             case "overflow" | "not finite":
                 raise FloatingPointError("injected: the model's logits are not finite")
             case "gone":
-                raise sys.modules["torch"].AcceleratorError("injected: the GPU has fallen off the bus")
+                raise import_module("torch").AcceleratorError("injected: the GPU has fallen off the bus")
             case "full":
                 raise OSError(errno.ENOSPC, "No space left on device")
             case "slow":
@@ -305,8 +304,8 @@ def in_a_worker(*parts: Any) -> Loader:
     if loader.marks:
         with (loader.marks / "starts").open("ab") as file:
             file.write(b".")
-    if any(each.kind == "gone" for each in loader.faults):
-        import_module("torch")
+    if any(each.kind == "gone" and each.lasting for each in loader.faults):
+        import_module("torch")  # Takes seconds, in which the heartbeat would stop.
     for each in (solvers.NetworkSolver, solvers.ProgramSolver):
         noted(each)
     for fault in loader.faults:

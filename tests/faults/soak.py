@@ -33,11 +33,11 @@ WINDOWS = 12
 
 
 def random_faults(marks: Path, tasks: int) -> Iterator[Fault]:
-    """Faults that happen once each, so many that every fifth task is hit: of which kinds and where is drawn."""
+    """Faults that happen once each, every fifth task is hit: of which kinds and where is drawn, when is up to chance."""
     pairs = [*((kind, stage) for kind in ONCE for stage in STAGES), ("gone", "propose")]
     drawn = np.random.default_rng(0).multinomial(tasks // 5, [1 / len(pairs)] * len(pairs))
     for (kind, stage), most in zip(pairs, drawn, strict=True):
-        yield Fault(kind, stage, marks, most=int(most), after=0, chance=0.02)
+        yield Fault(kind, stage, marks, most=int(most), after=0, chance=0.005)
 
 
 def spells(marks: Path, began: float, seconds: float) -> Iterator[Fault]:
