@@ -33,7 +33,7 @@ WINDOWS = 12
 
 
 def random_faults(marks: Path, tasks: int) -> Iterator[Fault]:
-    """Faults that happen once each, every fifth task is hit: of which kinds and where is drawn, when is up to chance."""
+    """Faults that happen once each, one for every five tasks; kinds and stages are drawn, the moment is by chance."""
     pairs = [*((kind, stage) for kind in ONCE for stage in STAGES), ("gone", "propose")]
     drawn = np.random.default_rng(0).multinomial(tasks // 5, [1 / len(pairs)] * len(pairs))
     for (kind, stage), most in zip(pairs, drawn, strict=True):
