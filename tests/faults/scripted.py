@@ -252,7 +252,7 @@ def noted(solver: Any) -> None:
 
 
 def no_grids(programs: list[Any]) -> list[Any]:
-    """The same programs, or one, with answers that are no numbers."""
+    """The same programs, with answers that are no numbers."""
     return [replace(each, answers=(np.full((1, 1), np.nan),) * len(each.answers)) for each in programs]
 
 
