@@ -76,7 +76,10 @@ def cell_of(row: Lasting, stage: str, folder: Path) -> Cell:
     cell = Cell(
         folder / "out", (fault,), TASKS, WORKERS, seconds=None, marks=folder, solver=solver_at(stage)
     )  # fmt: skip
-    return replace(cell, settings=with_changes(cell.settings, ["time.heartbeat_timeout=5", *row.settings]))
+    return replace(
+        cell,
+        settings=with_changes(cell.settings, ["time.heartbeat_timeout=5", "time.loading_timeout=120", *row.settings]),
+    )
 
 
 @dataclass(frozen=True)
