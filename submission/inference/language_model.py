@@ -12,6 +12,7 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -65,6 +66,7 @@ class LanguageModel:
         self._shape = memory_plan.shape_of(path)
         self._free_bytes = device_bytes(model, self.device)
         self.longest_row = self._longest_row()
+        self.dtype = str(compute_dtype(model.dtype, self.device)).removeprefix("torch.")
         self.layout: Layout = layout_of(path, model.layout)
         base = load_base(path, model, self.device)
         with_exact_head(base)
@@ -77,6 +79,14 @@ class LanguageModel:
         self.model.eval()
         self._adapter = [p for p in self.model.parameters() if p.requires_grad]
         self._first = [p.detach().clone() for p in self._adapter]
+
+    def use(self, settings: Settings) -> None:
+        """Train and search by these settings from now on: those of a retry ask for less memory.
+
+        What `settings.model` says of loading has been done, so that only its context counts.
+        """
+        self.settings = replace(settings, model=replace(self.settings.model, context=settings.model.context))
+        self.longest_row = self._longest_row()
 
     def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
         """Train the adapter on the rows; a training that leaves the finite numbers is undone."""

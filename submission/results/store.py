@@ -44,7 +44,10 @@ class RunStore:
         """Why the last write of the submission failed; None if it did not."""
 
     def open(self, kinds: Sequence[str], resume: bool) -> None:
-        """Make the folders of these kinds, on resume load finished records, and write the submission."""
+        """Make the folders of these kinds, on resume load finished records, and write the submission.
+
+        What failed tries had found stays in the submission until their tasks are solved.
+        """
         for kind in kinds:
             (self.out / FOLDERS[kind]).mkdir(exist_ok=True)
         for kind, name in FOLDERS.items():
@@ -52,8 +55,10 @@ class RunStore:
             for doubt in doubts:
                 logger.warning(doubt)
             self.records[kind] = {name: record for name, record in records.items() if record.finished}
-        for name in self.known():
-            self._fill(name)
+            if kind == "network":
+                partial = {name: record for name, record in records.items() if not record.finished}
+        for name in {*self.known(), *partial}:
+            self._fill(name, partial.get(name))
         self.write()
 
     def keep(self, kind: str, record: TaskRecord) -> None:

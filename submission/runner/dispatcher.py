@@ -12,6 +12,7 @@ from submission.results.store import RunStore
 from submission.runner.devices import cores, worker_devices
 from submission.runner.schedule import Outcome, Schedule
 from submission.runner.spec import Kind, RunSpec, WorkerSpec
+from submission.runner.streaks import LONG, Streak
 from submission.runner.workers import NoWorkerLeft, WorkerPool
 from submission.solver.records import TaskRecord
 
@@ -19,6 +20,12 @@ logger = logging.getLogger(__name__)
 
 PROGRAMS_SHARE = 0.2
 """Share of the run's time that the search for programs takes at most, where it shares the cores with the network."""
+
+MOST_TIMES_LESS = 3
+"""How often the network asks for less memory than before: the second time it has half the context as well.
+
+The rest costs time only, a shorter context may cost answers.
+"""
 
 
 @dataclass
@@ -39,6 +46,9 @@ class Dispatcher:
         self.lanes: list[SolverLane] = []
         self.broken: NoWorkerLeft | None = None
         """Why the main lane lost all its workers; other lanes go on while they have tasks."""
+        self._no_memory, self._no_numbers = Streak("out_of_memory"), Streak("not_finite")
+        """Of the network's lane."""
+        self._asked_for_less = 0
         gpus = worker_devices(1, spec.settings.model.device) != [None]
         self.parallel = spec.ray is not None or (gpus and not spec.settings.programs.writer)
         """Whether all lanes work at the same time."""
@@ -62,7 +72,10 @@ class Dispatcher:
     def wait(self, lane: SolverLane, seconds: float) -> list[Outcome]:
         """The outcomes of a lane's orders, see `WorkerPool.wait`; a lane without workers is closed."""
         try:
-            return lane.pool.wait(seconds)
+            outcomes = lane.pool.wait(seconds)
+            for each in outcomes if lane.kind == "network" else ():
+                self.answer_streaks(lane, each)
+            return outcomes
         except NoWorkerLeft as error:
             if lane.kind == self.spec.main:
                 self.broken = error
@@ -76,6 +89,24 @@ class Dispatcher:
         stable = record.stability >= self.spec.settings.programs.min_stability
         if kind == "programs" and "network" in self._schedules and stable:
             self._schedules["network"].postpone(record.task)
+
+    def answer_streaks(self, lane: SolverLane, outcome: Outcome) -> None:
+        """Ask for less memory where one task after another runs out of it, and leave float16 where all overflow.
+
+        The tasks that have lost both their tries by then are taken once more.
+        """
+        self._no_memory.add(outcome)
+        if (failures := self._no_memory.ended()) and self._asked_for_less < MOST_TIMES_LESS:
+            lane.schedule.ask_for_less(context=self._asked_for_less == 1)
+            lane.schedule.reopen(failures)
+            self._asked_for_less += 1
+            logger.warning(
+                "%d tasks in a row ran out of memory: the next ask for less (%d)", LONG, self._asked_for_less
+            )
+        self._no_numbers.add(outcome)
+        if (failures := self._no_numbers.ended()) and lane.pool.load_in_float32():
+            lane.schedule.reopen(failures)
+            logger.warning("%d tasks in a row overflowed float16: they and the next are solved in float32", LONG)
 
     def failures(self) -> dict[Kind, dict[str, str]]:
         """Kind of solver -> task -> why it failed, see `Schedule.failed`."""

@@ -22,6 +22,9 @@ class Peaks(NamedTuple):
 class Ready:
     """The model is loaded."""
 
+    dtype: str = ""
+    """The type that it computes in; empty where there is no model."""
+
 
 @dataclass(frozen=True)
 class Unfit:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from submission.arc.tasks import Task, Tasks
@@ -93,6 +93,8 @@ class Schedule:
         self._pace: deque[tuple[float, float]] = deque(maxlen=RECENT)
         """(cost, seconds) of the tasks that finished last."""
         self._postponed: set[str] = set()
+        self._reopened: dict[str, Outcome] = {}
+        """Task -> its last failure, of the tasks that wait once more."""
         self.failed: dict[str, str] = {}
         """Task -> why its last try failed, of the tasks for which no try has come to an end."""
 
@@ -102,6 +104,19 @@ class Schedule:
         if name in self._waiting:
             self._waiting.remove(name)
             self._waiting.append(name)
+
+    def ask_for_less(self, context: bool) -> None:
+        """Let first tries ask for less memory from now on, see `with_less_memory`."""
+        self.settings = with_less_memory(self.settings, context)
+
+    def reopen(self, failures: Iterable[Outcome]) -> None:
+        """Take the tasks that have failed for good once more: why they failed is mended."""
+        for each in failures:
+            name = each.order.task.id
+            if name in self.failed:
+                del self.failed[name]
+                self._reopened[name] = each
+                self._waiting.appendleft(name)
 
     def pending(self) -> bool:
         """Whether there is an order now."""
@@ -134,7 +149,7 @@ class Schedule:
             seconds = min(self.settings.time.seconds, self.until.left())
             seed = self.seed + self._passes[name] * SEED_STEP
             order = Order(self.tasks[name], self.settings, seed, seconds, earlier=self.records[name])
-        self._running[name] = None
+        self._running[name] = self._reopened.pop(name, None)
         return order
 
     def update(self, outcome: Outcome) -> TaskRecord | None:
@@ -150,7 +165,7 @@ class Schedule:
             self.failed.pop(name, None)
         elif not order.again and not self.until.passed():
             short = outcome.failure is not None and outcome.failure.kind == "out_of_memory"
-            self._retries.append((replace(order, settings=halved(order.settings, short), again=True), outcome))
+            self._retries.append((replace(order, settings=halved(order.settings, memory=short), again=True), outcome))
             return None
         else:
             found = next((each.so_far for each in failures if each.so_far is not None), None)
@@ -206,12 +221,26 @@ class Schedule:
         return self.costs[name], name
 
 
-def halved(settings: Settings, context: bool) -> Settings:
-    """Settings for a retry: half the training rows and views; if asked for, half the context as well."""
-    rows, search, model = settings.training_rows, settings.search, settings.model
+def halved(settings: Settings, memory: bool) -> Settings:
+    """Settings for a retry: half the training rows and views; where memory was short, less of it as well."""
+    rows, search = settings.training_rows, settings.search
+    half = replace(
+        settings,
+        training_rows=replace(rows, copies=max(1, rows.copies // 2), max_rows=max(1, rows.max_rows // 2)),
+        search=replace(search, views=max(1, search.views // 2)),
+    )
+    return with_less_memory(half, context=True) if memory else half
+
+
+def with_less_memory(settings: Settings, context: bool) -> Settings:
+    """Settings that ask for less memory: activations are recomputed, micro-batches and the KV cache are half as large.
+
+    That costs time and no answer. With `context` prompts and training rows are half as long as well.
+    """
+    model, adapt, search = settings.model, settings.adapt, settings.search
     return replace(
         settings,
         model=replace(model, context=max(1024, model.context // 2)) if context else model,
-        training_rows=replace(rows, copies=max(1, rows.copies // 2), max_rows=max(1, rows.max_rows // 2)),
-        search=replace(search, views=max(1, search.views // 2)),
+        adapt=replace(adapt, checkpointing="on", tokens=max(1, adapt.tokens // 2)),
+        search=replace(search, megabytes=search.megabytes / 2),
     )

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 class Solver(Protocol):
     """Solves orders, in a worker process."""
 
+    dtype: str
+    """The type that its model computes in; empty where it has no model."""
+
     def solve(self, order: Order, until: Deadline, on_progress: Callable[[TaskRecord], None]) -> TaskRecord:
         """The record of the order's task; `on_progress` may get partial records."""
         ...
@@ -43,6 +46,8 @@ def solver_of(spec: WorkerSpec) -> Solver:
 
 class ProgramSolver:
     """Searches for programs, in all sources that the settings name."""
+
+    dtype = ""
 
     def __init__(self, spec: WorkerSpec) -> None:
         from submission.programs.synthesis.synthesizer import Synthesizer
@@ -70,9 +75,11 @@ class NetworkSolver:
         # bitsandbytes warns of an optional kernel that would be fetched from the internet.
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         self.engine = (spec.load or language_model)(spec)
+        self.dtype = self.engine.dtype
 
     def solve(self, order: Order, until: Deadline, on_progress: Callable[[TaskRecord], None]) -> TaskRecord:
         """The record of the order's task; `on_progress` gets a partial record after each test input."""
+        self.engine.use(order.settings)
         return solve(order.task, self.engine, order.settings, until, order.seed, order.earlier, on_progress)
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from submission.config import with_changes
 from submission.errors import TRACEBACKS, BadInput
 from submission.runner.devices import cores, omp_threads
-from submission.runner.failures import Failure, died
+from submission.runner.failures import Failure, FailureKind, died
 from submission.runner.messages import Failed, LoadFailed, Message, Peaks, Progress, Ready, Solved, Unfit
 from submission.runner.schedule import Order, Outcome
 from submission.runner.spec import WorkerSpec
@@ -31,9 +31,18 @@ logger = logging.getLogger(__name__)
 MAX_FAILED_LOADS = 3
 """Times in a row that a worker may fail to load its model before it is given up."""
 
+MAX_FAILED_ORDERS: dict[FailureKind, int] = {
+    "cuda": 3, "not_finite": 6, "died": 6, "hung": 6, "out_of_memory": 18,
+}  # fmt: skip
+"""Orders in a row that may cost a worker its process before it is given up, by the kind of the last failure.
+
+A task costs two at most, so three tasks have to fail in a row; out of memory more, as less is asked for three times
+before. A GPU that fails thrice in a row, loaded anew each time, is gone.
+"""
+
 
 class NoWorkerLeft(Exception):
-    """Every worker has failed to load its model too often."""
+    """Every worker has failed too often: to load its model, or at one order after another."""
 
 
 class Worker:
@@ -42,7 +51,7 @@ class Worker:
     def __init__(self, spec: WorkerSpec, gpu: str | None) -> None:
         self.spec = spec
         self.gpu = gpu
-        self.failed_loads = 0
+        self.failed_loads = self.failed_orders = 0
         self.peaks = Peaks(0.0, 0.0)
         self.ready = False
         self.order: Order | None = None
@@ -115,6 +124,9 @@ class WorkerPool:
         self.size = len(gpus)
         self._loaded_once = False
         """Whether any worker has ever loaded the model."""
+        self.dtype = ""
+        """The type that the loaded models compute in; empty where there is none."""
+        self._why_none_is_left = "no worker could be started; the log says why"
 
     def utilization(self) -> float:
         """Share of the workers' time, from the first order to the last, in which they had an order; 0 to 1."""
@@ -141,7 +153,7 @@ class WorkerPool:
         BadInput where the model can never be loaded, NoWorkerLeft where all workers have been given up.
         """
         if not self._workers:
-            raise NoWorkerLeft("no worker could be started; the log says why")
+            raise NoWorkerLeft(self._why_none_is_left)
         pipes = {each.pipe: each for each in self._workers}
         readable = connection.wait(list(pipes), seconds)
         outcomes = [self._receive(each) for pipe, each in pipes.items() if pipe in readable]
@@ -169,6 +181,18 @@ class WorkerPool:
             each.process.join()
         self._workers = []
 
+    def load_in_float32(self) -> bool:
+        """Have all workers compute in float32, as soon as they are free; False where they do not compute in float16."""
+        if self.dtype != "float16":
+            return False
+        for each in self._workers:
+            each.spec = replace(each.spec, settings=with_changes(each.spec.settings, ["model.dtype=float32"]))
+            each.failed_orders = 0
+            if each.order is None:
+                each.end()
+                each.start()
+        return True
+
     def _receive(self, worker: Worker) -> Outcome | None:
         """Read one message of a worker, or notice its end."""
         try:
@@ -181,7 +205,7 @@ class WorkerPool:
         """Act on one message; returns the outcome of the worker's order, if the message ends it."""
         match message:
             case Ready():
-                worker.ready, worker.failed_loads, self._loaded_once = True, 0, True
+                worker.ready, worker.failed_loads, self._loaded_once, self.dtype = True, 0, True, message.dtype
                 logger.info("%s: a worker is ready after %.1f s", worker.spec.kind, time.monotonic() - worker.began)
             case Unfit() | LoadFailed():
                 self._take_load_failure(message)
@@ -191,6 +215,7 @@ class WorkerPool:
                 return self._take_failure(worker, message)
             case Solved():
                 self._update_peaks(worker, message.peaks)
+                worker.failed_orders = 0
                 return self._outcome(worker, message.record, None)
         return None
 
@@ -209,8 +234,9 @@ class WorkerPool:
         logger.error("%s failed:\n%s", worker.order.task.id, message.traceback)
         outcome = self._outcome(worker, None, message.failure)
         if message.failure.needs_new_process:
+            worker.failed_orders += 1
             worker.end()
-            self._restart(worker)
+            self._restart(worker, message.failure)
         return outcome
 
     def _lose(self, worker: Worker, failure: Failure | None) -> Outcome | None:
@@ -218,23 +244,31 @@ class WorkerPool:
         exit_code = worker.end()
         failure, outcome = failure or died(exit_code), None
         if worker.order is not None:
+            worker.failed_orders += 1
             outcome = self._outcome(worker, None, failure)
         elif worker.ready:
+            worker.failed_orders += 1
             logger.warning("a worker was lost between two tasks: %s", failure.message)
         else:
             worker.failed_loads += 1
             count = f"{worker.failed_loads} of {MAX_FAILED_LOADS}"
             logger.warning("a worker was lost while it loaded its model (%s): %s", count, failure.message)
-        self._restart(worker)
+        self._restart(worker, failure)
         return outcome
 
-    def _restart(self, worker: Worker) -> None:
-        """Start the process of a worker again, or give the worker up after too many failed loads."""
-        if worker.failed_loads < MAX_FAILED_LOADS:
+    def _restart(self, worker: Worker, failure: Failure) -> None:
+        """Start the process of a worker again, or give the worker up after too many failed loads or orders."""
+        most = MAX_FAILED_ORDERS[failure.kind]
+        if worker.failed_loads < MAX_FAILED_LOADS and worker.failed_orders < most:
             worker.start()
-        else:
-            self._workers.remove(worker)
-            self.size -= 1
+            return
+        if worker.failed_orders >= most:
+            self._why_none_is_left = (
+                f"no worker is left: {most} orders in a row failed, the last with: {failure.message}"
+            )
+            logger.error("a worker is given up: %d orders in a row failed: %s", most, failure.message)
+        self._workers.remove(worker)
+        self.size -= 1
 
     def _outcome(self, worker: Worker, record: TaskRecord | None, failure: Failure | None) -> Outcome:
         """The outcome of a worker's order, which it no longer has."""

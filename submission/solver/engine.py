@@ -14,6 +14,7 @@ from submission.arc.layouts import Layout
 from submission.arc.prompts import Prompt, Row
 from submission.arc.tasks import Grid
 from submission.arc.views import View
+from submission.config import Settings
 from submission.deadline import Deadline
 
 Stopped = Literal["done", "converged", "deadline", "not finite", "off"]
@@ -98,6 +99,12 @@ class Engine(Protocol):
     layout: Layout
     longest_row: int
     """Tokens of the longest training row that fits its memory."""
+    dtype: str
+    """The type that it computes in: float32, bfloat16 or float16."""
+
+    def use(self, settings: Settings) -> None:
+        """Train and search by these settings from now on; the loaded model and its adapter stay as they are."""
+        ...
 
     def adapt(self, rows: Sequence[Row], until: Deadline, seed: int) -> Fit:
         """Train the adapter on the rows, until done, converged, or out of time."""

@@ -198,8 +198,12 @@ class TaskRecord:
 
     @property
     def finished(self) -> bool:
-        """Whether a solver came to its end with this task; if both tries failed it is tried again on resume."""
-        return self.fit is not None or self.programs is not None
+        """Whether a solver came to its end with this task; if both tries failed it is tried again on resume.
+
+        A try that failed after the first of two test inputs has not asked the second in any view.
+        """
+        asked = self.fit is not None and all(each.views for each in self.tests)
+        return asked or self.programs is not None
 
     @property
     def stability(self) -> float:

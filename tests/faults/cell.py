@@ -17,15 +17,15 @@ import numpy as np
 from submission.arc.tasks import Pair, Solutions, Task, Tasks, grid
 from submission.config import EMBEDDED, PRESETS, Settings, with_changes
 from submission.results import journal, scores, submission_file
-from submission.runner.run import run
+from submission.runner import run as runs
 from submission.runner.schedule import Outcome
 from submission.runner.solvers import language_model
-from submission.runner.spec import RunSpec
+from submission.runner.spec import Kind, RunSpec
 from submission.runner.workers import WorkerPool
-from tests.faults.scripted import IN_THE_WORKER, Fault, Loader, around
+from tests.faults.scripted import IN_THE_PARENT, IN_THE_WORKER, Fault, Loader, around, starts
 
 QUICK = ["training_rows.copies=1", "search.views=2"]
-IMPATIENT = ["time.seconds=20", "time.heartbeat_timeout=2", "time.grace=2", "time.loading_timeout=4"]
+IMPATIENT = ["time.seconds=20", "time.heartbeat_timeout=2", "time.grace=2", "time.loading_timeout=30"]
 SCRIPTED = with_changes(PRESETS["laptop"], QUICK + IMPATIENT)
 REAL = with_changes(SCRIPTED, ["time.loading_timeout=60", "time.heartbeat_timeout=5"])
 
@@ -57,22 +57,38 @@ class Cell:
     """The embedded model instead of a scripted engine."""
     settings: Settings = SCRIPTED
     model: Path = EMBEDDED
+    marks: Path | None = None
+    """Where each start of a worker leaves a mark."""
+
+    solver: Kind = "network"
 
     def run(self) -> None:
         """The run, in this process."""
+        steps: dict[str, tuple[Any, str]] = {
+            "journal": (journal, "write_record"), "write": (submission_file, "write"),
+            "summary": (runs, "summarize"), "report": (runs, "write_report"),
+        }  # fmt: skip
         for fault in self.faults:
-            if fault.stage == "journal":
-                journal.write_record = around(fault, journal.write_record, lambda done: done)
-            elif fault.stage == "write":
-                submission_file.write = around(fault, submission_file.write, lambda done: done)
-            if fault.kind == "nan" and fault.stage not in IN_THE_WORKER:
+            if fault.stage in IN_THE_PARENT:
+                module, name = steps[fault.stage]
+                spoilt = without_numbers if fault.stage == "summary" else unchanged
+                setattr(module, name, around(fault, getattr(module, name), spoilt))
+            if fault.kind == "nan" and fault.stage in ("journal", "write"):
                 spoil(fault)
         inside = tuple(each for each in self.faults if each.stage in IN_THE_WORKER)
         job = RunSpec(
             self.out, self.model, self.settings, 0, self.seconds, self.resume, workers=self.workers,
-            load=Loader(inside, self.pause, language_model if self.real else None),
+            load=Loader(inside, self.pause, language_model if self.real else None, self.marks), solvers=(self.solver,),
         )  # fmt: skip
-        run(job, *copies(self.tasks))
+        runs.run(job, *copies(self.tasks))
+
+
+def unchanged(done: Any) -> Any:
+    return done
+
+
+def without_numbers(summary: dict[str, Any]) -> dict[str, Any]:
+    return {**summary, "seconds": math.nan}
 
 
 NO_NUMBERS = ((np.full((1, 1), np.nan),),)
@@ -115,6 +131,9 @@ class Ended:
     submission: Any
     records: dict[str, dict[str, Any]]
     log: str
+    """What the process has printed."""
+    starts: int = 0
+    """Worker processes that were started."""
 
     def wrong(self, tasks: Tasks) -> list[str]:
         """What is not valid or not complete about the submission."""
@@ -138,6 +157,14 @@ def ended(cell: Cell, limit: float = 60.0) -> Ended:
     except subprocess.TimeoutExpired:
         child.kill()
         raise
-    records = {path.stem: json.loads(path.read_text()) for path in sorted((cell.out / "journal").glob("*.json"))}
+    return left_by(cell, status, time.monotonic() - began)
+
+
+def left_by(cell: Cell, status: int, seconds: float) -> Ended:
+    """What a run that has ended left behind."""
+    records = {}
+    for path in sorted(cell.out.glob("journal/*.json")) + sorted(cell.out.glob("journal/programs/*.json")):
+        records[path.stem] = json.loads(path.read_text())
     submission = json.loads((cell.out / "submission.json").read_text())
-    return Ended(status, time.monotonic() - began, submission, records, log.read_text())
+    told = cell.out.with_name(f"{cell.out.name}.txt").read_text()
+    return Ended(status, seconds, submission, records, told, starts(cell.marks) if cell.marks else 0)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-from tests.faults.cell import REAL, Cell, Ended, copies, ended
-from tests.faults.scripted import KINDS, STAGES, Fault
+from submission.config import with_changes
+from submission.runner.spec import Kind
+from tests.faults.cell import REAL, SCRIPTED, Cell, Ended, copies, ended
+from tests.faults.scripted import IN_PROGRAMS, IN_THE_PARENT, KINDS, STAGES, Fault
 
 ALLOWANCE = 15.0
 """Seconds that a run with a fault may take longer: to find a hang, to replace a worker, to try once more."""
@@ -18,13 +21,26 @@ NOTHING_LOST = "nothing lost"
 RESUMED = "--resume"
 
 
+AFTER = {"load": 0, "start": 0, "write": 2, "summary": 0, "report": 0}
+"""How often a process passes a stage before the fault; once where the stage is not here."""
+
+
+def solver_at(stage: str) -> Kind:
+    """The kind of solver that has this stage."""
+    return "programs" if stage in IN_PROGRAMS else "network"
+
+
 def expected(kind: str, stage: str) -> str:
     """What is to become of a run."""
+    if stage in ("summary", "report"):
+        return NOTHING_LOST if kind == "slow" or (kind, stage) == ("nan", "report") else RESUMED
     if stage in ("journal", "write"):
         return {"kill": RESUMED, "hang": RESUMED, "nan": ONE_RETRY}.get(kind, NOTHING_LOST)
-    if kind == "slow" or (stage == "load" and kind != "nan") or (kind == "nan" and stage in ("score", "vote")):
-        return NOTHING_LOST
-    return NOTED if (kind, stage) == ("nan", "adapt") else ONE_RETRY
+    if kind == "nan":
+        return {"adapt": NOTED, "score": NOTHING_LOST, "vote": NOTHING_LOST, "start": NOTHING_LOST}.get(
+            stage, ONE_RETRY
+        )
+    return NOTHING_LOST if kind == "slow" or stage in ("load", "start") else ONE_RETRY
 
 
 def outcome(kind: str, stage: str, folder: Path, cell: Cell | None = None) -> tuple[str, float]:
@@ -32,10 +48,12 @@ def outcome(kind: str, stage: str, folder: Path, cell: Cell | None = None) -> tu
 
     AssertionError where something is lost that must not be.
     """
-    fault = Fault(kind, stage, folder, after={"load": 0, "write": 2}.get(stage, 1))
-    cell = replace(cell or Cell(folder / "out"), out=folder / "out", faults=(fault,))
-    if (kind, stage) in (("hang", "journal"), ("hang", "write")):
-        cell = replace(cell, seconds=40.0 if cell.real else 4.0)
+    fault = Fault(kind, stage, folder, after=AFTER.get(stage, 1))
+    cell = replace(cell or Cell(folder / "out"), out=folder / "out", faults=(fault,), solver=solver_at(stage))
+    if kind == "hang" and stage in ("load", "start"):
+        cell = replace(cell, settings=with_changes(cell.settings, ["time.loading_timeout=8"]))
+    if kind == "hang" and stage in IN_THE_PARENT:
+        cell = replace(cell, seconds=40.0 if cell.real else 10.0)
     tasks, solutions = copies(cell.tasks)
     first = ended(cell, limit=200.0)
     assert list(folder.glob(f"{kind}-{stage}-*")), "the fault did not happen"
@@ -62,7 +80,8 @@ def _how(run: Ended) -> str:
 
 def table(folder: Path, real: bool = False) -> str:
     """All cells as a Markdown table, with the seconds of each run."""
-    cell = Cell(folder, settings=REAL, seconds=None, real=True) if real else None
+    patient = Cell(folder, settings=with_changes(SCRIPTED, ["time.heartbeat_timeout=5"]))
+    cell = Cell(folder, settings=REAL, seconds=None, real=True) if real else patient
     lines = ["| | " + " | ".join(STAGES) + " |", "|---" * (1 + len(STAGES)) + "|"]
     for kind in KINDS:
         cells = []
@@ -71,6 +90,7 @@ def table(folder: Path, real: bool = False) -> str:
             said, seconds = outcome(kind, stage, at, cell)
             cells.append(f"{said}, {seconds:.0f} s")
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+        print(lines[-1], file=sys.stderr)
     return "\n".join(lines)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.drill import can_isolate
-from tests.faults.cell import Cell, copies, ended
+from tests.faults.cell import REAL, Cell, copies, ended
 from tests.faults.kills import early_kills, kills
+from tests.faults.lasting import MACHINE, ROWS, Cost, Lasting, NoDisk, cost
 from tests.faults.mutations import mutations
 from tests.faults.places import PLACES, UNPRIVILEGED, faults
 from tests.faults.scripted import KINDS, STAGES, Fault
+from tests.faults.soak import soak
 from tests.faults.table import ALLOWANCE, expected, outcome
 
 
@@ -32,16 +35,22 @@ QUICK = {
     "propose": "kill",
     "score": "hang",
     "vote": "slow",
+    "start": "kill",
+    "search": "hang",
     "journal": "nan",
     "write": "kill",
+    "summary": "raise",
+    "report": "oom",
 }
-"""One fault for each stage; together they are of every kind."""
+"""One fault for each stage; together they are of every kind. `BY_DEFAULT` are tested by default."""
+
+BY_DEFAULT = {"load", "adapt", "propose", "score", "vote", "journal", "write"}
 
 
 @pytest.mark.parametrize(
     ("kind", "stage"),
     [
-        pytest.param(kind, stage, marks=[] if QUICK[stage] == kind else pytest.mark.slow)
+        pytest.param(kind, stage, marks=[] if QUICK[stage] == kind and stage in BY_DEFAULT else pytest.mark.slow)
         for stage in STAGES
         for kind in KINDS
     ],
@@ -80,20 +89,38 @@ def test_a_place_that_cannot_be_looked_at_or_written_to_is_told_in_a_sentence(na
     assert faults(name, tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("row", "stage"), [pytest.param(row, s, id=f"{row.name}-{s}") for row in ROWS for s in row.stages]
+)
+def test_a_fault_that_lasts_costs_no_more_than_it_must(row: Lasting, stage: str, tmp_path: Path) -> None:
+    cost(row, stage, tmp_path)
+
+
 @pytest.mark.slow
-def test_a_soak_of_many_tasks_with_random_faults_on_four_workers(tmp_path: Path) -> None:
-    faults = tuple(
-        Fault(kind, stage, tmp_path, most=2, after=0, chance=0.05)
-        for kind in ("raise", "kill", "hang", "oom", "nan", "slow")
-        for stage in ("adapt", "propose", "score", "vote")
-    )
-    run = ended(Cell(tmp_path / "out", faults, tasks=240, workers=4, seconds=None), limit=240)
-    tasks, solutions = copies(240)
-    assert (run.status, run.wrong(tasks), len(run.records)) == (0, [], 240)
-    happened = len(list(tmp_path.glob("*-*-*")))
-    assert happened > 20
-    twice = [name for name, record in run.records.items() if len(record["notes"]) > 1]
-    assert run.solved(solutions) >= 240 - len(twice), "only a task that was hit twice may be lost"
+@pytest.mark.parametrize("body", MACHINE.values(), ids=MACHINE)
+def test_a_machine_that_is_full_or_slow_ends_its_run(body: Callable[[Path], Cost], tmp_path: Path) -> None:
+    try:
+        body(tmp_path)
+    except NoDisk as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.slow
+def test_less_memory_is_asked_of_the_embedded_model_itself(tmp_path: Path) -> None:
+    """Its engine is out of memory until it has checkpointing on and a smaller KV cache."""
+    fault = Fault("oom", "adapt", tmp_path, after=0, lasting=True, megabytes=256.0)
+    cell = Cell(tmp_path / "out", (fault,), settings=REAL, seconds=None, real=True, marks=tmp_path, workers=1)
+    run = ended(cell, limit=400.0)
+    assert (run.status, run.wrong(copies(4)[0]), len(run.records)) == (0, [], 4)
+    assert all(record["fit"] is not None for record in run.records.values()), "each task is trained"
+    assert fault.mark.stat().st_size == 3, "after three tasks the next ask for less from the first"
+    assert "3 tasks in a row ran out of memory: the next ask for less (1)" in run.log
+
+
+@pytest.mark.slow
+def test_a_soak_loses_nothing_and_grows_by_nothing(tmp_path: Path) -> None:
+    soaked = soak(tmp_path / "soak", minutes=0.6, tasks=40)
+    assert soaked.happened > 10
 
 
 @pytest.mark.parametrize("number", [30, pytest.param(3000, marks=pytest.mark.slow)])

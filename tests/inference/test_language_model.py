@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import warnings
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,12 +22,14 @@ from submission.arc.tasks import Task, grid
 from submission.config import PRESETS, Model, Search, with_changes
 from submission.deadline import NEVER, Deadline
 from submission.errors import BadInput
+from submission.inference.language_model import LanguageModel
 from submission.model import memory_plan
 from submission.model.loading import load_base
 from submission.model.vocabulary import shrink
+from submission.runner.schedule import with_less_memory
 from submission.solver.engine import Fit
 from submission.solver.solve import learn
-from tests.support.engines import ADAPT, engine, loaded, proposed, questions, scored
+from tests.support.engines import ADAPT, engine, loaded, proposed, questions, rows_of, scored
 from tests.support.families import FAMILIES, miniature
 
 
@@ -82,6 +85,34 @@ def test_adapting_changes_the_answers_of_stock_models_too(tiny_line_model: Path,
     assert changed, "the prompts are read again with the new weights"
     model.forget()
     assert np.array_equal(scored(model, asked, [answer], 1, NEVER), before)
+
+
+def test_the_settings_of_an_order_reach_the_training_and_the_search(tiny_grid_model: Path, small_task: Task) -> None:
+    """A retry that asks for less memory takes less: activations are recomputed, fewer prompts are held at a time."""
+    whole = with_changes(PRESETS["laptop"], ["model.device=cpu", "search.megabytes=12"])
+    model = LanguageModel(tiny_grid_model, whole)
+    asked, rows = questions(small_task) * 12, rows_of(small_task, 4)
+
+    def held() -> tuple[bool, int]:
+        model.adapt(rows, NEVER, 0)
+        with model.inference(asked) as opened, warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # transformers 5.23 deprecates the only name that 5.0 has.
+            return model.base.is_gradient_checkpointing, opened.forest.capacity.parallel_prompts
+
+    assert (model.longest_row, model.recomputes(rows)) == (4096, False)
+    before = held()
+    model.use(with_less_memory(whole, context=True))
+    after = held()
+    assert (before[0], after[0], model.longest_row) == (False, True, 2048)
+    assert after[1] < before[1]
+    model.use(whole)
+    assert held() == before, "the next order has settings of its own"
+
+
+def test_settings_of_an_order_do_not_change_what_was_loaded(tiny_grid_model: Path) -> None:
+    model = engine(tiny_grid_model)
+    model.use(with_changes(model.settings, ["model.dtype=float16", "model.gigabytes=0.1"]))
+    assert (model.settings.model.dtype, model.settings.model.gigabytes, model.dtype) == ("auto", 0, "float32")
 
 
 def test_views_that_do_not_fit_into_the_memory_take_turns(tiny_grid_model: Path, small_task: Task) -> None:

@@ -6,14 +6,17 @@ What becomes of them as tasks are finished is tested on whole runs: tests/runner
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from submission.arc.tasks import BadTask
+from submission.arc.views import identity
 from submission.config import PRESETS
 from submission.results import submission_file
 from submission.results.store import RunStore
+from submission.solver.records import FitRecord, TaskRecord, TestRecord, ViewRecord
 from tests.faults.cell import copies
 
 
@@ -40,3 +43,19 @@ def test_bad_tasks_are_blank_from_the_first_to_the_last_write(tmp_path: Path, ca
     store.close()
     assert json.loads((tmp_path / "submission.json").read_text()) == expected
     assert caplog.messages[-1].startswith("'../odd\\n' holds a blank answer: it cannot be read (an id must")
+
+
+def test_what_failed_tries_had_found_stays_until_the_task_is_solved_again(tmp_path: Path) -> None:
+    tasks, solutions = copies(2)
+    (tmp_path / "journal").mkdir()
+    first = RunStore(tmp_path, tasks, dict.fromkeys(tasks, "stamp"), PRESETS["laptop"])
+    one = solutions["copy000"][0]
+    view = ViewRecord(identity(3), 0, True)
+    record = TaskRecord.empty(tasks["copy000"]).with_test(0, [one], TestRecord((view,)))
+    first.keep("network", replace(record, fit=FitRecord(1, 1, (1.0,), 0.5, "done"), notes=("failed", "failed")))
+    written = (tmp_path / "submission.json").read_bytes()
+    store = RunStore(tmp_path, tasks, dict.fromkeys(tasks, "stamp"), PRESETS["laptop"])
+    store.open(("network",), resume=True)
+    assert store.records["network"] == {}, "it is solved again"
+    assert (tmp_path / "submission.json").read_bytes() == written
+    assert json.loads(written)["copy000"][0]["attempt_1"] == one.tolist()

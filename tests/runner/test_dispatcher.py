@@ -5,11 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from submission.arc.prompts import task_cost
 from submission.arc.tasks import Pair, Task, grid
 from submission.config import EMBEDDED, PRESETS, with_changes
+from submission.deadline import NEVER
+from submission.results.store import RunStore
+from submission.runner.dispatcher import Dispatcher, SolverLane
+from submission.runner.failures import Failure, FailureKind
 from submission.runner.run import run
-from submission.runner.spec import RunSpec
+from submission.runner.schedule import Order, Outcome, Schedule
+from submission.runner.spec import RunSpec, WorkerSpec
+from submission.runner.workers import WorkerPool
+from tests.faults.cell import copies
 from tests.faults.scripted import Loader
 from tests.support.planted import mirrored_tasks
 
@@ -26,6 +35,58 @@ def contradictory(name: str) -> Task:
 def finished_at(folder: Path) -> dict[str, int]:
     """When each record of a journal was written."""
     return {path.stem: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+
+
+def lane_of_nobody(out: Path, number: int = 6) -> tuple[Dispatcher, SolverLane]:
+    """A dispatcher with some tasks, and the network's lane without a worker."""
+    tasks, _ = copies(number)
+    spec = RunSpec(out, EMBEDDED, QUICK, workers=1, load=Loader())
+    dispatcher = Dispatcher(spec, tasks, RunStore(out, tasks, {}, QUICK), NEVER)
+    schedule = Schedule(tasks, task_cost, QUICK, 0, NEVER, {})
+    return dispatcher, SolverLane("network", schedule, WorkerPool(WorkerSpec(EMBEDDED, QUICK, 0), []))
+
+
+def fail_both_tries(dispatcher: Dispatcher, lane: SolverLane, kind: FailureKind, tasks: int) -> list[Order]:
+    """Let each try at so many tasks fail in this way; returns the first tries."""
+    orders: list[Order] = []
+    for _ in range(2 * tasks):
+        order = lane.schedule.next(1)
+        assert order is not None
+        outcome = Outcome(order, None, "why", failure=Failure(kind, "why"))
+        dispatcher.answer_streaks(lane, outcome)
+        lane.schedule.update(outcome)
+        orders += [] if order.again else [order]
+    return orders
+
+
+def test_after_three_tasks_without_memory_the_next_ask_for_less_and_then_for_less_context(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The tasks that both their tries have cost by then are taken once more."""
+    dispatcher, lane = lane_of_nobody(tmp_path, 20)
+    orders = fail_both_tries(dispatcher, lane, "out_of_memory", 20)
+    asked = {each.settings.search.megabytes: each.settings for each in orders}
+    assert list(asked) == [512, 256, 128, 64]
+    assert [each.model.context for each in asked.values()] == [4096, 4096, 2048, 2048]
+    assert [each.adapt.checkpointing for each in asked.values()] == ["auto", "on", "on", "on"]
+    assert {each.training_rows for each in asked.values()} == {QUICK.training_rows}
+    assert caplog.text.count("3 tasks in a row ran out of memory") == 3
+    of_the_first = [each.settings.search.megabytes for each in orders if each.task.id == orders[0].task.id]
+    assert (of_the_first[0], of_the_first[-1]) == (512, 64)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_three_tasks_that_overflow_float16_are_solved_once_more_in_float32(
+    dtype: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dispatcher, lane = lane_of_nobody(tmp_path)
+    lane.pool.dtype = dtype
+    orders = fail_both_tries(dispatcher, lane, "not_finite", 3)
+    following = lane.schedule.next(1)
+    assert following is not None
+    again = dtype == "float16"
+    assert (following.task.id in {each.task.id for each in orders}) == again
+    assert ("3 tasks in a row overflowed float16: they and the next are solved in float32" in caplog.text) == again
 
 
 def test_programs_come_first_and_the_network_begins_with_what_they_have_not_solved(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from submission.arc.views import identity
 from submission.config import PRESETS, with_changes
 from submission.deadline import NEVER, within
 from submission.runner.failures import Failure
-from submission.runner.schedule import MOST_PASSES, Order, Outcome, Schedule, halved
+from submission.runner.schedule import MOST_PASSES, Order, Outcome, Schedule, halved, with_less_memory
 from submission.solver.records import FitRecord, TaskRecord, TestRecord, ViewRecord
 from submission.solver.voting import Candidate
 from tests.support.clock import Clock
@@ -151,7 +151,7 @@ def test_a_failure_is_tried_once_more_with_half_of_everything_and_then_left_with
     assert schedule.update(Outcome(order, None, "failed: this")) is None
     again = schedule.next(1)
     assert again is not None
-    assert (again.task.id, again.settings) == ("a", halved(SETTINGS, context=False))
+    assert (again.task.id, again.settings) == ("a", halved(SETTINGS, memory=False))
     left = schedule.update(Outcome(again, None, "failed: that"))
     assert left is not None
     assert (left.attempts, left.fit, left.notes) == (((),), None, ("failed: this", "failed: that"))
@@ -167,14 +167,52 @@ def test_a_failure_is_tried_once_more_with_half_of_everything_and_then_left_with
         (None, False),
     ],
 )
-def test_where_memory_was_short_the_second_try_has_half_the_context(failure: Failure | None, halves: bool) -> None:
+def test_where_memory_was_short_the_second_try_asks_for_less_of_it(failure: Failure | None, halves: bool) -> None:
     schedule = made(tasks(1))
     order = schedule.next(1)
     assert order is not None
     schedule.update(Outcome(order, None, failure.message if failure else "failed: MemoryError", failure=failure))
     again = schedule.next(1)
     assert again is not None
-    assert again.settings.model.context == SETTINGS.model.context // (2 if halves else 1)
+    part = 2 if halves else 1
+    assert again.settings.model.context == SETTINGS.model.context // part
+    assert again.settings.search.megabytes == SETTINGS.search.megabytes / part
+    assert again.settings.adapt.tokens == SETTINGS.adapt.tokens // part
+    assert again.settings.adapt.checkpointing == ("on" if halves else "auto")
+
+
+def test_first_tries_that_ask_for_less_have_all_rows_and_views_and_their_retries_ask_for_less_again() -> None:
+    schedule = made(tasks(1, 2))
+    schedule.ask_for_less(context=False)
+    order = schedule.next(1)
+    assert order is not None
+    assert order.settings == with_less_memory(SETTINGS, context=False)
+    assert (order.settings.training_rows, order.settings.search.views) == (SETTINGS.training_rows, 16)
+    assert (order.settings.model, order.settings.search.megabytes) == (SETTINGS.model, 256)
+    schedule.update(Outcome(order, None, "failed", failure=Failure("out_of_memory", "failed")))
+    again = schedule.next(1)
+    assert again is not None
+    assert (again.settings.search.megabytes, again.settings.model.context) == (128, 2048)
+
+
+def test_tasks_whose_failure_is_mended_are_taken_once_more_before_the_others() -> None:
+    schedule = made(tasks(1, 2))
+    for _ in range(2):
+        order = schedule.next(1)
+        assert order is not None
+        lost = Outcome(order, None, "failed: NaN", failure=Failure("not_finite", "failed: NaN"))
+        schedule.update(lost)
+    assert list(schedule.failed) == ["a"]
+    schedule.reopen([lost])
+    assert schedule.failed == {}
+    order = schedule.next(1)
+    assert order is not None
+    assert (order.task.id, order.again, order.settings) == ("a", False, SETTINGS)
+    kept = schedule.update(Outcome(order, record(order)))
+    assert kept is not None
+    assert (kept.finished, kept.notes) == (True, ("failed: NaN",))
+    schedule.reopen([lost])
+    assert [each.task.id for each in drained(schedule)] == ["b"], "what is solved is not taken again"
 
 
 def test_a_retry_that_succeeds_says_what_went_before() -> None:

@@ -24,7 +24,7 @@ from submission.runner.spec import WorkerSpec
 from submission.runner.workers import NoWorkerLeft, WorkerPool
 from tests import drill
 from tests.faults.cell import SCRIPTED, copies
-from tests.faults.scripted import Fault, Loader, Scripted
+from tests.faults.scripted import Fault, Loader, Scripted, starts
 from tests.support.fake_gpus import BROKEN, fake_torch, program
 
 
@@ -200,6 +200,49 @@ def test_a_model_that_was_loaded_before_is_not_unfit_but_lost(tmp_path: Path) ->
 def test_a_pool_of_nobody_can_be_made_whatever_the_preset(name: str, tmp_path: Path) -> None:
     pool = WorkerPool(WorkerSpec(tmp_path, PRESETS[name], 0), [])
     assert (pool.size, pool.free(), pool.busy()) == (0, False, False)
+    pool.close()
+
+
+def worked_off(pool: WorkerPool, most: int = 40) -> list[str]:
+    """Give one order after another until no worker is left; returns the reasons of their failures."""
+    reasons: list[str] = []
+    while len(reasons) < most:
+        if pool.free():
+            pool.give(an_order())
+        reasons += [each.reason for each in pool.wait(0.1) if each.record is None]
+    return reasons
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "most"), [("gone", 3), ("die", 6), ("not finite", 6), ("oom", 18)])
+def test_a_worker_that_fails_at_each_order_is_given_up(kind: str, most: int, tmp_path: Path) -> None:
+    fault = Fault(kind, "adapt", tmp_path, after=0, lasting=True)
+    pool = ready(WorkerSpec(tmp_path, with_changes(SCRIPTED, ["time.heartbeat_timeout=10"]), 0, Loader((fault,))))
+    with pytest.raises(NoWorkerLeft, match=f"^no worker is left: {most} orders in a row failed, the last with: "):
+        worked_off(pool)
+    assert fault.mark.stat().st_size == most
+    assert pool.size == 0
+
+
+@pytest.mark.slow
+def test_failures_with_a_success_in_between_give_no_worker_up(tmp_path: Path) -> None:
+    """The fault hits the first order of each process; the second one goes through, so no count reaches its limit."""
+    pool = ready(WorkerSpec(tmp_path, SCRIPTED, 0, Loader((Fault("oom", "adapt", tmp_path, most=99, after=1),))))
+    assert worked_off(pool, 4) == ["failed: MemoryError: injected"] * 4
+    assert (pool.size, pool._workers[0].failed_orders) == (1, 1)
+    pool.close()
+
+
+@pytest.mark.parametrize(("dtype", "loads"), [("float16", 2), pytest.param("bfloat16", 1, marks=pytest.mark.slow)])
+def test_workers_in_float16_are_loaded_anew_in_float32_and_no_others(dtype: str, loads: int, tmp_path: Path) -> None:
+    settings = with_changes(SCRIPTED, [f"model.dtype={dtype}"])
+    pool = ready(WorkerSpec(tmp_path, settings, 0, Loader(marks=tmp_path)))
+    assert pool.dtype == dtype
+    assert pool.load_in_float32() == (loads == 2)
+    while not pool.free():
+        pool.wait(0.1)
+    assert (pool.dtype, starts(tmp_path)) == ("float32" if loads == 2 else dtype, loads)
+    assert not pool.load_in_float32(), "it computes so already, or would gain nothing"
     pool.close()
 
 

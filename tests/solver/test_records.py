@@ -57,11 +57,18 @@ def test_a_record_without_one_of_its_parts_is_no_record(missing: str) -> None:
         TaskRecord.from_json(content)
 
 
+def test_a_record_of_one_of_two_test_inputs_is_not_finished() -> None:
+    partial = TaskRecord.empty(TASK).with_test(0, [grid([[1]])], a_test())
+    assert not replace(partial, fit=RECORD.fit).finished
+    whole = replace(partial.with_test(1, [], a_test(exhaustive=(None, None))), fit=RECORD.fit)
+    assert whole.finished, "though the second has no answer"
+    assert replace(partial, programs=()).finished, "programs answer all test inputs together"
+
+
 def test_an_empty_record_has_a_place_for_every_test_input_and_is_not_finished() -> None:
     empty = TaskRecord.empty(TASK)
     assert (empty.attempts, len(empty.tests), empty.finished) == (((), ()), 2, False)
     assert empty.confidence() == -math.inf
-    assert replace(empty, fit=RECORD.fit).finished
     assert replace(empty, programs=()).finished, "a search that found no program came to its end"
 
 

@@ -90,8 +90,8 @@ def test_half_settings_are_valid_settings() -> None:
     from submission.runner.schedule import halved
 
     smallest = with_changes(Settings(), ["training_rows.copies=1", "search.views=1", "training_rows.max_rows=1"])
-    assert halved(smallest, context=False) == smallest
-    assert halved(SETTINGS, context=False).search.views == 2
+    assert halved(smallest, memory=False) == smallest
+    assert halved(SETTINGS, memory=False).search.views == 2
 
 
 def test_a_second_pass_keeps_what_the_first_has_found_and_adds_its_own_views(
