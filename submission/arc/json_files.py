@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,15 @@ HEAD = 1024
 """Bytes by which another kind of file is known."""
 
 GZIP = b"\x1f\x8b"
+
+PIECE = 1 << 14
+"""Bytes of gzip data that are decompressed at a time."""
+
+MOST_MEMBERS = 100_000
+"""Most members of a gzip file; bgzip, which writes many, has one for 64 KiB."""
+
+NOT_ZERO = re.compile(rb"[^\0]")
+"""The end of the zeros that may fill a gzip file up."""
 
 
 def read_json(path: Path, limit: int = LIMIT) -> Any:
@@ -71,14 +81,23 @@ def uncollected() -> Iterator[None]:
 
 def _decompressed(path: Path, content: bytes, limit: int) -> bytes:
     """At most `limit` + 1 bytes of what the members of a gzip file hold."""
-    made = b""
+    parts: list[bytes] = []
+    at, members, left = 0, 0, limit + 1
     try:
-        while content and len(made) <= limit:
-            member = zlib.decompressobj(wbits=31)
-            made += member.decompress(content, limit + 1 - len(made))
-            if not member.eof and len(made) <= limit:
-                raise BadInput(f"{path.name}: its gzip data end too early; copy the file again")
-            content = member.unused_data.lstrip(b"\0")
+        while at < len(content) and left > 0:
+            member, members = zlib.decompressobj(wbits=31), members + 1
+            if members > MOST_MEMBERS:
+                raise BadInput(f"{path.name}: has more than {MOST_MEMBERS} gzip members; compress it anew")
+            while not member.eof and left > 0:
+                # In pieces: what follows a member is copied, and there may be many members.
+                piece = content[at : at + PIECE]
+                if not piece:
+                    raise BadInput(f"{path.name}: its gzip data end too early; copy the file again")
+                parts.append(member.decompress(piece, left))
+                left -= len(parts[-1])
+                at += len(piece) - len(member.unused_data)
+            following = NOT_ZERO.search(content, at)
+            at = following.start() if following else len(content)
     except zlib.error as error:
         raise BadInput(f"{path.name}: its gzip data are damaged ({error}); copy the file again") from None
-    return made
+    return b"".join(parts)
