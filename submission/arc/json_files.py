@@ -18,6 +18,9 @@ from submission.input_files import object_of, read_at_most, size_of
 LIMIT = 256 << 20
 """Most bytes of a file, after decompression: 256 MiB. Kaggle's largest file has 5 MiB."""
 
+MOST_PARTS = 20_000_000
+"""Most lists, objects and texts of a file: each takes some 100 bytes of memory, whatever it takes in the file."""
+
 HEAD = 1024
 """Bytes by which another kind of file is known."""
 
@@ -43,7 +46,8 @@ def read_json(path: Path, limit: int = LIMIT) -> Any:
 
 
 def parsed(path: Path, content: bytes) -> Any:
-    """The JSON in the bytes of a file; BadInput where it is none."""
+    """The JSON in the bytes of a file; BadInput where it is none, or one that would fill the memory."""
+    require_few_parts(path, content)
     try:
         with uncollected():
             return json.loads(content, object_pairs_hook=object_of)
@@ -52,6 +56,14 @@ def parsed(path: Path, content: bytes) -> Any:
     except ValueError as error:  # broken JSON, broken text, or a number of endless digits
         foreign_files.require_no_other_text(path, content)
         raise BadInput(f"{path.name}: not a complete JSON file ({str(error).splitlines()[0]})") from None
+
+
+def require_few_parts(path: Path, content: bytes) -> None:
+    """BadInput for JSON that would take far more memory than its bytes: of 256 MiB of empty lists it were 6 GB."""
+    parts = content.count(b"[") + content.count(b"{") + content.count(b'"') // 2
+    if parts > MOST_PARTS:
+        most = f"{MOST_PARTS // 10**6} million"
+        raise BadInput(f"{path.name}: has more than {most} lists, objects and texts; split the file")
 
 
 def read_bytes(path: Path, limit: int = LIMIT) -> bytes:

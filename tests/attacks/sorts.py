@@ -9,9 +9,13 @@ from typing import TypeVar
 import numpy as np
 
 from tests.attacks import files as in_files
+from tests.attacks import folders as in_folders
+from tests.attacks import models as in_models
+from tests.attacks.bombs import bombs
 from tests.attacks.places import places
 from tests.attacks.structures import structures
 from tests.attacks.verdicts import Attack, Tally, tallied
+from tests.attacks.weights import weights
 
 T = TypeVar("T")
 
@@ -26,5 +30,21 @@ def chosen(every: Sequence[T], number: int, seed: int) -> list[tuple[T, int]]:
 def files(folder: Path, number: int = 0, seed: int = 0) -> Tally:
     """Files of tasks, solutions and submissions."""
     every = [*in_files.values(), *structures(), *places()]
+    # They take seconds each, and all are made with the others.
+    every += [] if number else [*bombs()]
     attacks: list[Attack] = [in_files.attack_of(*named, each) for named, each in chosen(every, number, seed)]
     return tallied("files of tasks, solutions, submissions", attacks, folder)
+
+
+def models(folder: Path, number: int = 0, seed: int = 0) -> Tally:
+    """Model folders: config, weights, tokenizer, and what lies beside them."""
+    every = [*in_models.models(), *weights()]
+    attacks = [in_models.attack_of(*named, folder) for named, _ in chosen(every, number, seed)]
+    return tallied("model folders", attacks, folder)
+
+
+def folders(folder: Path, number: int = 0, seed: int = 0) -> Tally:
+    """Folders of runs with damaged files, under the commands that read them."""
+    every = [*in_folders.folders(seed)]
+    attacks = [in_folders.attack_of(*named, each, folder) for named, each in chosen(every, number, seed)]
+    return tallied("damaged folders of runs", attacks, folder)
