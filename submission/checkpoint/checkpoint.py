@@ -232,7 +232,7 @@ def _bare(name: str) -> str:
 def listed(names: list[str]) -> str:
     """The number of these tensors, and the first three by name."""
     kind = "tensor" if len(names) == 1 else "tensors"
-    return f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
+    return f"{len(names)} {kind} ({', '.join(each[:80] for each in names[:3])}{', ...' * (len(names) > 3)})"
 
 
 def _are(names: list[str]) -> str:

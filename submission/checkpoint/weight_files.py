@@ -216,6 +216,9 @@ def _described(header: Mapping[str, Any], start: int) -> tuple[dict[str, Tensor]
     ranges: list[tuple[int, int]] = []
     for name, entry in header.items():
         if name == "__metadata__":
+            told = {} if entry is None else entry
+            if not isinstance(told, dict) or not all(isinstance(each, str) for each in told.values()):
+                raise ValueError("its __metadata__ is not made of texts")
             continue
         shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
         if not all(type(each) is int and each >= 0 for each in (*shape, begin, end)):

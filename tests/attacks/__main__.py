@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.attacks import sorts
 from tests.attacks.verdicts import Tally
 
-SORTS: dict[str, Callable[[Path, int, int], Tally]] = {"files": sorts.files, "models": sorts.models, "folders": sorts.folders}
+SORTS: dict[str, Callable[[Path, int, int], Tally]] = {"files": sorts.files, "models": sorts.models, "folders": sorts.folders, "programs": sorts.programs, "options": sorts.options}
 
 
 def main(arguments: list[str]) -> int:

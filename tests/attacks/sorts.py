@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,8 @@ import numpy as np
 from tests.attacks import files as in_files
 from tests.attacks import folders as in_folders
 from tests.attacks import models as in_models
+from tests.attacks import options as in_options
+from tests.attacks import programs as in_programs
 from tests.attacks.bombs import bombs
 from tests.attacks.places import places
 from tests.attacks.structures import structures
@@ -47,4 +50,16 @@ def folders(folder: Path, number: int = 0, seed: int = 0) -> Tally:
     """Folders of runs with damaged files, under the commands that read them."""
     every = [*in_folders.folders(seed)]
     attacks = [in_folders.attack_of(*named, each, folder) for named, each in chosen(every, number, seed)]
-    return tallied("damaged folders of runs", attacks, folder)
+    return tallied("damaged folders of runs", attacks, folder, seconds=60)
+
+
+def programs(folder: Path, number: int = 0, seed: int = 0) -> Tally:
+    """Hostile programs under all confinements; with a number the first so many alone."""
+    attacks = in_programs.attacks()
+    return tallied("hostile programs x confinements", islice(attacks, number or None), folder)
+
+
+def options(folder: Path, number: int = 0, seed: int = 0) -> Tally:
+    """Values of settings and options."""
+    attacks = [each for each, _ in chosen([*in_options.attacks()], number, seed)]
+    return tallied("values of settings", attacks, folder)
