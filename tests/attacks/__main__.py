@@ -4,7 +4,6 @@ of them, in a row of a table; each has a seed. `... all` makes all of them.
 
 from __future__ import annotations
 
-import random
 import sys
 import tempfile
 from collections.abc import Callable
@@ -13,7 +12,13 @@ from pathlib import Path
 from tests.attacks import sorts
 from tests.attacks.verdicts import Tally
 
-SORTS: dict[str, Callable[[Path, int, int], Tally]] = {"files": sorts.files, "models": sorts.models, "folders": sorts.folders, "programs": sorts.programs, "options": sorts.options}
+SORTS: dict[str, Callable[[Path, int, int], Tally]] = {
+    "files": sorts.files,
+    "models": sorts.models,
+    "folders": sorts.folders,
+    "programs": sorts.programs,
+    "options": sorts.options,
+}
 
 
 def main(arguments: list[str]) -> int:

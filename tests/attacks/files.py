@@ -86,7 +86,7 @@ def put(path: Path, content: Any) -> Path:
 PARTS = {"train": ("input", "output"), "test": ("input",)}
 """The parts of a task, and the grids of a pair in each."""
 
-# -- judging ------------------------------------------------------------------------------------------------------
+# -- judging ------------------------------------------------------------------------------------------
 
 
 def judged(files: Files, folder: Path) -> Verdict:
@@ -150,27 +150,92 @@ def _shown(tasks: Any) -> str:
     return str({name: [each.tolist() for each in task.tests] for name, task in tasks.items()})[:300]
 
 
-# -- cells and grids that JSON can hold, and a grid cannot --------------------------------------------------------------
+# -- cells and grids that JSON can hold, and a grid cannot -----------------------------------------
 
 CELLS: dict[str, int | None] = {
-    "1.0": None, "1e0": None, "10E-1": None, "true": None, "null": None, '"1"': None, '""': None, "10": None,
-    "-1": None, "-0": 0, "-0.0": None, "0e5": None, "NaN": None, "Infinity": None, "-Infinity": None, "1e400": None,
-    "1" + "0" * 30: None, "9" * 5000: None, "1e-400": None, "[1]": None, "[]": None, "{}": None, '{"value": 1}': None,
-    "01": None, "+1": None, "1.": None, ".5": None, "0x1": None, "1_0": None, "\uff11": None, "\u0661": None,
-    "1 /* one */": None, "1 // one\n": None, "'1'": None, "None": None, "True": None, "1L": None, "1;": None,
-    " 3 ": 3, "\t3\r\n": 3, "256": None, "4294967297": None, "18446744073709551617": None, "1 2": None, "1,": None,
-}  # fmt: skip
+    "1.0": None,
+    "1e0": None,
+    "10E-1": None,
+    "true": None,
+    "null": None,
+    '"1"': None,
+    '""': None,
+    "10": None,
+    "-1": None,
+    "-0": 0,
+    "-0.0": None,
+    "0e5": None,
+    "NaN": None,
+    "Infinity": None,
+    "-Infinity": None,
+    "1e400": None,
+    "1" + "0" * 30: None,
+    "9" * 5000: None,
+    "1e-400": None,
+    "[1]": None,
+    "[]": None,
+    "{}": None,
+    '{"value": 1}': None,
+    "01": None,
+    "+1": None,
+    "1.": None,
+    ".5": None,
+    "0x1": None,
+    "1_0": None,
+    "\uff11": None,
+    "\u0661": None,
+    "1 /* one */": None,
+    "1 // one\n": None,
+    "'1'": None,
+    "None": None,
+    "True": None,
+    "1L": None,
+    "1;": None,
+    " 3 ": 3,
+    "\t3\r\n": 3,
+    "256": None,
+    "4294967297": None,
+    "18446744073709551617": None,
+    "1 2": None,
+    "1,": None,
+}
 """How a cell may be written -> the colour that it means; None for none."""
 
 GRIDS: dict[str, bool] = {
-    "[]": False, "[[]]": False, "[[1, 2], [3]]": False, "[[1], []]": False, '["12", "34"]': False, "null": False,
-    '[{"0": 1}]': False, '"[[1]]"': False, "[[[1]]]": False, "[[[[[1]]]]]": False, "[1, 2]": False, "{}": False,
-    '{"rows": [[1]]}': False, "[[1], null]": False, "[[1], [[1]]]": False, "[[1.0]]": False, "[[1], [true]]": False,
-    "[[0], [1]], [[2]]": False, '{"0": [1]}': False, "[[1], 1]": False, "1": False, "false": False,
-    "[[null, null]]": False, '[[1, "2"]]': False, str([[1]] * 31): False, str([[1] * 31]): False,
-    str([[1] * 31] * 30): False, str([[1] * 30] * 30): True, str([[0]] * 30): True, "[ [\t9 ]\r\n, [0] ]": True,
-    str([[1] * 30] * 29 + [[1] * 29]): False, str([[1] * 100_000]): False, "[" + "[1]," * 30 + "[1],[]]": False,
-}  # fmt: skip
+    "[]": False,
+    "[[]]": False,
+    "[[1, 2], [3]]": False,
+    "[[1], []]": False,
+    '["12", "34"]': False,
+    "null": False,
+    '[{"0": 1}]': False,
+    '"[[1]]"': False,
+    "[[[1]]]": False,
+    "[[[[[1]]]]]": False,
+    "[1, 2]": False,
+    "{}": False,
+    '{"rows": [[1]]}': False,
+    "[[1], null]": False,
+    "[[1], [[1]]]": False,
+    "[[1.0]]": False,
+    "[[1], [true]]": False,
+    "[[0], [1]], [[2]]": False,
+    '{"0": [1]}': False,
+    "[[1], 1]": False,
+    "1": False,
+    "false": False,
+    "[[null, null]]": False,
+    '[[1, "2"]]': False,
+    str([[1]] * 31): False,
+    str([[1] * 31]): False,
+    str([[1] * 31] * 30): False,
+    str([[1] * 30] * 30): True,
+    str([[0]] * 30): True,
+    "[ [\t9 ]\r\n, [0] ]": True,
+    str([[1] * 30] * 29 + [[1] * 29]): False,
+    str([[1] * 100_000]): False,
+    "[" + "[1]," * 30 + "[1],[]]": False,
+}
 """How a grid may be written -> whether it is one."""
 
 SIDES = ("train input", "train output", "test input", "output inside", "solution")

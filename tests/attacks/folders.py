@@ -18,29 +18,36 @@ from typing import Any
 import numpy as np
 
 from submission.arc.task_files import read_challenges, read_solutions
+from submission.config import EMBEDDED, with_changes
 from submission.errors import BadInput
 from submission.results import submission_file
 from submission.runner.run import run
 from submission.runner.spec import RunSpec
-from submission.config import EMBEDDED, with_changes
 from tests.attacks.verdicts import Attack, Told, Verdict, command
 from tests.faults.cell import SCRIPTED
 from tests.faults.scripted import Loader
 from tests.support.run_folders import copied, kaggle_files
 
 FILES = (
-    "submission.json", "summary.json", "report.html", "log.txt", "journal/.run", "journal/a.json", "journal/b.json",
-    "journal/programs/a.json", "journal/programs/b.json", "journal/programs", "journal",
-)  # fmt: skip
+    "submission.json",
+    "summary.json",
+    "report.html",
+    "log.txt",
+    "journal/.run",
+    "journal/a.json",
+    "journal/b.json",
+    "journal/programs/a.json",
+    "journal/programs/b.json",
+    "journal/programs",
+    "journal",
+)
 """What is damaged; the last two are folders."""
 
 SETTINGS = with_changes(SCRIPTED, ["programs.seconds=1"])
 
 
 def _job(out: Path, resume: bool) -> RunSpec:
-    return RunSpec(
-        out, EMBEDDED, SETTINGS, workers=1, load=Loader(), solvers=("network", "programs"), resume=resume
-    )  # fmt: skip
+    return RunSpec(out, EMBEDDED, SETTINGS, workers=1, load=Loader(), solvers=("network", "programs"), resume=resume)
 
 
 @cache
@@ -53,7 +60,7 @@ def finished(folder: Path) -> Path:
     return folder / "finished" / "out"
 
 
-# -- kinds of damage --------------------------------------------------------------------------------------------------
+# -- kinds of damage ------------------------------------------------------------------------------------------
 
 Damage = Callable[[Path, np.random.Generator], object]
 
@@ -106,16 +113,43 @@ def _changed(path: Path, rng: np.random.Generator) -> None:
     places = list(_places({key: each for key, each in content.items() if key not in ("format", "fingerprint")}))
     parent, key = places[int(rng.integers(len(places)))] if places else (content, "x")
     parent[key] = ODD[int(rng.integers(len(ODD)))]
-    stamps = {each: content.pop(each) for each in ("format", "fingerprint") if each in content and "attempts" in content}
+    stamps = {
+        each: content.pop(each) for each in ("format", "fingerprint") if each in content and "attempts" in content
+    }
     whole = json.dumps(content).encode()
     path.write_text(json.dumps({**stamps, "sum": hashlib.sha256(whole).hexdigest()[:16], **content}))
     return None
 
 
 ODD: tuple[Any, ...] = (
-    None, True, -1, 31, 1.5, 1e999, float("nan"), 10**40, "", "x", [], {}, [[]], [[[]]], [None], {"a": 1}, [[10]], [[-1]],
-    [[1.5]], [[256]], [[[0] * 31]], "\ud800", "</script><script>alert(1)</script>", [[[1]], [[1]]], -1e308, [["1"]], [[True]],
-)  # fmt: skip
+    None,
+    True,
+    -1,
+    31,
+    1.5,
+    1e999,
+    float("nan"),
+    10**40,
+    "",
+    "x",
+    [],
+    {},
+    [[]],
+    [[[]]],
+    [None],
+    {"a": 1},
+    [[10]],
+    [[-1]],
+    [[1.5]],
+    [[256]],
+    [[[0] * 31]],
+    "\ud800",
+    "</script><script>alert(1)</script>",
+    [[[1]], [[1]]],
+    -1e308,
+    [["1"]],
+    [[True]],
+)
 
 
 def _places(content: Any) -> Iterator[tuple[Any, Any]]:
@@ -126,24 +160,47 @@ def _places(content: Any) -> Iterator[tuple[Any, Any]]:
 
 
 DAMAGES: dict[str, Damage] = {
-    "cut in half": _bytes(lambda raw, rng: raw[: len(raw) // 2]), "cut by a byte": _bytes(lambda raw, rng: raw.rstrip()[:-1]),
-    "a bit flipped": _bytes(_flipped), "another bit flipped": _bytes(_flipped), "written twice": _bytes(lambda raw, rng: raw * 2),
-    "rubbish behind": _bytes(lambda raw, rng: raw + b"\0\xff"), "in a list": _bytes(lambda raw, rng: b"[" + raw + b"]"),
-    "a byte order mark": _bytes(lambda raw, rng: b"\xef\xbb\xbf" + raw), "not UTF-8": _bytes(lambda raw, rng: b"\xff\xfe\0" + raw),
-    "empty": _bytes(lambda raw, rng: b""), "zeros": _bytes(lambda raw, rng: b"\0" * len(raw)), "null": _bytes(lambda raw, rng: b"null"),
-    "a list": _bytes(lambda raw, rng: b"[]"), "a text": _bytes(lambda raw, rng: b'"x"'), "a number": _bytes(lambda raw, rng: b"1e999"),
-    "an object": _bytes(lambda raw, rng: b"{}"), "deep": _bytes(lambda raw, rng: b"[" * 100_000), "deep objects": _bytes(lambda raw, rng: b'{"a":' * 50_000 + b"1" + b"}" * 50_000),
-    "an endless number": _bytes(lambda raw, rng: b'{"format": ' + b"9" * 5000 + b"}"), "a folder": _instead(lambda path: path.mkdir()),
-    "a full folder": _instead(lambda path: (path.mkdir(), (path / "x").write_text("x"))), "a loop": _instead(lambda path: path.symlink_to(path)),
-    "a dead link": _instead(lambda path: path.symlink_to("/no/where")), "a link to a folder": _instead(lambda path: path.symlink_to("/tmp")), "a pipe": _instead(os.mkfifo),
-    "a socket": _instead(_socket), "a device": _instead(lambda path: path.symlink_to("/dev/zero")), "gone": _instead(lambda path: None), "300 MB of nothing": _instead(_sparse),
-    "changed": _changed, "changed again": _changed, "changed once more": _changed, "changed a fourth time": _changed, "changed a fifth time": _changed, "changed a sixth time": _changed,
+    "cut in half": _bytes(lambda raw, rng: raw[: len(raw) // 2]),
+    "cut by a byte": _bytes(lambda raw, rng: raw.rstrip()[:-1]),
+    "a bit flipped": _bytes(_flipped),
+    "another bit flipped": _bytes(_flipped),
+    "written twice": _bytes(lambda raw, rng: raw * 2),
+    "rubbish behind": _bytes(lambda raw, rng: raw + b"\0\xff"),
+    "in a list": _bytes(lambda raw, rng: b"[" + raw + b"]"),
+    "a byte order mark": _bytes(lambda raw, rng: b"\xef\xbb\xbf" + raw),
+    "not UTF-8": _bytes(lambda raw, rng: b"\xff\xfe\0" + raw),
+    "empty": _bytes(lambda raw, rng: b""),
+    "zeros": _bytes(lambda raw, rng: b"\0" * len(raw)),
+    "null": _bytes(lambda raw, rng: b"null"),
+    "a list": _bytes(lambda raw, rng: b"[]"),
+    "a text": _bytes(lambda raw, rng: b'"x"'),
+    "a number": _bytes(lambda raw, rng: b"1e999"),
+    "an object": _bytes(lambda raw, rng: b"{}"),
+    "deep": _bytes(lambda raw, rng: b"[" * 100_000),
+    "deep objects": _bytes(lambda raw, rng: b'{"a":' * 50_000 + b"1" + b"}" * 50_000),
+    "an endless number": _bytes(lambda raw, rng: b'{"format": ' + b"9" * 5000 + b"}"),
+    "a folder": _instead(lambda path: path.mkdir()),
+    "a full folder": _instead(lambda path: (path.mkdir(), (path / "x").write_text("x"))),
+    "a loop": _instead(lambda path: path.symlink_to(path)),
+    "a dead link": _instead(lambda path: path.symlink_to("/no/where")),
+    "a link to a folder": _instead(lambda path: path.symlink_to("/tmp")),
+    "a pipe": _instead(os.mkfifo),
+    "a socket": _instead(_socket),
+    "a device": _instead(lambda path: path.symlink_to("/dev/zero")),
+    "gone": _instead(lambda path: None),
+    "300 MB of nothing": _instead(_sparse),
+    "changed": _changed,
+    "changed again": _changed,
+    "changed once more": _changed,
+    "changed a fourth time": _changed,
+    "changed a fifth time": _changed,
+    "changed a sixth time": _changed,
     "a file": _instead(lambda path: path.write_text("x")),
-}  # fmt: skip
+}
 """Name -> what is done to a file."""
 
 
-# -- judging ------------------------------------------------------------------------------------------------------------
+# -- judging ------------------------------------------------------------------------------------------
 
 
 def truly_solved(out: Path) -> int | None:
@@ -161,7 +218,11 @@ def truly_solved(out: Path) -> int | None:
         found = [value for key, value in pairs if key == name]
         if len(found) == 1 and isinstance(found[0], list) and len(found[0]) == 1:
             entry = found[0][0]
-            keys = [key for key, _ in entry] if isinstance(entry, list) and all(isinstance(e, tuple) for e in entry) else []
+            keys = (
+                [key for key, _ in entry]
+                if isinstance(entry, list) and all(isinstance(e, tuple) for e in entry)
+                else []
+            )
             if sorted(keys) == ["attempt_1", "attempt_2"] and all(map(_is_grid, (value for _, value in entry))):
                 solved += any(value == truth for _, value in entry)
     return solved
@@ -169,9 +230,12 @@ def truly_solved(out: Path) -> int | None:
 
 def _is_grid(rows: Any) -> bool:
     return (
-        isinstance(rows, list) and 1 <= len(rows) <= 30 and all(isinstance(row, list) and 1 <= len(row) <= 30 for row in rows)
-        and len({len(row) for row in rows}) == 1 and all(type(cell) is int and 0 <= cell <= 9 for row in rows for cell in row)
-    )  # fmt: skip
+        isinstance(rows, list)
+        and 1 <= len(rows) <= 30
+        and all(isinstance(row, list) and 1 <= len(row) <= 30 for row in rows)
+        and len({len(row) for row in rows}) == 1
+        and all(type(cell) is int and 0 <= cell <= 9 for row in rows for cell in row)
+    )
 
 
 def _number(told: Told, words: str) -> int:
@@ -210,7 +274,10 @@ def _revote(out: Path, rule: str, sound: set[str]) -> Verdict:
     told = command("score", out, "--revote", rule).require_clean()
     if told.status == 2:
         return "refused"
-    solved, best = _number(told, r"solved by \w+: (\d+) of 2"), sum(kind + name in sound for name in ("a.json", "b.json"))
+    solved, best = (
+        _number(told, r"solved by \w+: (\d+) of 2"),
+        sum(kind + name in sound for name in ("a.json", "b.json")),
+    )
     assert solved <= best, f"{solved} solved by {rule}, and {best} records are sound"
     return "accepted"
 

@@ -16,15 +16,94 @@ from submission.config import RANGES, Settings
 from tests.attacks.verdicts import Attack, Verdict, command
 
 NUMBERS: dict[str, float | None] = {
-    "": None, " ": None, "0": 0, "1": 1, "-1": -1, "+1": 1, "-0": 0, "0.0": 0.0, "-0.0": 0.0, "1.": 1.0, ".5": 0.5, "00": 0, "007": None, "1_000": 1000,
-    "1__0": None, "_1": None, "1_": None, "0x10": 16, "0b11": 3, "0o17": 15, "1e3": 1e3, "1E-3": 1e-3, "1e999": math.inf, "-1e999": -math.inf, "1e-999": 0.0,
-    "nan": None, "NaN": None, "inf": None, "Infinity": None, "1" * 400: None, "9" * 5000: None, "\uff11\uff12": None, "\u0661": None, "\u00b2": None,
-    "\u2155": None, "\u2212" + "1": None, "1,5": None, "1;": None, "1 2": None, "1e": None, "e1": None, "0x": None, "1j": None, "1+1": None, "2**3": None, "10/2": None, "True": None, "None": None,
-    "[1]": None, "(1,)": None, "{}": None, "'1'": None, '"1"': None, "b'1'": None, "...": None, "__import__('os')": None, "1if 1else 2": None, "0in[0]": None, "\\d": None, "'\\d'": None,
-    "(" * 300: None, "-" * 5000 + "1": None, "[" * 5000 + "]" * 5000: None, "lambda: 1": None, "1\n": 1, "1 # one": 1, "\t1": 1, "1\r\n2": None, "1%": None, "1k": None, "1e3.5": None, "--1": None, "1/0": None, "$(id)": None,
-    "\ud800": None, "\U0001d7d9": None, "0.1e-45": 0.0, "3.4e38": 3.4e38, "2147483648": 2**31, "4294967296": 2**32, "9223372036854775808": 2**63, "1e38": 1e38, "1.0": 1.0, "2.0": 2.0, "0.9999999999999999999": 1.0,
-}  # fmt: skip
+    "": None,
+    " ": None,
+    "0": 0,
+    "1": 1,
+    "-1": -1,
+    "+1": 1,
+    "-0": 0,
+    "0.0": 0.0,
+    "-0.0": 0.0,
+    "1.": 1.0,
+    ".5": 0.5,
+    "00": 0,
+    "007": None,
+    "1_000": 1000,
+    "1__0": None,
+    "_1": None,
+    "1_": None,
+    "0x10": 16,
+    "0b11": 3,
+    "0o17": 15,
+    "1e3": 1e3,
+    "1E-3": 1e-3,
+    "1e999": math.inf,
+    "-1e999": -math.inf,
+    "1e-999": 0.0,
+    "nan": None,
+    "NaN": None,
+    "inf": None,
+    "Infinity": None,
+    "1" * 400: None,
+    "9" * 5000: None,
+    "\uff11\uff12": None,
+    "\u0661": None,
+    "\u00b2": None,
+    "\u2155": None,
+    "\u2212" + "1": None,
+    "1,5": None,
+    "1;": None,
+    "1 2": None,
+    "1e": None,
+    "e1": None,
+    "0x": None,
+    "1j": None,
+    "1+1": None,
+    "2**3": None,
+    "10/2": None,
+    "True": None,
+    "None": None,
+    "[1]": None,
+    "(1,)": None,
+    "{}": None,
+    "'1'": None,
+    '"1"': None,
+    "b'1'": None,
+    "...": None,
+    "__import__('os')": None,
+    "1if 1else 2": None,
+    "0in[0]": None,
+    "\\d": None,
+    "'\\d'": None,
+    "(" * 300: None,
+    "-" * 5000 + "1": None,
+    "[" * 5000 + "]" * 5000: None,
+    "lambda: 1": None,
+    "1\n": 1,
+    "1 # one": 1,
+    "\t1": 1,
+    "1\r\n2": None,
+    "1%": None,
+    "1k": None,
+    "1e3.5": None,
+    "--1": None,
+    "1/0": None,
+    "$(id)": None,
+    "\ud800": None,
+    "\U0001d7d9": None,
+    "0.1e-45": 0.0,
+    "3.4e38": 3.4e38,
+    "2147483648": 2**31,
+    "4294967296": 2**32,
+    "9223372036854775808": 2**63,
+    "1e38": 1e38,
+    "1.0": 1.0,
+    "2.0": 2.0,
+    "0.9999999999999999999": 1.0,
+}
 """Text -> the number that it means; None where it means none, or one that is out of every range."""
+
 
 def settings() -> Iterator[tuple[str, str]]:
     """The names of all settings that are numbers, with texts for each."""
@@ -43,18 +122,57 @@ def judged(name: str, text: str, folder: Path) -> Verdict:
     task.write_text('{"train": [{"input": [[1]], "output": [[1]]}], "test": [{"input": [[1]]}]}')
     told = command("bench", "plan", "--challenges", task, "--set", f"{name}={text}").require_clean()
     value, kind = NUMBERS[text], _kind(name)
-    whole = value is not None and math.isfinite(value) and value == int(value) and not any(e in text for e in ".eE") or text.startswith("0x")
+    whole = (
+        value is not None
+        and math.isfinite(value)
+        and value == int(value)
+        and not any(e in text for e in ".eE")
+        or text.startswith("0x")
+    )
     fits = value is not None and value in RANGES[name] and (kind is float or whole)
     assert (told.status == 0) == fits, f"{name}={text!r}: status {told.status}, {told.err}"
     return "accepted" if fits else "refused"
 
 
 ODD = (
-    "model", "model.", ".context", "=", "model.context", "model.context=", "model..context=1", "Model.context=2048", "model.context =2048", " model.context=2048", "model.context==2048",
-    "model.__class__=1", "__class__.x=1", "model.model.context=1", "vote.rule=POE", "vote.rule='poe'", "vote.rule=", "model.four_bit=0", "model.four_bit=false", "model.four_bit=1",
-    "model.four_bit=yes", "model.dtype=float8", "model.device=cuda:0", "model.layout=", "programs.writer=[]", "programs.writer=5", "programs.writer=/no/where", "programs.writer='/no'", "programs.writer=\ud800",
-    "programs.writer=" + "a" * 5000, "programs.writer=/dev/zero", "programs.writer=/dev/null", "programs.writer=..", "x" * 10_000, "x.y=" + "z" * 10_000, "model.context=2048,adapt.rank=8", "programs.unconfined=None",
-)  # fmt: skip
+    "model",
+    "model.",
+    ".context",
+    "=",
+    "model.context",
+    "model.context=",
+    "model..context=1",
+    "Model.context=2048",
+    "model.context =2048",
+    " model.context=2048",
+    "model.context==2048",
+    "model.__class__=1",
+    "__class__.x=1",
+    "model.model.context=1",
+    "vote.rule=POE",
+    "vote.rule='poe'",
+    "vote.rule=",
+    "model.four_bit=0",
+    "model.four_bit=false",
+    "model.four_bit=1",
+    "model.four_bit=yes",
+    "model.dtype=float8",
+    "model.device=cuda:0",
+    "model.layout=",
+    "programs.writer=[]",
+    "programs.writer=5",
+    "programs.writer=/no/where",
+    "programs.writer='/no'",
+    "programs.writer=\ud800",
+    "programs.writer=" + "a" * 5000,
+    "programs.writer=/dev/zero",
+    "programs.writer=/dev/null",
+    "programs.writer=..",
+    "x" * 10_000,
+    "x.y=" + "z" * 10_000,
+    "model.context=2048,adapt.rank=8",
+    "programs.unconfined=None",
+)
 """Changes that are none."""
 
 

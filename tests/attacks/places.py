@@ -115,7 +115,7 @@ def _bomb(folder: Path, meaning: Meaning) -> tuple[Path, None]:
     return put(folder / "members.json.gz", (folder / "bomb.json.gz").read_bytes() + packed), None
 
 
-# -- folders ------------------------------------------------------------------------------------------------------------
+# -- folders ------------------------------------------------------------------------------------------
 
 
 def _each(folder: Path, meaning: Meaning, suffix: str = ".json") -> Path:
@@ -168,7 +168,9 @@ def _case(folder: Path, meaning: Meaning) -> tuple[Path, Meaning]:
     truth = [each["output"] for each in body["test"]]
     for name in ("abc.json", "ABC.JSON", "Abc.Json"):
         put(folder / "tasks" / name, body)
-    return folder / "tasks", Meaning(dict.fromkeys(("abc", "ABC", "Abc"), body), dict.fromkeys(("abc", "ABC", "Abc"), truth))
+    return folder / "tasks", Meaning(
+        dict.fromkeys(("abc", "ABC", "Abc"), body), dict.fromkeys(("abc", "ABC", "Abc"), truth)
+    )
 
 
 def _named(name: str | bytes) -> Callable[[Path], object]:
@@ -182,38 +184,81 @@ def _named(name: str | bytes) -> Callable[[Path], object]:
 
 
 PLACES: dict[str, Where] = {
-    "zip": _written("tasks.zip", _zipped), "zip named as JSON": _written("tasks.json", _zipped),
-    "zip in gzip": _written("tasks.json.gz", lambda t: gzip.compress(_zipped(t))), "tar": _written("tasks.tar", _tarred),
-    "tar.gz": _written("tasks.tar.gz", lambda t: _tarred(t, "w:gz")), "xz": _written("tasks.json.xz", lzma.compress),
-    "lzma": _written("tasks.json", lambda t: lzma.compress(t, lzma.FORMAT_ALONE)), "bzip2": _written("tasks.json", bz2.compress),
-    "a pickle": _written("tasks.pkl", lambda t: pickle.dumps(json.loads(t))), "an old pickle": _written("tasks.json", lambda t: pickle.dumps(json.loads(t), 0)),
-    "npy": _written("tasks.json", _array), "npz": _written("tasks.json", _archive_of_arrays), "Parquet": _written("a.json", lambda t: b"PAR1" + t + b"PAR1"),
-    "zip's end": _written("tasks.json", lambda t: _zipped(t)[-30:]), "a table": _written("a.json", lambda t: b"id,task\n1,2\n"),
-    "JSON lines": _written("a.jsonl", lambda t: b"\n".join(json.dumps({name: e}).encode() for name, e in json.loads(t).items())),
-    "lines of tasks": _written("a.json", lambda t: b"\n".join(json.dumps({"id": n, **e}).encode() for n, e in json.loads(t).items())),
-    "a link": lambda f, m: _link(f, put(f / "real.json", _text(m))), "a link to a link": lambda f, m: _link(f, _link(f / "x", put(f / "x" / "r.json", _text(m)))),
-    "a link to a folder": lambda f, m: _link(f, _each(f, m)), "a link to nothing": lambda f, m: (_link(f, f / "no"), None), "a loop": _loop,
-    "a link to zeros": lambda f, m: (_link(f, "/dev/zero"), None), "a link to a terminal": lambda f, m: (_link(f, "/dev/tty"), None),
-    "a link to memory": lambda f, m: (_link(f, "/proc/self/mem"), None), "a link to the log of the kernel": lambda f, m: (_link(f, "/proc/kmsg"), None),
-    "a link to the standard input": lambda f, m: (_link(f, "/dev/stdin"), None), "a link to a map": lambda f, m: (_link(f, "/proc/self/maps"), None),
-    "a pipe": _pipe, "a socket": _socket, "nothing": lambda f, m: (f / "no.json", None), "a file as a folder": lambda f, m: (put(f / "a.json", b"{}") / "b.json", None),
-    "a long name": lambda f, m: (f / ("a" * 300), None), "a long path": lambda f, m: (f / ("a/" * 2200), None),
-    "a terabyte of nothing": _sparse, "a file that grows": _growing, "a bomb": _bomb, "a name with a newline": lambda f, m: put(f / "a\nb.json", _text(m)),
-    "a name that is no text": lambda f, m: put(Path(os.fsdecode(bytes(f) + b"/\xff\xfe.json")), _text(m)), "a name of control codes": lambda f, m: put(f / "\x1b[31m.json", _text(m)),
-    "a bad file of that name": lambda f, m: (put(f / "\x1b[31m\n\u202e.json", b"{"), None), "a bad file of no text": lambda f, m: (put(Path(os.fsdecode(bytes(f) + b"/\xff.json")), b"{"), None),
-    "a folder": _each, "a folder of gzip": lambda f, m: _gzipped(_each(f, m)), "a folder of JSON in capitals": lambda f, m: _each(f, m, ".JSON"),
-    "nested folders": _below, "one name twice": _one_name, "names by case": _case, "the folder of a competition": _of_kaggle,
-    "an empty folder": lambda f, m: (_made(f / "empty"), None), "folders alone": lambda f, m: (_made(f / "a" / "b" / "c.json").parents[1], None),
-    "a folder in the place of a file": _with(lambda f: (f / "x.json").mkdir()), "hidden files": _with(lambda f: put(f / ".hidden.json", b"{")),
-    "a readme": _with(lambda f: put(f / "README.md", b"# tasks")), "a hidden folder": _with(lambda f: put(f / ".git" / "x.json", b"{")),
-    "an archive's leftovers": _with(lambda f: put(f / "__MACOSX" / "._a.json", b"\0")), "a folder that leads to itself": _with(lambda f: (f / "self").symlink_to(f)),
-    "plain and gzipped": _with(_again, refused=True), "a pipe among the files": _with(lambda f: os.mkfifo(f / "p.json"), refused=True),
-    "a broken file among them": _with(lambda f: put(f / "x.json", b"{"), refused=True), "an empty file among them": _with(lambda f: put(f / "x.json", b""), refused=True),
-    "a solution among them": _with(lambda f: put(f / "x.json", [[[1]]]), refused=True), "a dead link among them": _with(lambda f: (f / "x.json").symlink_to(f / "no"), refused=True),
-    "a device among them": _with(lambda f: (f / "x.json").symlink_to("/dev/zero"), refused=True), "a name with a newline among them": _with(_named("a\nb.json"), refused=True),
-    "a name of no text among them": _with(_named(b"\xff.json"), refused=True), "a name without letters": _with(_named(" .json.json.json")),
-    "a file of all tasks among them": _with(lambda f: put(f / "all.json", {p.stem: json.loads(p.read_bytes()) for p in f.iterdir()}), refused=True),
-}  # fmt: skip
+    "zip": _written("tasks.zip", _zipped),
+    "zip named as JSON": _written("tasks.json", _zipped),
+    "zip in gzip": _written("tasks.json.gz", lambda t: gzip.compress(_zipped(t))),
+    "tar": _written("tasks.tar", _tarred),
+    "tar.gz": _written("tasks.tar.gz", lambda t: _tarred(t, "w:gz")),
+    "xz": _written("tasks.json.xz", lzma.compress),
+    "lzma": _written("tasks.json", lambda t: lzma.compress(t, lzma.FORMAT_ALONE)),
+    "bzip2": _written("tasks.json", bz2.compress),
+    "a pickle": _written("tasks.pkl", lambda t: pickle.dumps(json.loads(t))),
+    "an old pickle": _written("tasks.json", lambda t: pickle.dumps(json.loads(t), 0)),
+    "npy": _written("tasks.json", _array),
+    "npz": _written("tasks.json", _archive_of_arrays),
+    "Parquet": _written("a.json", lambda t: b"PAR1" + t + b"PAR1"),
+    "zip's end": _written("tasks.json", lambda t: _zipped(t)[-30:]),
+    "a table": _written("a.json", lambda t: b"id,task\n1,2\n"),
+    "JSON lines": _written(
+        "a.jsonl", lambda t: b"\n".join(json.dumps({name: e}).encode() for name, e in json.loads(t).items())
+    ),
+    "lines of tasks": _written(
+        "a.json", lambda t: b"\n".join(json.dumps({"id": n, **e}).encode() for n, e in json.loads(t).items())
+    ),
+    "a link": lambda f, m: _link(f, put(f / "real.json", _text(m))),
+    "a link to a link": lambda f, m: _link(f, _link(f / "x", put(f / "x" / "r.json", _text(m)))),
+    "a link to a folder": lambda f, m: _link(f, _each(f, m)),
+    "a link to nothing": lambda f, m: (_link(f, f / "no"), None),
+    "a loop": _loop,
+    "a link to zeros": lambda f, m: (_link(f, "/dev/zero"), None),
+    "a link to a terminal": lambda f, m: (_link(f, "/dev/tty"), None),
+    "a link to memory": lambda f, m: (_link(f, "/proc/self/mem"), None),
+    "a link to the log of the kernel": lambda f, m: (_link(f, "/proc/kmsg"), None),
+    "a link to the standard input": lambda f, m: (_link(f, "/dev/stdin"), None),
+    "a link to a map": lambda f, m: (_link(f, "/proc/self/maps"), None),
+    "a pipe": _pipe,
+    "a socket": _socket,
+    "nothing": lambda f, m: (f / "no.json", None),
+    "a file as a folder": lambda f, m: (put(f / "a.json", b"{}") / "b.json", None),
+    "a long name": lambda f, m: (f / ("a" * 300), None),
+    "a long path": lambda f, m: (f / ("a/" * 2200), None),
+    "a terabyte of nothing": _sparse,
+    "a file that grows": _growing,
+    "a bomb": _bomb,
+    "a name with a newline": lambda f, m: put(f / "a\nb.json", _text(m)),
+    "a name that is no text": lambda f, m: put(Path(os.fsdecode(bytes(f) + b"/\xff\xfe.json")), _text(m)),
+    "a name of control codes": lambda f, m: put(f / "\x1b[31m.json", _text(m)),
+    "a bad file of that name": lambda f, m: (put(f / "\x1b[31m\n\u202e.json", b"{"), None),
+    "a bad file of no text": lambda f, m: (put(Path(os.fsdecode(bytes(f) + b"/\xff.json")), b"{"), None),
+    "a folder": _each,
+    "a folder of gzip": lambda f, m: _gzipped(_each(f, m)),
+    "a folder of JSON in capitals": lambda f, m: _each(f, m, ".JSON"),
+    "nested folders": _below,
+    "one name twice": _one_name,
+    "names by case": _case,
+    "the folder of a competition": _of_kaggle,
+    "an empty folder": lambda f, m: (_made(f / "empty"), None),
+    "folders alone": lambda f, m: (_made(f / "a" / "b" / "c.json").parents[1], None),
+    "a folder in the place of a file": _with(lambda f: (f / "x.json").mkdir()),
+    "hidden files": _with(lambda f: put(f / ".hidden.json", b"{")),
+    "a readme": _with(lambda f: put(f / "README.md", b"# tasks")),
+    "a hidden folder": _with(lambda f: put(f / ".git" / "x.json", b"{")),
+    "an archive's leftovers": _with(lambda f: put(f / "__MACOSX" / "._a.json", b"\0")),
+    "a folder that leads to itself": _with(lambda f: (f / "self").symlink_to(f)),
+    "plain and gzipped": _with(_again, refused=True),
+    "a pipe among the files": _with(lambda f: os.mkfifo(f / "p.json"), refused=True),
+    "a broken file among them": _with(lambda f: put(f / "x.json", b"{"), refused=True),
+    "an empty file among them": _with(lambda f: put(f / "x.json", b""), refused=True),
+    "a solution among them": _with(lambda f: put(f / "x.json", [[[1]]]), refused=True),
+    "a dead link among them": _with(lambda f: (f / "x.json").symlink_to(f / "no"), refused=True),
+    "a device among them": _with(lambda f: (f / "x.json").symlink_to("/dev/zero"), refused=True),
+    "a name with a newline among them": _with(_named("a\nb.json"), refused=True),
+    "a name of no text among them": _with(_named(b"\xff.json"), refused=True),
+    "a name without letters": _with(_named(" .json.json.json")),
+    "a file of all tasks among them": _with(
+        lambda f: put(f / "all.json", {p.stem: json.loads(p.read_bytes()) for p in f.iterdir()}), refused=True
+    ),
+}
 """Name -> what is named as the tasks."""
 
 

@@ -72,7 +72,7 @@ def bounded(seconds: float) -> Iterator[None]:
 
 def tallied(
     what: str, attacks: Iterable[Attack], folder: Path, seconds: float = 20.0, megabytes: float = 1500.0
-) -> Tally:  # fmt: skip
+) -> Tally:
     """Make each attack in a folder of its own, which is then removed; none may take more time or memory than this."""
     tally = Tally(what)
     for number, attack in enumerate(attacks):
