@@ -14,6 +14,15 @@ TRACEBACKS = logging.getLogger("submission.tracebacks")
 class BadInput(ValueError):
     """Something that the user gave cannot be used; the message is one sentence: what, where, and what to do."""
 
+    def __init__(self, sentence: object) -> None:
+        """What cannot be printed, from the name of a file or of a task, is escaped; indented lines may follow."""
+        super().__init__("\n  ".join(map(_printable, str(sentence).split("\n  "))))
+
+
+def _printable(text: str) -> str:
+    """Text on one line, with backslash escapes for control characters and broken surrogates."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
 
 def concerns(error: OSError, paths: Iterable[Path]) -> bool:
     """Whether the system failed on one of these paths, or on a path above or below one.

@@ -51,6 +51,7 @@ ELSEWHERE = {
 """Modules without a test file of their own, and the file that tests them."""
 
 NO_MODULE = {
+    "attacks/test_attacks": "attacks on everything that a user names",
     "drill/test_drill": "the notebook of a bundle, on a machine like Kaggle's",
     "faults/test_faults": "whole runs in which something goes wrong",
     "gpu/test_gpu": "an 8B's shape on a GPU",

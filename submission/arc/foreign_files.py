@@ -89,6 +89,11 @@ def require_tasks(path: Path, content: object) -> dict[str, Any]:
         raise BadInput(f"{path.name}: expected an object of tasks, found {json_kind(content)}")
     if not is_one_task(content):
         _refuse_object(path, content)
+    elif beside := [name for name, each in content.items() if _is_task(each)]:
+        raise BadInput(
+            f"{path.name}: is one task with 'train' and 'test', and holds {len(beside)} more tasks, the first "
+            f"{beside[0][:40]!r}: put each task into an object {{id: task}}, or into a file of its own"
+        )
     return content
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,10 @@ class AnswerState(NamedTuple):
     """Tokens since the last cell, if they are the beginning of a longer fragment."""
 
 
+Positions = Literal["line", "grid"]
+POSITIONS = get_args(Positions)
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a model family writes a task as token ids; every fragment is a tuple of ids."""
@@ -58,7 +62,7 @@ class Layout:
     query_to_answer: tuple[int, ...]
     answer_close: tuple[int, ...]
     pad: int
-    positions: Literal["line", "grid"] = "line"
+    positions: Positions = "line"
     """line: the index of the token. grid: (segment, grid row, grid column), see `positions_of`."""
 
     @property
@@ -204,9 +208,30 @@ def read_layout(description: Any) -> Layout:
         key: tuple(value) if isinstance(value, list | tuple) else value for key, value in description.items()
     }
     layout = Layout(**read)
-    if len(set(layout.cells)) != len(layout.cells) or len(layout.cells) != 10:
-        raise ValueError("its arc_layout does not have ten different ids for the ten colours")
+    for name, value in read.items():
+        if name not in ("name", "positions") and not _is_fragment(value if name != "pad" else (value,)):
+            raise ValueError(f"{name} in its arc_layout is not made of token ids")
+    if not isinstance(layout.name, str) or not layout.name.isidentifier() or layout.positions not in POSITIONS:
+        raise ValueError("its arc_layout has a name or positions that are not known")
     return layout
+
+
+def _is_fragment(value: Any) -> bool:
+    return isinstance(value, tuple) and all(type(token) is int and 0 <= token < 1 << 31 for token in value)
+
+
+def require_legible(layout: Layout) -> None:
+    """ValueError unless every grid can be read back from its ids, and no colour is written anywhere else."""
+    if len(set(layout.cells)) != len(layout.cells) or len(layout.cells) != 10:
+        raise ValueError("the layout does not have ten different ids for the ten colours")
+    others = {name: ids for name, ids in _fragments(layout).items() if name != "cells"} | {"pad": (layout.pad,)}
+    if wrong := [name for name, ids in others.items() if set(ids) & set(layout.cells)]:
+        raise ValueError(f"the id of a colour is in the layout's {wrong[0]} as well")
+    for shape in ((1, 1), (1, 2), (2, 1), (2, 3), (3, 3)):
+        cells = grid(np.arange(shape[0] * shape[1]).reshape(shape))
+        back = layout.parse(layout.answer(cells).tolist()) if layout.row_gap and layout.answer_close else None
+        if back is None or not np.array_equal(back, cells):
+            raise ValueError(f"a grid of {shape[0]}x{shape[1]} cannot be read back from its ids")
 
 
 def renumbered(layout: Layout, kept: Sequence[int]) -> Layout:

@@ -11,13 +11,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from submission.checkpoint import quantization
 from submission.checkpoint.bounded_json import read_object
-from submission.checkpoint.config_json import CONFIG, Config, read_config
+from submission.checkpoint.config_json import CONFIG, SPECIAL_IDS, Config, check_special_ids, read_config
 from submission.checkpoint.families import EMBEDDINGS, HEAD, tensor_shapes
 from submission.checkpoint.weight_files import WHOLE, Tensor, WeightFiles, read_weights
 from submission.errors import BadInput, require
+
+GENERATION = "generation_config.json"
+"""Where the tokens are named at which a text ends."""
 
 ADAPTER = "adapter_config.json"
 """The config of a LoRA that peft saved."""
@@ -44,6 +48,8 @@ class Checkpoint:
     weights: WeightFiles
     four_bit: frozenset[str]
     """The weights that are stored in NF4, by name; empty for a model in 16 or 32 bits."""
+    special_ids: Mapping[str, Any]
+    """The ids of special tokens, by their keys in generation_config.json, or else in config.json."""
 
     @property
     def model_type(self) -> str:
@@ -83,7 +89,15 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     four_bit = quantization.judged(folder, config.quantization, weights.tensors)
     _check_tensors(folder, config, weights.tensors, four_bit)
     _check_tied_head(folder, config, weights)
-    return Checkpoint(folder, config, weights, four_bit)
+    return Checkpoint(folder, config, weights, four_bit, _special_ids(folder, config))
+
+
+def _special_ids(folder: Path, config: Config) -> dict[str, Any]:
+    """The ids of special tokens; BadInput where generation_config.json, which libraries read too, is damaged."""
+    path = folder / GENERATION
+    told = read_object(path) if os.path.lexists(path) else {}
+    check_special_ids(told, config.sizes.vocabulary, path)
+    return {key: told[key] if key in told else config.raw.get(key) for key in SPECIAL_IDS}
 
 
 def require_folder(folder: Path) -> None:
@@ -165,7 +179,7 @@ def _check_tensors(folder: Path, config: Config, tensors: Mapping[str, Tensor], 
     if wrong:
         first = sorted(wrong)[0]
         raise BadInput(
-            f"{folder}: {first} has the shape {list(tensors[first].shape)}, and {CONFIG} asks for "
+            f"{folder}: {first} has the shape {str(list(tensors[first].shape))[:80]}, and {CONFIG} asks for "
             f"{list(expected[first])}{' in 4 bits' * (first in four_bit)} ({len(wrong)} such tensors): config and "
             "weights are of different models"
         )
@@ -218,7 +232,7 @@ def _bare(name: str) -> str:
 def listed(names: list[str]) -> str:
     """The number of these tensors, and the first three by name."""
     kind = "tensor" if len(names) == 1 else "tensors"
-    return f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
+    return f"{len(names)} {kind} ({', '.join(each[:80] for each in names[:3])}{', ...' * (len(names) > 3)})"
 
 
 def _are(names: list[str]) -> str:

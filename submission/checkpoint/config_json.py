@@ -85,6 +85,14 @@ NULLABLE = {
 NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 """Where models of several parts keep the sizes of their language model."""
 
+SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+
+JUDGED = {
+    *COUNTS, *NUMBERS, *FLAGS, *TEXTS, *SYNONYMS, *FIXED, *SPECIAL_IDS, "rope_scaling", "rope_parameters",
+    "layer_types", "no_rope_layers", "sliding_window_pattern", "model_type", "architectures", "arc_layout",
+}  # fmt: skip
+"""The keys that are looked at here, all that the verified families have: a library is shown no others."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -110,6 +118,11 @@ class Config:
         """The family of its model_type."""
         return FAMILIES[self.model_type]
 
+    @property
+    def judged(self) -> dict[str, Any]:
+        """The part of it that was looked at, quantization left out."""
+        return {key: value for key, value in self.raw.items() if key in JUDGED}
+
 
 def read_config(folder: Path) -> Config:
     """The config.json of a model folder; BadInput where it cannot be read, or is not one of a supported model."""
@@ -126,7 +139,7 @@ def validated(raw: Mapping[str, Any], where: Path) -> Config:
         if value is not None or key not in nullable:
             _check_value(key, value, where)
     sizes = _sizes(family, raw, where)
-    _check_special_ids(raw, sizes.vocabulary, where)
+    check_special_ids(raw, sizes.vocabulary, where)
     for key in ("rope_scaling", "rope_parameters"):
         _check_rope(raw.get(key), f"{where}: {key}")
     _check_theta(raw, where)
@@ -146,6 +159,10 @@ def validated(raw: Mapping[str, Any], where: Path) -> Config:
 
 def _family(raw: Mapping[str, Any], where: Path) -> Family:
     require("auto_map" not in raw, f"{where}: asks for program code of its own (auto_map), which is never run")
+    require(
+        raw.get("transformers_weights") is None,
+        f"{where}: names other files of weights than the usual ones (transformers_weights), which is not supported",
+    )
     nested = [key for key in NESTED if raw.get(key) is not None]
     require(
         not nested,
@@ -221,8 +238,9 @@ def _sizes(family: Family, raw: Mapping[str, Any], where: Path) -> Sizes:
     return Sizes(hidden, raw["intermediate_size"], raw["num_hidden_layers"], heads, key_heads, head, raw["vocab_size"])
 
 
-def _check_special_ids(raw: Mapping[str, Any], size: int, where: Path) -> None:
-    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+def check_special_ids(raw: Mapping[str, Any], size: int, where: Path) -> None:
+    """BadInput where the id of a special token is none, or where padding has no embedding."""
+    for key in SPECIAL_IDS:
         value = raw.get(key)
         ids = value if isinstance(value, list) and key == "eos_token_id" else [] if value is None else [value]
         require(all(type(each) is int for each in ids), f"{where}: {key} should be a token id, and is {_shown(value)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from submission.arc.layouts import CHAT16, NAMED, Layout, read_layout, vocabulary
+from submission.arc.layouts import CHAT16, NAMED, Layout, read_layout, require_legible, vocabulary
 from submission.arc.tokenizer_layouts import architects, numpy_layout
 from submission.checkpoint.bounded_json import read_object
 from submission.checkpoint.tokenizer_files import has_tokenizer, read_words
@@ -30,6 +30,7 @@ def layout_of(path: Path, setting: str = "auto") -> Layout:
         named = setting if setting in NAMED else CHAT16.name
     try:
         layout = read_layout(named) if named is not None else tokenizer_layout(path, setting, size)
+        require_legible(layout)
     except BadInput:
         raise
     except ValueError as error:

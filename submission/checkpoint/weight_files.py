@@ -160,7 +160,10 @@ def _no_weights(names: list[str]) -> str:
 
 def read_index(path: Path) -> dict[str, str]:
     """Tensor -> file name, from an index; BadInput where it is broken, or names a file outside of its folder."""
-    places = read_object(path).get("weight_map")
+    content = read_object(path)
+    # transformers writes into it before it looks at the rest.
+    require(isinstance(content.get("metadata"), dict), f'{path}: has no metadata; add "metadata": {{}}')
+    places = content.get("weight_map")
     if not isinstance(places, dict) or not places or not all(isinstance(each, str) for each in places.values()):
         raise BadInput(f"{path}: has no weight_map from tensors to files; copy or download it again")
     for name in sorted(set(places.values())):
@@ -213,6 +216,9 @@ def _described(header: Mapping[str, Any], start: int) -> tuple[dict[str, Tensor]
     ranges: list[tuple[int, int]] = []
     for name, entry in header.items():
         if name == "__metadata__":
+            told = {} if entry is None else entry
+            if not isinstance(told, dict) or not all(isinstance(each, str) for each in told.values()):
+                raise ValueError("its __metadata__ is not made of texts")
             continue
         shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
         if not all(type(each) is int and each >= 0 for each in (*shape, begin, end)):

@@ -8,12 +8,12 @@ from typing import Any
 
 import psutil
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, GenerationConfig
 from transformers.utils.logging import disable_progress_bar
 
 from submission.checkpoint.checkpoint import Checkpoint, is_harmless, listed, read_checkpoint
 from submission.checkpoint.families import HEAD, projection_shapes
-from submission.checkpoint.quantization import NF4_STATE
+from submission.checkpoint.quantization import NF4_NESTED, NF4_STATE
 from submission.config import Model
 from submission.errors import BadInput, require
 from submission.model import attention
@@ -37,11 +37,8 @@ def load_base(path: Path, settings: Model, device: str) -> Any:
     disable_progress_bar()
     checkpoint = read_checkpoint(path)
     try:
-        config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        if not checkpoint.quantized and hasattr(config, "quantization_config"):
-            del config.quantization_config  # null, which transformers takes for a quantization.
         load = from_unsloth if settings.backend == "unsloth" else from_transformers
-        model = load(checkpoint, config, settings, device)
+        model = load(checkpoint, settings, device)
     except (BadInput, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
         raise
     except Exception as error:
@@ -63,19 +60,37 @@ def is_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(each in text for each in ("memory", "CUDA", "cuda", "CUBLAS"))
 
 
-def from_transformers(checkpoint: Checkpoint, config: Any, settings: Model, device: str) -> Any:
+def shown(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What transformers is shown of a checkpoint besides its weights, as options of `from_pretrained`.
+
+    It takes any key of a config.json for an attribute of its own, and reads generation_config.json and other files by
+    itself. It gets the part that was judged, and no program code.
+    """
+    kind: Any = type(AutoConfig.for_model(checkpoint.model_type))
+    return {
+        "config": kind.from_dict(checkpoint.config.judged),
+        "generation_config": GenerationConfig(**checkpoint.special_ids),
+        "local_files_only": True,
+        "use_safetensors": True,
+        "trust_remote_code": False,
+    }
+
+
+def load_unquantized(family: Any, checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
+    """The model of a checkpoint in this type, by a class of transformers or a `GridLM`."""
+    return family.from_pretrained(checkpoint.folder, dtype=dtype, **shown(checkpoint))
+
+
+def from_transformers(checkpoint: Checkpoint, settings: Model, device: str) -> Any:
     """The model loaded by transformers and quantized by bitsandbytes; BadInput where its files do not fit it."""
     dtype = compute_dtype(settings.dtype, device)
     options: dict[str, Any] = {
-        "config": config,
+        **shown(checkpoint),
         "dtype": dtype,
         "device_map": {"": device},
         "attn_implementation": attention.register_backend(
             torch.cuda.get_device_capability() if device == "cuda" else None
         ),
-        "local_files_only": True,
-        "use_safetensors": True,
-        "trust_remote_code": False,
     }
     if settings.four_bit and not checkpoint.quantized:
         options["quantization_config"] = BitsAndBytesConfig(
@@ -86,8 +101,8 @@ def from_transformers(checkpoint: Checkpoint, config: Any, settings: Model, devi
             llm_int8_skip_modules=["lm_head"],
         )
     elif checkpoint.quantized:
-        config.quantization_config = section_of_weights(checkpoint)
-    family: Any = GridLM if config.model_type == "qwen3_vl_text" else AutoModelForCausalLM
+        options["config"].quantization_config = section_of_weights(checkpoint)
+    family: Any = GridLM if checkpoint.model_type == "qwen3_vl_text" else AutoModelForCausalLM
     model, report = family.from_pretrained(checkpoint.folder, output_loading_info=True, **options)
     require_whole(checkpoint, report)
     return model
@@ -101,7 +116,8 @@ def section_of_weights(checkpoint: Checkpoint) -> dict[str, Any]:
     """The quantization_config of a checkpoint in NF4, with storage type and 16-bit modules as the weights have them.
 
     transformers goes by this section alone: it would read the packed bytes of another storage type as numbers, and
-    quantize what the section does not except. BadInput where the weights are packed into several types.
+    quantize what the section does not except. So nothing of the checkpoint's own section is taken. BadInput where the
+    weights are packed into several types.
     """
     types = sorted({checkpoint.weights.tensors[name].dtype for name in checkpoint.four_bit})
     require(
@@ -113,7 +129,10 @@ def section_of_weights(checkpoint: Checkpoint) -> dict[str, Any]:
     linear = [f"model.layers.{k}.{name}" for k in blocks for name in projection_shapes(checkpoint.config.sizes)]
     linear.append(HEAD.removesuffix(".weight"))
     return {
-        **(checkpoint.config.quantization or {}),
+        "quant_method": "bitsandbytes",
+        "load_in_4bit": True,
+        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": any(name.endswith(NF4_NESTED) for name in checkpoint.weights.tensors),
         "bnb_4bit_quant_storage": STORAGE[types[0]],
         "llm_int8_skip_modules": [name for name in linear if f"{name}.weight" not in checkpoint.four_bit],
     }
@@ -136,7 +155,7 @@ def require_whole(checkpoint: Checkpoint, report: Mapping[str, Any]) -> None:
             raise BadInput(f"{checkpoint.folder}: {listed(sorted(names))} {what}")
 
 
-def from_unsloth(checkpoint: Checkpoint, config: Any, settings: Model, device: str) -> Any:
+def from_unsloth(checkpoint: Checkpoint, settings: Model, device: str) -> Any:
     """The model loaded by unsloth, with its own CUDA kernels; BadInput without a GPU or without unsloth.
 
     Unsloth works neither with every transformers nor on a CPU, so it is imported here and nowhere else. Adapter,

@@ -48,6 +48,10 @@ FORMAT = 2
 """Number of the journal's format: what `TaskRecord.to_json` writes. A journal of another format is refused."""
 
 
+MOST_TESTS = 1_000_000
+"""Most test inputs that a task left blank may have: a file of 256 MiB holds no more of them."""
+
+
 @dataclass(frozen=True)
 class TaskSource:
     """Where the tasks of a run came from, as the options of the command line name it."""
@@ -120,10 +124,18 @@ def read_stamp(out: Path) -> Stamp | None:
     if written is not None and written != _sum(stamp):
         raise BadInput(f"{path}: cannot be read as the stamp of a run")
     digests = tasks if isinstance(tasks, dict) else dict.fromkeys(tasks, "")
-    source = stamp.get("source")
+    source, solutions, blank = stamp.get("source"), stamp.get("solutions"), stamp.get("left_blank", {})
+    known = isinstance(source, dict) and set(source) <= set(vars(TaskSource()))
+    right = (
+        all(isinstance(each, str) for each in digests.values()),
+        source is None or (known and all(each is None or isinstance(each, str) for each in source.values())),
+        solutions is None or isinstance(solutions, str),
+        isinstance(blank, dict) and all(type(each) is int and 1 <= each <= MOST_TESTS for each in blank.values()),
+    )
+    if not all(right):
+        raise BadInput(f"{path}: cannot be read as the stamp of a run")
     return Stamp(
-        str(stamp.get("fingerprint")), digests, TaskSource(**source) if source else None, stamp.get("solutions"),
-        dict(stamp.get("left_blank", {})),
+        str(stamp.get("fingerprint")), digests, TaskSource(**source) if source else None, solutions, blank
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from submission.arc.json_files import LIMIT
+from submission.arc.json_files import LIMIT, require_few_parts
 from submission.arc.task_parsing import grid_fault
 from submission.arc.tasks import BadTask, Grid, Tasks
 from submission.atomic import write_json
@@ -134,6 +134,7 @@ def read(path: Path) -> dict[str, Any]:
     raw = read_at_most(path, LIMIT)
     if raw[:3] == b"\xef\xbb\xbf" or raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise BadInput(f"{path}: begins with a byte order mark (BOM), which JSON does not have; save it as plain UTF-8")
+    require_few_parts(path, raw)
     try:
         submission = json.loads(raw.decode("utf-8"), object_pairs_hook=object_of)
     except (ValueError, RecursionError) as error:

@@ -33,7 +33,7 @@ from submission.atomic import replacing
 from submission.checkpoint.checkpoint import read_checkpoint
 from submission.config import Adapt, Model
 from submission.errors import BadInput
-from submission.model.loading import load_base
+from submission.model.loading import load_base, load_unquantized
 from submission.model.lora import lora_deltas, with_adapter
 from submission.model.vocabulary import trainable_base, trainable_checkpoint, trainable_ids
 from submission.training.batches import loader
@@ -166,9 +166,7 @@ def load_checkpoint(model: nn.Module, adapter: Path) -> Progress:
 
 def merge(base16: Path, deltas: Iterable[tuple[str, Tensor]], ends: Sequence[Tensor], into: Path) -> None:
     """Add the LoRA products to the base's own matrices, put in the trained embeddings and head, and save."""
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        base16, dtype=torch.bfloat16, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
+    model = load_unquantized(AutoModelForCausalLM, read_checkpoint(base16), torch.bfloat16)
     with torch.no_grad():
         for name, delta in deltas:
             weight = model.get_parameter(f"{name}.weight")

@@ -26,6 +26,7 @@ from submission.checkpoint.checkpoint import read_checkpoint
 from submission.errors import BadInput
 from submission.model import learned_positions
 from submission.model.grid_lm import GridLM, fresh
+from submission.model.loading import load_unquantized
 from submission.training.batches import loader
 from submission.training.corpus import Corpus
 from submission.training.evaluation import Evaluation, evaluate, evaluation_rows, log_evaluation
@@ -148,10 +149,7 @@ def load_checkpoint(model: GridLM, trunk: Path) -> Progress:
         progress = json.loads((trunk / "progress.json").read_text())
     except FileNotFoundError:
         raise BadInput(f"{trunk}: nothing to resume from (progress.json is missing)") from None
-    read_checkpoint(trunk)
-    saved = GridLM.from_pretrained(
-        trunk, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
+    saved = load_unquantized(GridLM, read_checkpoint(trunk), torch.float32)
     if saved.config.arc_layout != model.config.arc_layout:
         raise BadInput(f"{trunk}: was trained in layout {saved.config.arc_layout}, not in {model.config.arc_layout}")
     try:

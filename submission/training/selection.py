@@ -23,6 +23,7 @@ from submission.arc.tasks import grid_key
 from submission.checkpoint.checkpoint import read_checkpoint
 from submission.errors import require
 from submission.model.grid_lm import GridLM
+from submission.model.loading import load_unquantized
 from submission.rng import generator
 from submission.training.batches import rows
 from submission.training.corpus import Corpus, Family
@@ -44,9 +45,7 @@ def narrowed(data: Corpus, first: Path, limit: int) -> Corpus:
     BadInput where that cannot be used, or is another kind of model.
     """
     layout = NAMED[require_grid_model(first)]
-    model = GridLM.from_pretrained(
-        first, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
+    model = load_unquantized(GridLM, read_checkpoint(first), torch.float32)
     measured = losses(model, layout, data.train, limit)
     for family, loss in zip(data.train, measured, strict=True):
         require(

@@ -109,7 +109,9 @@ def frame_of(value: Any) -> bytes:
 def read_frame(frame: bytes) -> dict[str, Any]:
     """Return {"grid": rows} or {"reason": sentence} of any bytes that a program's process wrote as a frame."""
     if frame[:1] == b"r":
-        return {"reason": frame[1:].decode("utf-8", "replace")}
+        # It goes into logs and onto terminals, which control characters would drive.
+        text = frame[1:].decode("utf-8", "replace")
+        return {"reason": "".join(each if each.isprintable() else " " for each in text)}
     height, width = (frame[1], frame[2]) if len(frame) > 2 else (0, 0)
     complete = len(frame) == 3 + height * width
     legal = frame[:1] == b"g" and 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE and complete

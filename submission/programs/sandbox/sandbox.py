@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 GRACE = 5.0
 """Seconds after a program's own limit in which the server must answer; after that it is replaced."""
+LONGEST_SOURCE = 200_000
+"""Characters of a program: a language model writes a few thousand, and no limit holds while a text is sent."""
 STARTING = 60.0
 """Seconds in which a server must have started."""
 
@@ -109,6 +111,9 @@ class Sandbox:
 
     def _run_on(self, which: int, source: str, grids: Sequence[Grid], until: Deadline) -> ProgramResult:
         """Run a program on one of the two servers."""
+        if len(source) > LONGEST_SOURCE:
+            why = f"it has more than {LONGEST_SOURCE} characters"
+            return ProgramResult((None,) * len(grids), (why,) * len(grids))
         seconds = min(self.limits.seconds, until.left())
         rows = [each.tolist() for each in grids]
         request = Request(
