@@ -132,6 +132,8 @@ class Programs:
     """Most seconds for a task, on one core."""
     writer: str = ""
     """Folder of a language model that writes programs as well; empty: none. It needs minutes a task."""
+    format: Literal["plain", "barc"] = "plain"
+    """The prompt, and which program of an answer counts. barc: as BARC's checkpoints were trained. plain: for others."""
     samples: int = 336
     """Most programs that the language model writes for a task."""
     reasoning_tokens: int = 512
