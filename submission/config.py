@@ -132,6 +132,8 @@ class Programs:
     """Most seconds for a task, on one core."""
     writer: str = ""
     """Folder of a language model that writes programs as well; empty: none. It needs minutes a task."""
+    format: Literal["plain", "barc"] = "plain"
+    """How it is asked for a program. plain: for any model. barc: as the checkpoints of BARC (arXiv 2411.02272) were."""
     samples: int = 336
     """Most programs that the language model writes for a task."""
     reasoning_tokens: int = 512

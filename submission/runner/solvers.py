@@ -89,16 +89,17 @@ class NetworkSolver:
 def language_model_that_writes(settings: Settings, closing: ExitStack) -> Source:
     """The language model that writes programs, with a sandbox for them that is open until `closing` is."""
     from submission.programs.induction.budget_forcing import TokenBudget
+    from submission.programs.induction.dialogue import PROGRAM_TOKENS
     from submission.programs.induction.induction import Induction
     from submission.programs.induction.sampler import LanguageWriter, Sampling
     from submission.programs.sandbox.sandbox import Sandbox
 
     how = settings.programs
-    effort = TokenBudget(reasoning=how.reasoning_tokens, waits=how.waits)
+    effort = TokenBudget(reasoning=how.reasoning_tokens, waits=how.waits, program=PROGRAM_TOKENS[how.format])
     sandbox = closing.enter_context(Sandbox(unconfined=how.unconfined))
     logger.info("programs are confined by: %s", ", ".join(sandbox.layers))  # starts it: refused before a model is read
-    writer = LanguageWriter(Path(how.writer), settings.model, Sampling(), effort)
-    return Induction(writer, sandbox, count=how.samples)
+    writer = LanguageWriter(Path(how.writer), settings.model, Sampling(form=how.format), effort)
+    return Induction(writer, sandbox, count=how.samples, form=how.format)
 
 
 def language_model(spec: WorkerSpec) -> Engine:

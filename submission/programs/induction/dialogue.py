@@ -1,7 +1,14 @@
 """The prompt that asks a language model for a program, and the extraction of the program from its completion.
 
-The format is that of BARC (Li et al., arXiv 2411.02272): a grid is lines of cells, each the name of its colour or its
-digit; the program begins with comments on the concepts it uses and a description of the rule. The wording is our own.
+A grid is lines of cells, each the name of its colour or its digit; the program begins with comments on the concepts it
+uses and a description of the rule, as in BARC (Li et al., arXiv 2411.02272). There are two formats:
+
+- `plain`: our own wording, for any model that writes Python; of several programs the last counts.
+- `barc`: word for word the prompt with which BARC's published induction checkpoints were trained (its README names the
+  script gen_dataset_both.py); of several programs the first counts. Programs call the functions of `common`.
+
+In both the lines of a grid are the first axis of the array that `transform` gets: BARC's library calls it x. (BARC's
+hand-written seeds are the exception: they take ARC's grids transposed. Its models are asked and judged without that.)
 """
 
 from __future__ import annotations
@@ -19,6 +26,9 @@ COLOURS = ("Black", "Blue", "Red", "Green", "Yellow", "Gray", "Pink", "Orange", 
 
 CellFormat = Literal["colours", "digits"]
 """How a cell is written."""
+
+WriterFormat = Literal["plain", "barc"]
+"""How a program is asked for, and taken from the answer."""
 
 OPENING = "```python\n"
 """The opening of a program; budget forcing writes it when the reasoning must end."""
@@ -38,6 +48,27 @@ Think first. Then write one code block that begins with ```python, with two comm
 `# concepts:`, naming the ideas that the rule is made of, and `# description:`, telling the rule in words. Use numpy
 and the standard library only; nothing may depend on chance."""
 
+BARC_SYSTEM = (
+    "You are a world-class puzzle solver with exceptional pattern recognition skills and expertise in Python "
+    "programming. Your task is to analyze puzzles and provide Python solutions."
+)
+BARC_START = (
+    "Given input-output grid pairs as reference examples, carefully observe the patterns to predict the output grid "
+    "for new test input. Each pair follows the same transformation rule. Grids are 2D arrays represented as strings, "
+    "with cells (colors) separated by spaces and rows by newlines.\n"
+    "Here are the input and output grids for the reference examples:\n"
+)
+BARC_TEST = "Here is the input grid for the test example:\nInput:\n"
+BARC_END = (
+    "\nWrite a Python function `transform` that can convert any given input grid to its corresponding output grid "
+    "based on the pattern observed in the reference examples."
+)
+BARC_LIBRARY = "from common import *\n"
+"""What BARC puts in front of a program that it runs; numpy, as np, comes with it."""
+
+PROGRAM_TOKENS: dict[WriterFormat, int] = {"plain": 1024, "barc": 1536}
+"""Most tokens of a program. BARC: 1536 for the whole answer, which has one sentence in front of the program."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -47,13 +78,28 @@ class Message:
     content: str
 
 
-def messages(task: Task, cells: CellFormat = "colours", demonstrations: int | None = None) -> tuple[Message, ...]:
-    """Return the system and the user message: the request, the first `demonstrations` (None: all), the test inputs."""
+def messages(
+    task: Task, cells: CellFormat = "colours", demonstrations: int | None = None, form: WriterFormat = "plain"
+) -> tuple[Message, ...]:
+    """Return the system and the user message: the request, the first `demonstrations` (None: all), the test inputs.
+
+    In the format `barc` cells are always written as colours.
+    """
+    shown = task.demonstrations[:demonstrations]
+    if form == "barc":
+        pairs = [
+            f"Example {k + 1}\nInput:\n{_barc_grid(pair.input)}\nOutput:\n{_barc_grid(pair.output)}\n\n"
+            for k, pair in enumerate(shown)
+        ]
+        tests = "\n".join(_barc_grid(each) for each in task.tests)
+        return Message("system", BARC_SYSTEM), Message(
+            "user", BARC_START + "".join(pairs) + BARC_TEST + tests + BARC_END
+        )
     legend = ", ".join(f"{k} is {name}" for k, name in enumerate(COLOURS))
     if cells == "digits":
         legend = "0 is mostly the background"
     parts = [RULES.format(legend=legend)]
-    for k, pair in enumerate(task.demonstrations[:demonstrations]):
+    for k, pair in enumerate(shown):
         parts.append(
             f"Example {k + 1}\nInput:\n{grid_text(pair.input, cells)}\n\nOutput:\n{grid_text(pair.output, cells)}"
         )
@@ -61,17 +107,31 @@ def messages(task: Task, cells: CellFormat = "colours", demonstrations: int | No
     return Message("system", SYSTEM), Message("user", "\n\n".join(parts))
 
 
+def _barc_grid(cells: Grid) -> str:
+    """A grid as BARC writes it: each line ends with a newline, the last one too."""
+    return grid_text(cells, "colours") + "\n"
+
+
 def grid_text(cells: Grid, how: CellFormat) -> str:
     """Return a grid as text: one line per grid row, one word or digit per cell, separated by spaces."""
     return "\n".join(" ".join(COLOURS[cell] if how == "colours" else str(cell) for cell in row) for row in cells)
 
 
-def program_of(text: str) -> str | None:
-    """Return the last code block that defines `transform`, None if there is none; the last block may be unfinished."""
+def program_of(text: str, form: WriterFormat = "plain") -> str | None:
+    """Return the code block that counts, of those that define `transform`; None if there is none.
+
+    plain: the last one. barc: the first one, with BARC's library in front if it does not import it. The last block of
+    a text may be unfinished.
+    """
     blocks = re.findall(r"```([^\n`]*)\n(.*?)(?:```|\Z)", text, flags=re.DOTALL)
     python = [code for language, code in blocks if language.strip().lower() in ("", "python", "py", "python3")]
     defining = [each for each in python if re.search(r"^def transform\(", each, flags=re.MULTILINE)]
-    return defining[-1] if defining and len(defining[-1]) <= MOST_CHARACTERS else None
+    if not defining:
+        return None
+    program = defining[0 if form == "barc" else -1]
+    if form == "barc" and not re.search(r"^(?:from|import) common\b", program, flags=re.MULTILINE):
+        program = BARC_LIBRARY + program
+    return program if len(program) <= MOST_CHARACTERS else None
 
 
 @dataclass(frozen=True)

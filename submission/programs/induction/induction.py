@@ -14,7 +14,7 @@ from typing import Protocol
 
 from submission.arc.tasks import Grid, Task, grid_key
 from submission.deadline import Deadline
-from submission.programs.induction.dialogue import program_of, syntax_of
+from submission.programs.induction.dialogue import WriterFormat, program_of, syntax_of
 from submission.programs.program import Program
 from submission.programs.sandbox.sandbox import ProgramResult, Sandbox
 from submission.rng import generator
@@ -40,6 +40,8 @@ class Induction:
     """Most texts for one task (336: what BARC had time for on Kaggle)."""
     batch: int = 16
     """Texts per request to the writer; the deadline is checked between requests."""
+    form: WriterFormat = "plain"
+    """How the writer was asked, and so which program of its answer counts."""
     writing_share: float = 0.9
     """Share of a task's time in which texts may be written; the rest is for running the last programs."""
 
@@ -53,7 +55,7 @@ class Induction:
             if not texts:
                 break
             written += len(texts)
-            for source in _unseen(texts, seen):
+            for source in _unseen(texts, self.form, seen):
                 if until.passed():
                     break
                 program = verify(source, task, self.sandbox, until)
@@ -62,11 +64,11 @@ class Induction:
         return ranked(verified)
 
 
-def _unseen(texts: Sequence[str], seen: set[str]) -> list[str]:
+def _unseen(texts: Sequence[str], form: WriterFormat, seen: set[str]) -> list[str]:
     """Return the new programs in these texts; the keys of their syntax are added to `seen`."""
     fresh = []
     for text in texts:
-        source = program_of(text)
+        source = program_of(text, form)
         syntax = syntax_of(source) if source is not None else None
         if source is not None and syntax is not None and syntax.key not in seen:
             seen.add(syntax.key)

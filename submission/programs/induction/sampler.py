@@ -24,7 +24,7 @@ from submission.deadline import Deadline
 from submission.errors import BadInput
 from submission.model.loading import load_base, resolve_device
 from submission.programs.induction.budget_forcing import Codec, Completion, TokenBudget
-from submission.programs.induction.dialogue import CellFormat, messages
+from submission.programs.induction.dialogue import CellFormat, WriterFormat, messages
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,10 @@ CHUNK = 512
 class Sampling:
     """How programs are prompted for and sampled. BARC: temperature 0.8, prompts of at most 8000 tokens."""
 
+    form: WriterFormat = "plain"
+    """How a program is asked for, see `dialogue`."""
     cells: CellFormat = "colours"
-    """How a cell is written: the name of its colour, or its digit."""
+    """How a cell is written: the name of its colour, or its digit (in the format plain)."""
     temperature: float = 0.8
     """Sampling temperature; 0 takes the most likely token, so that all texts are the same."""
     prompt_tokens: int = 8000
@@ -105,7 +107,7 @@ class LanguageWriter:
 
     def _chat_ids(self, task: Task, shown: int) -> list[int]:
         """Return the ids of the messages with the first `shown` demonstrations; plain text without a chat template."""
-        chat = messages(task, self.sampling.cells, shown)
+        chat = messages(task, self.sampling.cells, shown, self.sampling.form)
         if not self._template:
             plain = "\n\n".join(each.content for each in chat) + "\n\n"
             return self._known(self.words.encode_whole)(plain)

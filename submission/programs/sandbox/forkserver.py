@@ -12,10 +12,8 @@ process.
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import gc
-import importlib
 import io
 import math
 import os
@@ -33,7 +31,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from submission.programs.sandbox import confinement
+from submission.programs.sandbox import confinement, modules
 from submission.programs.sandbox.protocol import (
     MAX_FRAME_BYTES,
     Request,
@@ -43,15 +41,6 @@ from submission.programs.sandbox.protocol import (
     send_message,
 )
 
-MODULES = frozenset({
-    "__future__", "abc", "bisect", "cmath", "collections", "collections.abc", "copy", "dataclasses", "enum",
-    "fractions", "functools", "heapq", "itertools", "math", "numbers", "numpy", "numpy.char", "numpy.fft", "numpy.lib",
-    "numpy.lib.stride_tricks", "numpy.linalg", "numpy.ma", "numpy.polynomial", "numpy.random", "numpy.rec",
-    "numpy.typing", "operator", "random", "re", "statistics", "string", "typing",
-})  # fmt: skip
-"""Modules that a program may import; all are loaded before the first fork, which cannot open files."""
-REMOVED_BUILTINS = frozenset({"breakpoint", "copyright", "credits", "exit", "help", "input", "license", "open", "quit"})
-"""Builtins that a program does not have."""
 UNANSWERED = 70
 """Exit status of a fork that failed outside of the program."""
 RESULTS = 3
@@ -59,21 +48,20 @@ RESULTS = 3
 
 
 def main() -> None:
-    """Send the layers of confinement in force on this machine; then answer requests until the input ends."""
+    """Send the layers of confinement in force, and why there is no scipy; then answer requests until the input ends."""
     requests, answers = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
     warnings.simplefilter("ignore")
-    for name in sorted(MODULES):
-        importlib.import_module(name)
+    missing = modules.load()
     no_network = confinement.leave_network()
     confinement.become_subreaper()
     gc.freeze()  # else a garbage collection in a fork would write to, and so copy, all loaded pages
     layers = _probe(no_network)
     if not layers:
         sys.exit(1)  # the fork has printed the reason
-    send_message(answers, layers)
+    send_message(answers, {"layers": layers, "no scipy": missing})
     while True:
         try:
             request = Request(**receive_message(requests))
@@ -170,9 +158,7 @@ class _Discard(io.TextIOBase):
 
 def _transform_of(source: str) -> Callable[[Any], Any]:
     """Execute a program and return its function `transform`; NameError if it defines none."""
-    names = {name: value for name, value in vars(builtins).items() if name not in REMOVED_BUILTINS}
-    names["__import__"] = _import
-    namespace: dict[str, Any] = {"__builtins__": names, "__name__": "program"}
+    namespace: dict[str, Any] = {"__builtins__": modules.program_builtins(), "__name__": "program"}
     # Dataclasses look up the module of a class by its name.
     sys.modules["program"] = type(sys)("program")
     exec(compile(source, "program", "exec", dont_inherit=True), namespace)
@@ -180,15 +166,6 @@ def _transform_of(source: str) -> Callable[[Any], Any]:
         raise NameError("it defines no function transform")
     transform: Callable[[Any], Any] = namespace["transform"]
     return transform
-
-
-def _import(name: str, namespace: Any = None, names: Any = None, wanted: Any = (), level: int = 0) -> Any:
-    """Replace `__import__`: refuse all modules but MODULES."""
-    # numpy's C code imports parts of numpy in the program's name, for example when an array is first printed.
-    inner = name.startswith("numpy.") and name in sys.modules
-    if level or not (name in MODULES or inner):
-        raise ImportError(f"{name} must not be imported here")
-    return importlib.__import__(name, namespace, names, wanted, level)
 
 
 def _error_text(error: BaseException) -> bytes:

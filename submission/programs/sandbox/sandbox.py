@@ -154,16 +154,19 @@ class _Server:
             self._scratch = tempfile.TemporaryDirectory(prefix="program-")
             self._process = _started(self._salt, self._scratch.name)
             try:
-                self._layers = tuple(_receive(self._process, time.monotonic() + STARTING))
+                told = _receive(self._process, time.monotonic() + STARTING)
             except _Lost as lost:
                 reason = self._stop_after_error() or lost
                 raise BadInput(f"the sandbox for written programs cannot be started: {reason}") from lost
+            self._layers = tuple(told["layers"])
             if not self._unconfined and (sentence := weakness(self._layers)):
                 self.stop()
                 raise BadInput(sentence)
             missing = [name for name in ALL_LAYERS if name not in self._layers]
             if missing:
                 logger.warning("written programs run without these layers of confinement: %s", ", ".join(missing))
+            if told["no scipy"]:
+                logger.info("written programs cannot import scipy (%s)", told["no scipy"])
         return self._layers
 
     def ask(self, request: Request) -> list[dict[str, Any]]:

@@ -251,7 +251,7 @@ def test_the_deadline_cuts_the_limits(sandbox: Sandbox) -> None:
     "bomb",
     [
         "return [0] * 10 ** 9",
-        "held = []\nwhile True: held.append(bytearray(10 ** 8))",
+        "held = []\nwhile True: held.append(np.empty(10 ** 8, np.uint8))",
         "return np.zeros((20_000, 20_000))[0]",
         "return 'x' * 10 ** 12",
     ],
