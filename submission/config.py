@@ -106,10 +106,10 @@ class Search:
     """Samples, beams, or REBASE's budget of answers, a view (REBASE: a symmetry)."""
     temperature: float = 1.0
     """Temperature of the samples."""
-    rebase_temperature: float = 0.1
-    """Temperature of REBASE: low values give the budget to the likeliest rows."""
+    rebase_temperature: float = 0.2
+    """Temperature of REBASE: low values give the budget to the likeliest rows (the released code: 0.2)."""
     early_stop_probability: float = 0.5
-    """The search stops when three views of distinct symmetries give one answer at least this; 1: hardly ever."""
+    """The search stops when three views of distinct symmetries give one answer at least this; 1: never."""
     exhaustive: bool = False
     """Never stop early: search every view and score every candidate in all of them, so that any rule can vote anew."""
 

@@ -26,7 +26,7 @@ class StoppingRule:
     threshold: float
     """Probability above which every answer of a view is found."""
     agreement: float
-    """Probability that each view must give one answer for the views to agree on it."""
+    """Probability that each view must give one answer for the views to agree on it; 1: they never do."""
 
     @classmethod
     def of(cls, settings: Settings) -> StoppingRule:
@@ -57,6 +57,8 @@ class StoppingRule:
 
     def is_unanimous(self, questions: Sequence[Question], found: Sequence[ViewResult]) -> bool:
         """Whether all views so far, each of another symmetry, give one answer at least the probability `agreement`."""
+        if self.agreement >= 1:
+            return False
         symmetries = [each.view.symmetry for each in questions[: len(found)]]
         sure = [
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,3 +72,9 @@ def test_views_are_unanimous_if_each_of_another_symmetry_is_sure_of_one_answer(
     answers: tuple[tuple[int, int, float], ...], unanimous: bool
 ) -> None:
     assert RULE.is_unanimous(*answered(*answers)) is unanimous
+
+
+def test_with_an_agreement_of_1_not_even_certain_views_stop_the_search() -> None:
+    certain = answered((0, 1, 1.0), (3, 1, 1.0))
+    assert RULE.is_unanimous(*certain)
+    assert not replace(RULE, agreement=1.0).is_unanimous(*certain)
