@@ -18,6 +18,9 @@ LayoutName = Literal["auto", "architects", "chat16", "grid16", "numpy"]
 LAYOUTS = get_args(LayoutName)
 """The layouts: how grids become tokens, see `arc.layouts`; auto: as a checkpoint's files say."""
 
+Dropped = Literal["first", "last"]
+"""Which demonstrations, or pairs of a training row, are dropped where not all of them fit."""
+
 LONGEST_QUOTE = 80
 """Characters of a wrong `--set` that a sentence shows."""
 
@@ -28,6 +31,8 @@ class Model:
 
     context: int = 8192
     """Tokens of a prompt and its answer together; demonstrations of longer tasks are dropped."""
+    dropped: Dropped = "first"
+    """Which of them, in prompts and training rows: the first ones (the Architects, NVARC) or the last ones (PoE)."""
     four_bit: bool = True
     """Quantize the blocks to NF4 on loading; a checkpoint that is quantized already stays as it is."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

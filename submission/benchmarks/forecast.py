@@ -161,10 +161,12 @@ def demand(task: Task, layout: Layout, settings: Settings, seed: int = 0) -> Dem
     context = settings.model.context
     rows: Sequence[Row] = []
     if settings.adapt.rank:
-        rows = training_rows(task, layout, settings.training_rows, context, generator(seed, task.id, "lessons"))
+        rng = generator(seed, task.id, "lessons")
+        rows = training_rows(task, layout, settings.training_rows, context, rng, settings.model.dropped)
     lengths = [len(each.ids) for each in rows]
     limit = context - layout.longest_answer
-    prompts = [len(prompt(layout, task.demonstrations, query, limit).ids) for query in task.tests]
+    dropped = settings.model.dropped
+    prompts = [len(prompt(layout, task.demonstrations, query, limit, dropped).ids) for query in task.tests]
     answers = [len(layout.answer(grid(np.zeros(expected_shape(task, query))))) for query in task.tests]
     return Demand(
         task.id, len(rows), sum(lengths), max(lengths, default=0), settings.search.views * sum(prompts), sum(answers),

@@ -66,9 +66,9 @@ def solve(
 def learn(task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int) -> tuple[int, Fit]:
     """Adapt the engine to a task's demonstrations; returns the number of training rows, and what the training did."""
     rng = generator(seed, task.id, "lessons")
-    wanted = settings.adapt.rank > 0
-    limit = min(settings.model.context, engine.longest_row)
-    rows = training_rows(task, engine.layout, settings.training_rows, limit, rng) if wanted else []
+    model, wanted = settings.model, settings.adapt.rank > 0
+    limit = min(model.context, engine.longest_row)
+    rows = training_rows(task, engine.layout, settings.training_rows, limit, rng, model.dropped) if wanted else []
     return len(rows), engine.adapt(rows, until, seed)
 
 

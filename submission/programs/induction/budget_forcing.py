@@ -2,7 +2,8 @@
 
 Source: s1 (Muennighoff et al., arXiv 2501.19393, section 3.1). Upper limit: reasoning that reaches it is ended, and the
 opening of the program is put in the model's place. Lower limit: the end of reasoning is replaced by "Wait", a number of
-times; a "Wait" that would go beyond the upper limit is cut there. A `Completion` takes one token at a time and holds the state of this, so that it can be tested without a model.
+times; a "Wait" that would go beyond the upper limit is cut there. A `Completion` takes one token at a time and holds
+the state of this, so that it can be tested without a model.
 """
 
 from __future__ import annotations
