@@ -5,8 +5,8 @@ its answer, with the names of the fragments:
 
     opening {input_open GRID input_to_output GRID output_close}* query_open GRID query_to_answer | GRID answer_close
 
-The last demonstration ends in `context_close`; without any the opening is `opening_alone`. GRID is cells with `cell_gap`
-between cells and `row_gap` between grid rows. The bar is where the prompt ends and the answer begins.
+The last demonstration ends in `context_close`; without any the opening is `opening_alone`. GRID is cells with
+`cell_gap` between cells and `row_gap` between grid rows. The bar is where the prompt ends and the answer begins.
 """
 
 from __future__ import annotations
