@@ -99,6 +99,14 @@ class Search:
 
     views: int = 16
     """Views of each test input, for proposals and for scores."""
+    view_recipe: Literal["symmetries", "leave_one_out"] = "symmetries"
+    """symmetries: random ones of all 8 in turn. leave_one_out: those of the TTT paper, at most `views` of them: without
+    each demonstration in three orders, and five symmetries of these; views that do not fit the context are left out."""
+    first_view: Literal["identity", "random"] = "identity"
+    """The first of the symmetries' views: the task as it is given, or a random one like all others (PoE)."""
+    scoring_views: int = 0
+    """Further views, other ones, under which candidates are scored (PoE: 16; the Architects and NVARC: 8); all `views`
+    are searched then. 0: candidates are scored under the views that proposed them."""
     threshold: float = 0.09
     """Every answer of at least this probability in a view is found; 1: no search, only each view's best path."""
     best_path_max_nll: float = 8.0
@@ -197,8 +205,8 @@ RANGES = {
     "adapt.rank": Range(0, 65_536), "adapt.alpha": _LARGE, "adapt.rate": _LARGE, "adapt.batch": _COUNT,
     "adapt.tokens": _COUNT, "adapt.warmup": _SHARE, "adapt.clip": _LARGE, "adapt.converged": Range(0, 1000),
     "adapt.share": Range(0, 1, above=True, below=True),
-    "search.views": Range(1, 10_000), "search.threshold": Range(0, 1, above=True),
-    "search.best_path_max_nll": Range(0, 1_000_000, above=True),
+    "search.views": Range(1, 10_000), "search.scoring_views": Range(0, 10_000),
+    "search.threshold": Range(0, 1, above=True), "search.best_path_max_nll": Range(0, 1_000_000, above=True),
     "search.megabytes": Range(0, 10_000_000, above=True), "search.width": Range(1, 10_000),
     "search.temperature": Range(0.001, 1000), "search.rebase_temperature": Range(0.001, 1000),
     "search.early_stop_probability": Range(0, 1, above=True),

@@ -22,7 +22,8 @@ class StoppingRule:
     """How many views to search, and when to stop."""
 
     staged: bool
-    """Whether views are searched a few at a time. Both reasons to stop hold for the product of experts alone."""
+    """Whether views are searched a few at a time. Both reasons to stop hold for the product of experts alone, and only
+    over the views that are searched: under other views an answer that was not found may have any probability."""
     threshold: float
     """Probability above which every answer of a view is found."""
     agreement: float
@@ -33,6 +34,7 @@ class StoppingRule:
         """The rule that the settings ask for."""
         search = settings.search
         staged = settings.vote.rule == "poe" and not search.exhaustive and search.method == "threshold"
+        staged = staged and not search.scoring_views
         return cls(staged, search.threshold, search.early_stop_probability)
 
     def first(self, views: int) -> int:
