@@ -33,6 +33,7 @@ def test_settled_means_that_no_unseen_answer_could_be_second() -> None:
         ("search.exhaustive=True", False),
         ("search.method=beam", False),
         ("vote.rule=kgmon", False),
+        ("search.scoring_views=8", False),
     ],
 )
 def test_only_the_exact_search_for_the_product_of_experts_goes_by_stages(change: str, staged: bool) -> None:
