@@ -248,7 +248,8 @@ def test_what_one_pass_did_not_find_counts_as_hardly_likely_there() -> None:
 
 
 def test_two_passes_of_which_one_was_scored_under_other_views_are_joined_score_by_score() -> None:
-    first, second = a_pass((1, [-1.0, -1.0], -2.0)), a_pass((1, [-0.1, -0.1], -0.2), (2, [-3.0, -3.0], -6.0))
+    first = a_pass((1, [-1.0, -1.0], -2.0), (3, [-2.0, -2.0], -4.0))
+    second = a_pass((1, [-0.1, -0.1], -0.2), (2, [-3.0, -3.0], -6.0))
     three = tuple(ViewRecord(View(symmetry, tuple(range(10)), (0,)), 0, None) for symmetry in (0, 1, 2))
     scored = [replace(each, scores=np.full(3, -0.5), at_most=-1.5) for each in second.candidates]
     other = replace(second, candidates=tuple(scored), scoring=three)
@@ -256,12 +257,13 @@ def test_two_passes_of_which_one_was_scored_under_other_views_are_joined_score_b
         both = passes[0].joined_with(passes[1], 0.1)
         assert [each.view.symmetry for each in both.views] == [3, 5, 3, 5]
         assert both.scoring == passes[0].scored + passes[1].scored
-        assert {each.answer.item(): len(each.scores) for each in both.candidates} == {1: 5, 2: 5}
         made = {each.answer.item(): each for each in both.candidates}
+        assert {cell: each.scores.shape for cell, each in made.items()} == dict.fromkeys((1, 2, 3), (5,))
+        assert {cell: int(np.isnan(each.scores).sum()) for cell, each in made.items()} == {1: 0, 2: 2, 3: 3}
         assert made[1].total() == pytest.approx(-3.5)
-        assert sum(np.isnan(made[2].scores)) == 2, "the pass that did not find it"
-        assert made[2].at_most == pytest.approx(2 * math.log(0.1) - 1.5)
-        assert both.complete is False and both.confidence() == pytest.approx(made[1].total() / 5)
+        assert made[2].at_most == pytest.approx(2 * math.log(0.1) - 1.5), "two views searched, and they gave the scores"
+        assert made[3].at_most == pytest.approx(3 * math.log(0.1) - 4.0), "as unlikely under each of the three others"
+        assert not both.complete and both.confidence() == pytest.approx(made[1].total() / 5)
 
 
 def test_a_pass_that_did_not_reach_a_test_adds_nothing() -> None:
