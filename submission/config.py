@@ -18,6 +18,9 @@ LayoutName = Literal["auto", "architects", "chat16", "grid16", "numpy"]
 LAYOUTS = get_args(LayoutName)
 """The layouts: how grids become tokens, see `arc.layouts`; auto: as a checkpoint's files say."""
 
+Dropped = Literal["first", "last"]
+"""Which demonstrations, or pairs of a training row, are dropped where not all of them fit."""
+
 LONGEST_QUOTE = 80
 """Characters of a wrong `--set` that a sentence shows."""
 
@@ -28,6 +31,8 @@ class Model:
 
     context: int = 8192
     """Tokens of a prompt and its answer together; demonstrations of longer tasks are dropped."""
+    dropped: Dropped = "first"
+    """Which of them, in prompts and training rows: the first ones (the Architects, NVARC) or the last ones (PoE)."""
     four_bit: bool = True
     """Quantize the blocks to NF4 on loading; a checkpoint that is quantized already stays as it is."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -94,6 +99,14 @@ class Search:
 
     views: int = 16
     """Views of each test input, for proposals and for scores."""
+    view_recipe: Literal["symmetries", "leave_one_out"] = "symmetries"
+    """symmetries: random ones of all 8 in turn. leave_one_out: those of the TTT paper, at most `views` of them: without
+    each demonstration in three orders, and five symmetries of these; views that do not fit the context are left out."""
+    first_view: Literal["identity", "random"] = "identity"
+    """The first of the symmetries' views: the task as it is given, or a random one like all others (PoE)."""
+    scoring_views: int = 0
+    """Further views, other ones, under which candidates are scored (PoE: 16; the Architects and NVARC: 8); all `views`
+    are searched then. 0: candidates are scored under the views that proposed them."""
     threshold: float = 0.09
     """Every answer of at least this probability in a view is found; 1: no search, only each view's best path."""
     best_path_max_nll: float = 8.0
@@ -106,10 +119,10 @@ class Search:
     """Samples, beams, or REBASE's budget of answers, a view (REBASE: a symmetry)."""
     temperature: float = 1.0
     """Temperature of the samples."""
-    rebase_temperature: float = 0.1
-    """Temperature of REBASE: low values give the budget to the likeliest rows."""
+    rebase_temperature: float = 0.2
+    """Temperature of REBASE: low values give the budget to the likeliest rows (the released code: 0.2)."""
     early_stop_probability: float = 0.5
-    """The search stops when three views of distinct symmetries give one answer at least this; 1: hardly ever."""
+    """The search stops when three views of distinct symmetries give one answer at least this; 1: never."""
     exhaustive: bool = False
     """Never stop early: search every view and score every candidate in all of them, so that any rule can vote anew."""
 
@@ -194,8 +207,8 @@ RANGES = {
     "adapt.rank": Range(0, 65_536), "adapt.alpha": _LARGE, "adapt.rate": _LARGE, "adapt.batch": _COUNT,
     "adapt.tokens": _COUNT, "adapt.warmup": _SHARE, "adapt.clip": _LARGE, "adapt.converged": Range(0, 1000),
     "adapt.share": Range(0, 1, above=True, below=True),
-    "search.views": Range(1, 10_000), "search.threshold": Range(0, 1, above=True),
-    "search.best_path_max_nll": Range(0, 1_000_000, above=True),
+    "search.views": Range(1, 10_000), "search.scoring_views": Range(0, 10_000),
+    "search.threshold": Range(0, 1, above=True), "search.best_path_max_nll": Range(0, 1_000_000, above=True),
     "search.megabytes": Range(0, 10_000_000, above=True), "search.width": Range(1, 10_000),
     "search.temperature": Range(0.001, 1000), "search.rebase_temperature": Range(0.001, 1000),
     "search.early_stop_probability": Range(0, 1, above=True),

@@ -5,8 +5,8 @@ its answer, with the names of the fragments:
 
     opening {input_open GRID input_to_output GRID output_close}* query_open GRID query_to_answer | GRID answer_close
 
-GRID is cells with `cell_gap` between cells and `row_gap` between grid rows. The bar is where the prompt ends and the
-answer begins.
+The last demonstration ends in `context_close`; without any the opening is `opening_alone`. GRID is cells with
+`cell_gap` between cells and `row_gap` between grid rows. The bar is where the prompt ends and the answer begins.
 """
 
 from __future__ import annotations
@@ -64,6 +64,12 @@ class Layout:
     pad: int
     positions: Positions = "line"
     """line: the index of the token. grid: (segment, grid row, grid column), see `positions_of`."""
+    opening_alone: tuple[int, ...] = ()
+    """In place of `opening` where no demonstration follows; empty: `opening` there as well."""
+    learned_before_output: int = 0
+    """Tokens at the end of `input_to_output` that count in the loss where the output behind them does."""
+    learned_before_answer: int = 0
+    """Tokens at the end of `query_to_answer` that count in the loss of a training row."""
 
     @property
     def axes(self) -> int:
@@ -192,6 +198,9 @@ GRID16 = replace(CHAT16, name="grid16", positions="grid")
 NAMED = {layout.name: layout for layout in (CHAT16, GRID16)}
 """The layouts that the `arc_layout` of a checkpoint's config may name; all others are described by their fragments."""
 
+ADDED = {"opening_alone", "learned_before_output", "learned_before_answer"}
+"""Fields that the description of a layout may lack: their defaults are what all layouts but numpy have."""
+
 
 def described(layout: Layout) -> str | dict[str, Any]:
     """Return the `arc_layout` of a checkpoint's config: the layout's name, or all of its fragments."""
@@ -199,10 +208,17 @@ def described(layout: Layout) -> str | dict[str, Any]:
 
 
 def read_layout(description: Any) -> Layout:
-    """Return the layout of a config's `arc_layout`; ValueError if it is none."""
+    """Return the layout of a config's `arc_layout`; ValueError if it is none.
+
+    Earlier versions did not write the fragments of `ADDED`. Of the layout numpy these are not optional: what those
+    versions wrote has a token too many before each answer.
+    """
     if isinstance(description, str) and description in NAMED:
         return NAMED[description]
-    if not isinstance(description, dict) or set(description) != {each.name for each in fields(Layout)}:
+    names = {each.name for each in fields(Layout)}
+    if isinstance(description, dict) and set(description) == names - ADDED and description.get("name") == "numpy":
+        raise ValueError("its arc_layout numpy was written by an earlier version, and is wrong: shrink it again")
+    if not isinstance(description, dict) or not names - ADDED <= set(description) <= names:
         raise ValueError(f"its arc_layout is neither one of {', '.join(NAMED)} nor a complete layout")
     read: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list | tuple) else value for key, value in description.items()

@@ -1,7 +1,8 @@
 """Prompts and training rows: a task as token ids of a model, to be answered or to be trained on.
 
 A prompt is the demonstrations and a test input, up to where the answer begins. A row is a prompt with its answer, and
-says which tokens count in the loss. Both drop demonstrations, the earliest first, to fit into the context.
+says which tokens count in the loss. Both drop whole demonstrations to fit into the context: the first ones (as the
+Architects and NVARC do) or the last ones (as PoE does).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from submission.arc.layouts import CHAT16, Ids, Layout, as_ids
 from submission.arc.tasks import Grid, Pair, Task
+from submission.config import Dropped
 
 NO_LIMIT = 1 << 30
 """As a limit of tokens: nothing is dropped."""
@@ -39,42 +41,49 @@ class Row:
     """[length]: whether the prediction of ids[k] from ids[:k] counts in the loss."""
 
 
-def prompt(layout: Layout, demonstrations: Sequence[Pair], query: Grid, limit: int) -> Prompt:
-    """Return the prompt for the output of `query`, with the latest demonstrations that fit into `limit` tokens.
+def prompt(
+    layout: Layout, demonstrations: Sequence[Pair], query: Grid, limit: int, dropped: Dropped = "first"
+) -> Prompt:
+    """Return the prompt for the output of `query`, with as many demonstrations as fit into `limit` tokens.
 
     Cells are never dropped: a query that is over the limit stands alone and complete.
     """
     end = [as_ids(layout.query_open), layout.grid_ids(query), as_ids(layout.query_to_answer)]
-    pairs = _context(layout, demonstrations)
-    dropped = _dropped([len(pair) for pair in pairs], limit - len(layout.opening) - sum(map(len, end)))
-    return Prompt(np.concatenate([as_ids(layout.opening), *pairs[dropped:], *end]), dropped)
+    for number in range(len(demonstrations) + 1):
+        context = _context(layout, _kept(demonstrations, number, dropped))
+        if sum(map(len, [*context, *end])) <= limit:
+            break
+    return Prompt(np.concatenate([*context, *end]), number)
 
 
-def row(layout: Layout, pairs: Sequence[Pair], limit: int, first_learned: int = 0) -> Row:
+def row(layout: Layout, pairs: Sequence[Pair], limit: int, first_learned: int = 0, dropped: Dropped = "first") -> Row:
     """Return a training row: the last of `pairs` is the query with its answer, the others are demonstrations.
 
-    Outputs count in the loss from pair `first_learned` on, the answer always. Over `limit` tokens the earliest
-    demonstrations are dropped, never the last pair, and never cells; of the pairs that remain, the first
-    `first_learned` do not count.
+    Outputs count in the loss from pair `first_learned` on, the answer always. Over `limit` tokens whole pairs are
+    dropped until one is left, and never cells: the first ones, so that the last pair stays the answer, or the last
+    ones, so that the one before becomes it. Of the pairs that remain, the first `first_learned` do not count.
     """
+    for number in range(len(pairs)):
+        made = _whole_row(layout, _kept(pairs, number, dropped), first_learned)
+        if len(made.ids) <= limit:
+            break
+    return made
+
+
+def _whole_row(layout: Layout, pairs: Sequence[Pair], first_learned: int) -> Row:
+    """Return the row of all these pairs, however long it is."""
     *context, last = pairs
-    end = [
-        as_ids(layout.query_open),
-        layout.grid_ids(last.input),
-        as_ids(layout.query_to_answer),
-        layout.answer(last.output),
-    ]
-    whole = _context(layout, context)
-    dropped = _dropped([len(pair) for pair in whole], limit - len(layout.opening) - sum(map(len, end)))
-    ids = np.concatenate([as_ids(layout.opening), *whole[dropped:], *end])
+    opening, *whole = _context(layout, context)
+    answer = layout.answer(last.output)
+    end = [as_ids(layout.query_open), layout.grid_ids(last.input), as_ids(layout.query_to_answer), answer]
+    ids = np.concatenate([opening, *whole, *end])
     learn = np.zeros(len(ids), bool)
-    at = len(layout.opening)
-    for k, (pair, written) in enumerate(zip(context[dropped:], whole[dropped:], strict=True)):
-        before = len(layout.input_open) + len(layout.grid_ids(pair.input)) + len(layout.input_to_output)
-        output = len(written) - before
+    at = len(opening)
+    for k, (pair, written) in enumerate(zip(context, whole, strict=True)):
+        unlearned = len(layout.input_open) + len(layout.grid_ids(pair.input)) + len(layout.input_to_output)
+        learn[at + unlearned - layout.learned_before_output : at + len(written)] = k >= first_learned
         at += len(written)
-        learn[at - output : at] = k >= first_learned
-    learn[len(ids) - len(end[-1]) :] = True
+    learn[len(ids) - len(answer) - layout.learned_before_answer :] = True
     return Row(ids, learn)
 
 
@@ -96,10 +105,16 @@ def padded(layout: Layout, rows: Sequence[Row], multiple: int = 32) -> tuple[Ids
     return ids, learn, positions
 
 
+def _kept(pairs: Sequence[Pair], number: int, dropped: Dropped) -> Sequence[Pair]:
+    """Return the pairs without the first or the last `number`."""
+    return pairs[number:] if dropped == "first" else pairs[: len(pairs) - number]
+
+
 def _context(layout: Layout, pairs: Sequence[Pair]) -> list[Ids]:
-    """Return the ids of each demonstration, with what stands between it and the next one."""
+    """Return the ids of the opening, and of each demonstration with what stands between it and the next one."""
+    opening = layout.opening if pairs else layout.opening_alone or layout.opening
     closes = [layout.output_close] * (len(pairs) - 1) + [layout.context_close]
-    return [_demonstration(layout, pair, close) for pair, close in zip(pairs, closes, strict=False)]
+    return [as_ids(opening), *(_demonstration(layout, *each) for each in zip(pairs, closes, strict=False))]
 
 
 def _demonstration(layout: Layout, pair: Pair, close: tuple[int, ...]) -> Ids:
@@ -113,14 +128,6 @@ def _demonstration(layout: Layout, pair: Pair, close: tuple[int, ...]) -> Ids:
             as_ids(close),
         ]
     )
-
-
-def _dropped(lengths: Sequence[int], max_tokens: int) -> int:
-    """Return how many of the earliest pieces must be dropped so that the rest has at most `max_tokens` tokens."""
-    dropped = 0
-    while dropped < len(lengths) and sum(lengths[dropped:]) > max_tokens:
-        dropped += 1
-    return dropped
 
 
 # -- sizes of a task --------------------------------------------------------------------------------------------

@@ -90,15 +90,16 @@ NUMPY_INSTRUCTION = (
 def numpy_text(demonstrations: Sequence[Pair], query: Grid, answer: Grid | None = None) -> str:
     """Return a prompt as text, as the Llama-3 models of the TTT paper (arXiv 2411.07279) read it.
 
-    Grids are written as numpy prints them, in three chat messages: system, user, assistant.
+    Grids are written as numpy prints them, in three chat messages: system, user, assistant. No message begins or ends
+    with a space or a new line: Llama 3's chat template trims each message, and so does the paper's training code.
     """
 
     def message(role: str, content: str) -> str:
-        return f"<|start_header_id|>{role}<|end_header_id|>\n\n{content}"
+        return f"<|start_header_id|>{role}<|end_header_id|>\n\n{content.strip()}"
 
     shown = "\n".join(f"{pair.input} -> {pair.output}#" for pair in demonstrations)
     text = "<|begin_of_text|>" + message("system", NUMPY_INSTRUCTION + shown) + "<|eot_id|>"
-    text += message("user", f"{query} -> ") + "<|eot_id|>" + message("assistant", "")
+    text += message("user", f"{query} ->") + "<|eot_id|>" + message("assistant", "")
     return text + (f"{answer}#<|eot_id|>" if answer is not None else "")
 
 
@@ -107,6 +108,9 @@ def numpy_layout(encode: Encode, pad: int) -> Layout:
 
     The probe has two demonstrations, a query and its answer, all grids 2x2 zeros. ValueError for a tokenizer that does
     not write a digit between brackets or spaces, or a word between two messages, as one token (Llama-3's does).
+
+    The loss is that of the paper's training code: of each output that counts also the brackets before it, and of the
+    answer the whole last message, its header included.
     """
     if several := [word for word in SPECIAL_WORDS if len(encode(word)) != 1]:
         raise ValueError(
@@ -124,6 +128,10 @@ def numpy_layout(encode: Encode, pad: int) -> Layout:
     start, input_to_output, next_demonstration, _, before_query, query_to_answer, answer_close = pieces[::4]
     bracket = len(encode("[[0")) - 1
     eot = before_query.index(encode("<|eot_id|>")[0])
+    alone, *_ = _split(encode(numpy_text([], zero)), cells[0])
+    arrow = tuple(encode("]] ->"))
+    if input_to_output[: len(arrow)] != arrow:
+        raise ValueError("this tokenizer does not write the arrow between two numpy grids apart from the second one")
     made = Layout(
         name="numpy",
         cells=cells,
@@ -138,18 +146,24 @@ def numpy_layout(encode: Encode, pad: int) -> Layout:
         query_to_answer=query_to_answer,
         answer_close=answer_close,
         pad=pad,
+        opening_alone=alone[: len(alone) - len(before_query[eot:])],
+        learned_before_output=len(input_to_output) - len(arrow),
+        learned_before_answer=len(query_to_answer) - query_to_answer.index(encode("<|start_header_id|>")[0]),
     )
     _check_numpy(made, encode)
     return made
 
 
 def _check_numpy(layout: Layout, encode: Encode) -> None:
-    """ValueError unless the layout writes another text as the tokenizer does: all colours, in other shapes."""
+    """ValueError unless the layout writes other texts as the tokenizer does: all colours, in other shapes."""
     shapes = [(1, 1), (2, 3), (3, 1), (1, 5), (4, 2), (5, 5)]
     grids = [grid(np.arange(k, k + h * w).reshape(h, w) % 10) for k, (h, w) in enumerate(shapes)]
-    pairs = [Pair(grids[0], grids[1]), Pair(grids[2], grids[3])]
-    written = [*prompt(layout, pairs, grids[4], 10_000).ids, *layout.answer(grids[5])]
-    if written != list(encode(numpy_text(pairs, grids[4], grids[5]))):
+    both = [Pair(grids[0], grids[1]), Pair(grids[2], grids[3])]
+    texts = {
+        numpy_text(pairs, grids[4], grids[5]): [*prompt(layout, pairs, grids[4], 10_000).ids, *layout.answer(grids[5])]
+        for pairs in (both, both[:1], [])
+    }
+    if any(written != list(encode(text)) for text, written in texts.items()):
         raise ValueError("this tokenizer writes the cells of a numpy grid in other tokens beside other cells")
 
 

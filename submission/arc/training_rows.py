@@ -15,7 +15,7 @@ from submission.arc.layouts import Layout
 from submission.arc.prompts import NO_LIMIT, Row, row
 from submission.arc.tasks import LARGEST_SIDE, Grid, Pair, Task, grid, grid_key
 from submission.arc.views import SYMMETRIES, View, random_order, recolouring
-from submission.config import TrainingRows
+from submission.config import Dropped, TrainingRows
 
 RowPairs = tuple[Pair, ...]
 """The pairs of one training row, in the order they are shown; the last one is the query with its answer."""
@@ -24,8 +24,9 @@ Augmenter = Callable[[Grid], Grid]
 
 
 def training_rows(
-    task: Task, layout: Layout, settings: TrainingRows, limit: int, rng: np.random.Generator
-) -> list[Row]:
+    task: Task, layout: Layout, settings: TrainingRows, limit: int, rng: np.random.Generator,
+    dropped: Dropped = "first",
+) -> list[Row]:  # fmt: skip
     """Return the rows of the recipe in the settings, each of at most `limit` tokens, in random order.
 
     poe: `copies` rows for each of the 8 symmetries; every row has all demonstrations, with a new colour permutation and
@@ -34,19 +35,19 @@ def training_rows(
     marc: leave-one-out and leave-two-out rows under 23 augmenters, at most `max_rows`, see `marc_row_pairs`; loss on
     every output but the first (Akyürek et al., "The Surprising Effectiveness of Test-Time Training", arXiv 2411.07279).
 
-    poe and nvarc shorten a row by dropping demonstrations, never cells; a row whose last pair alone is too long is left
-    out. So the list is empty only if no demonstration fits. Every 8 rows of poe and nvarc have the 8 symmetries: a
-    prefix of the list is as balanced as the whole.
+    poe and nvarc shorten a row by dropping pairs, the first or the last ones, never cells; a row of which one pair
+    alone is too long is left out. So the list is empty only if no demonstration fits. Every 8 rows of poe and nvarc
+    have the 8 symmetries: a prefix of the list is as balanced as the whole.
     """
     match settings.recipe:
         case "marc":
-            return _marc(task.demonstrations, layout, settings.max_rows, limit, rng)
+            return _marc(task.demonstrations, layout, settings.max_rows, limit, rng, dropped)
         case "poe":
             first_learned = 1
         case "nvarc":
             first_learned = 0
     views = _under_random_views(task.demonstrations, settings, rng)
-    rows = [row(layout, pairs, limit, first_learned) for pairs in views]
+    rows = [row(layout, pairs, limit, first_learned, dropped) for pairs in views]
     return [each for each in rows if len(each.ids) <= limit]
 
 
@@ -60,7 +61,9 @@ def _under_random_views(
             yield View(int(symmetry), colours, random_order(len(demonstrations), rng)).arrange(demonstrations)
 
 
-def _marc(pairs: RowPairs, layout: Layout, most: int, limit: int, rng: np.random.Generator) -> list[Row]:
+def _marc(
+    pairs: RowPairs, layout: Layout, most: int, limit: int, rng: np.random.Generator, dropped: Dropped
+) -> list[Row]:
     """Return leave-one-out rows in random order, then leave-two-out rows, up to `most` rows.
 
     Rows over `limit` tokens are left out. If that leaves none, the leave-one-out rows are shortened as those of poe;
@@ -70,7 +73,7 @@ def _marc(pairs: RowPairs, layout: Layout, most: int, limit: int, rng: np.random
     def rows(left_out: int, max_tokens: int) -> Iterator[Row]:
         variants = _distinct(filter(is_legal, marc_row_pairs(pairs, left_out, rng)))
         for k in rng.permutation(len(variants)):
-            candidate = row(layout, variants[k], max_tokens, first_learned=1)
+            candidate = row(layout, variants[k], max_tokens, 1, dropped)
             if len(candidate.ids) <= limit:
                 yield candidate
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import combinations, count
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,12 @@ SYMMETRIES = 8
 """The symmetries of the square: four turns, and their mirror images."""
 COLOURS = tuple(range(10))
 
+FirstView = Literal["identity", "random"]
+"""Whether a stream of views begins with the task as it is given."""
+
+AUGMENTED = (4, 5, 7, 1, 2)
+"""The symmetries of the TTT paper's views: transposed, rows and columns flipped, turned by 90 and by 180 degrees."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -31,7 +37,7 @@ class View:
     colours: tuple[int, ...]
     """colours[c] is the colour that replaces colour c."""
     order: tuple[int, ...]
-    """order[k] is the number of the demonstration in place k."""
+    """order[k] is the number of the demonstration in place k; a demonstration that is not there is not shown."""
 
     def see(self, cells: Grid) -> Grid:
         """Transform a grid of the task into this view."""
@@ -45,7 +51,7 @@ class View:
         return _frozen(turned.T if self.symmetry >= 4 else turned)
 
     def arrange(self, demonstrations: tuple[Pair, ...]) -> tuple[Pair, ...]:
-        """Transform all demonstrations into this view, in its order."""
+        """Transform the demonstrations that are shown into this view, in its order."""
         return tuple(Pair(self.see(demonstrations[k].input), self.see(demonstrations[k].output)) for k in self.order)
 
 
@@ -54,15 +60,36 @@ def identity(demonstrations: int) -> View:
     return View(0, COLOURS, tuple(range(demonstrations)))
 
 
-def stream(demonstrations: int, rng: np.random.Generator, background: Background = "keep") -> Iterator[View]:
-    """Yield endless views, the identity first; in every prefix the counts of the 8 symmetries differ by at most 1."""
+def stream(
+    demonstrations: int, rng: np.random.Generator, background: Background = "keep", first: FirstView = "identity"
+) -> Iterator[View]:
+    """Yield endless views; in every prefix the counts of the 8 symmetries differ by at most 1.
+
+    All are random, but the first is the identity unless `first` says otherwise.
+    """
     for block in count():
         symmetries = rng.permutation(SYMMETRIES)
-        if block == 0:
+        if block == 0 and first == "identity":
             yield identity(demonstrations)
             symmetries = symmetries[symmetries != 0]
         for symmetry in symmetries:
             yield View(int(symmetry), recolouring(rng, background), random_order(demonstrations, rng))
+
+
+def leave_out_views(demonstrations: int, left_out: int, rng: np.random.Generator) -> list[View]:
+    """Return the views of the TTT paper (arXiv 2411.07279, appendix E.1), in which demonstrations are missing.
+
+    Every choice of demonstrations without `left_out` of them (at least one stays), in its own order and in two random
+    ones, colours as they are; and each of five symmetries once, of a random one of these. Equal views are merged: K
+    demonstrations give at most 3 K + 5 for `left_out` 1. Those in their own order come first, then the symmetries.
+    """
+    shown = max(1, demonstrations - left_out)
+    choices = list(combinations(range(demonstrations), shown))
+    reordered = [tuple(choice[k] for k in random_order(shown, rng)) for choice in choices for _ in range(2)]
+    orders = list(dict.fromkeys([*choices, *reordered]))
+    turned = [View(symmetry, COLOURS, orders[int(rng.integers(len(orders)))]) for symmetry in AUGMENTED]
+    plain = [View(0, COLOURS, order) for order in orders]
+    return [*plain[: len(choices)], *turned, *plain[len(choices) :]]
 
 
 def recolouring(rng: np.random.Generator, background: Background) -> tuple[int, ...]:

@@ -68,7 +68,7 @@ class Demand:
     longest_row: int
     """Tokens of the longest training row."""
     prompt_tokens: int
-    """Tokens of the prompts of all views of all test inputs."""
+    """Tokens of the prompts of all views of all test inputs, those that only give scores included."""
     answer_tokens: int
     """Tokens of one answer of the expected size to each test input."""
     tests: int
@@ -161,15 +161,22 @@ def demand(task: Task, layout: Layout, settings: Settings, seed: int = 0) -> Dem
     context = settings.model.context
     rows: Sequence[Row] = []
     if settings.adapt.rank:
-        rows = training_rows(task, layout, settings.training_rows, context, generator(seed, task.id, "lessons"))
+        rng = generator(seed, task.id, "lessons")
+        rows = training_rows(task, layout, settings.training_rows, context, rng, settings.model.dropped)
     lengths = [len(each.ids) for each in rows]
     limit = context - layout.longest_answer
-    prompts = [len(prompt(layout, task.demonstrations, query, limit).ids) for query in task.tests]
+    dropped = settings.model.dropped
+    prompts = [len(prompt(layout, task.demonstrations, query, limit, dropped).ids) for query in task.tests]
     answers = [len(layout.answer(grid(np.zeros(expected_shape(task, query))))) for query in task.tests]
     return Demand(
-        task.id, len(rows), sum(lengths), max(lengths, default=0), settings.search.views * sum(prompts), sum(answers),
+        task.id, len(rows), sum(lengths), max(lengths, default=0), views_of(settings) * sum(prompts), sum(answers),
         len(task.tests),
     )  # fmt: skip
+
+
+def views_of(settings: Settings) -> int:
+    """Return the number of prompts of each test input; the TTT paper's views are often fewer."""
+    return settings.search.views + settings.search.scoring_views
 
 
 def cost(tokens: Demand, shape: Shape, settings: Settings, machine: Machine) -> Cost:
@@ -180,7 +187,7 @@ def cost(tokens: Demand, shape: Shape, settings: Settings, machine: Machine) -> 
     training = min(tokens.row_tokens / rate, settings.adapt.share * limit)
     prefill = tokens.prompt_tokens / rates.prefill
     passes = PASSES_A_TOKEN * tokens.answer_tokens + PASSES_A_TEST * tokens.tests
-    drafts = tokens.answer_tokens * settings.search.views / rates.prefill
+    drafts = tokens.answer_tokens * views_of(settings) / rates.prefill
     search = passes * rates.pass_seconds + drafts
     seconds = min(limit, training + prefill + search)
     return Cost(tokens.task, training, prefill, search, plan.checkpointing, seconds)

@@ -113,10 +113,11 @@ def compare(
     engine: LanguageModel, task: Task, questions: Sequence[Question], settings: Settings, seed: int
 ) -> Comparison:
     """Compare the methods on the first test input of a task."""
+    configured = replace(settings.search, scoring_views=0)
     variants = {
-        "exhaustive": replace(settings.search, exhaustive=True),
-        "exact": replace(settings.search, early_stop_probability=1.0),
-        "configured": settings.search,
+        "exhaustive": replace(configured, exhaustive=True),
+        "exact": replace(configured, early_stop_probability=1.0),
+        "configured": configured,
     }
     sought: dict[str, ViewSearch] = {}
     work: dict[str, MethodWork] = {}

@@ -83,7 +83,7 @@ def _score_truth(
     """Return the log p of the true answer in each view after training, its tokens, and the seconds of training."""
     engine.forget()
     _, fit = learn(task, engine, settings, NEVER, seed)
-    scored = replace(settings, search=replace(settings.search, views=VIEWS))
+    scored = replace(settings, search=replace(settings.search, views=VIEWS, view_recipe="symmetries"))
     questions = ask(task, 0, engine, scored, seed)
     with engine.inference(questions) as inference:
         scores = inference.score([answer], 1, NEVER)

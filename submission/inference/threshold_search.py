@@ -74,7 +74,9 @@ def search(
     likeliest continuation below the threshold, token by token, given up above a cost of `best_path_max_nll` nats. Where
     no prompt has an answer then, the `UNLIMITED_BEST_PATHS` cheapest are followed to their ends.
     """
-    searches = [AboveThreshold(forest, k, -math.log(threshold)) for k in which]
+    # At threshold 1 an answer whose log p rounds to 0 is a best path like the others: the vote counts them alike.
+    max_nll = -math.log(threshold) if threshold < 1 else -math.inf
+    searches = [AboveThreshold(forest, k, max_nll) for k in which]
     for each in searches:
         each.advance()  # Through what an earlier search has evaluated.
     cut = run_searches(forest, searches, known, until)

@@ -257,7 +257,7 @@ def _not_consistent(record: TaskRecord) -> str:
     grids += [answer for each in record.programs or () for answer in each.answers if answer is not None]
     if not all(map(_is_grid, grids)):
         return "an answer is not a grid"
-    views = [(len(test.views), each) for test in record.tests for each in test.candidates]
+    views = [(len(test.scored), each) for test in record.tests for each in test.candidates]
     return "scores do not fit views" if any(each.scores.shape != (number,) for number, each in views) else ""
 
 

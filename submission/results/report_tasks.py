@@ -135,7 +135,7 @@ def _test(result: TaskResult, number: int) -> str:
             by = ", by a program" if attempt is not None and _is_in(attempt, programs) else ""
             figures.append(_attempt(f"attempt {n}{by}", attempt, truth))
         test = _test_record(result.record, number)
-        pool = _pool(_candidates(test), attempts, truth, _settled(test))
+        pool = _pool(_candidates(test), attempts, truth, _searched(test), len(test.views))
     if truth is not None:
         figures.append(_figure("truth", truth))
     title = f"<h3>test {number}</h3>" if len(result.task.tests) > 1 else ""
@@ -156,12 +156,17 @@ def _attempt(title: str, attempt: Grid | None, truth: Grid | None) -> str:
     return _figure(title, attempt, f'<span class="no">✗ wrong</span> <small>{off} off</small>')
 
 
-def _settled(test: TestRecord) -> str:
-    """How many views were searched, if the search stopped early; nothing otherwise."""
+def _searched(test: TestRecord) -> str:
+    """How many views were searched, if the search stopped early, or gave scores, if other ones; nothing otherwise."""
+    if test.scoring:
+        return f"scored under {_count(len(test.scoring), 'other view')}"
     return f"settled after {test.searched} of {len(test.views)} views" if test.settled else ""
 
 
-def _pool(candidates: Sequence[Candidate], attempts: Sequence[Grid], truth: Grid | None, settled: str) -> str:
+def _pool(
+    candidates: Sequence[Candidate], attempts: Sequence[Grid], truth: Grid | None, searched: str, views: int
+) -> str:
+    """The candidates as a table, folded; `searched` says what is special about their search over so many `views`."""
     if not candidates:
         return '<p class="none">The network has no candidate.</p>'
     place = next((n for n, each in enumerate(candidates, 1) if truth is not None and _is_in(truth, [each.answer])), 0)
@@ -170,15 +175,15 @@ def _pool(candidates: Sequence[Candidate], attempts: Sequence[Grid], truth: Grid
         said.append(f"the best {CANDIDATES} are shown")
     if truth is not None:
         said.append(f"the truth is number {place}" if place else "the truth is not among these")
-    if settled:
-        said.append(settled)
+    if searched:
+        said.append(searched)
     rows = []
     for n, each in enumerate(candidates[:CANDIDATES], 1):
         is_what = [f"attempt {a}" for a, attempt in enumerate(attempts, 1) if _is_in(attempt, [each.answer])]
         is_what += ['<span class="yes">truth</span>'] if n == place else []
         rows.append(
             f"<tr><td>{n}</td><td>{_canvas(each.answer, small=True)}</td>"
-            f"<td>{len(each.found)} of {len(each.scores)}</td><td>{_log_p(each.total())}</td>"
+            f"<td>{len(each.found)} of {views}</td><td>{_log_p(each.total())}</td>"
             f"<td>{'<br>'.join(is_what)}</td></tr>"
         )
     head = "<tr><th></th><th>answer</th><th>found in views</th><th>total log p</th><th></th></tr>"

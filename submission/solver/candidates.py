@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -33,6 +33,8 @@ class ViewSearch:
     """Of the views that were searched: the first ones; all of them unless the search stopped early."""
     settled: bool
     """Whether the attempts are final: no further view can change them, or the first views agree on one answer."""
+    scoring: tuple[Question, ...] = ()
+    """What the scores are of, if not of the questions that were searched."""
 
     def record(self, questions: Sequence[Question]) -> TestRecord:
         """What the journal keeps of it, with the views that were not searched as well."""
@@ -42,7 +44,8 @@ class ViewSearch:
             ViewRecord(each.view, each.prompt.dropped, exhaustive)
             for each, exhaustive in zip(questions, [*searched, *unsearched], strict=True)
         )
-        return TestRecord(views, self.settled, self.candidates)
+        scoring = tuple(ViewRecord(each.view, each.prompt.dropped, None) for each in self.scoring)
+        return TestRecord(views, self.settled, self.candidates, scoring)
 
 
 def search_views(
@@ -51,7 +54,8 @@ def search_views(
 ) -> ViewSearch:  # fmt: skip
     """Search the views, a few and then more, and score what they propose under all of them.
 
-    Answers that are `known` from an earlier pass, best first, are scored as well.
+    Answers that are `known` from an earlier pass, best first, are scored as well. Where other views are to give the
+    scores (`scored_anew`), all views are searched, and only those scores are there that cost no forward pass.
     """
     rule, views, began = StoppingRule.of(settings), len(questions), until.clock()
     found: list[ViewResult] = []
@@ -72,11 +76,31 @@ def search_views(
             continue
         bounds, exhaustive = [each.at_most for each in candidates], sum(each.exhaustive for each in found)
         if len(found) == views or (rule.staged and rule.is_settled(bounds, exhaustive)):
-            candidates = scored(inference, pool, scores_needed(settings, len(pool), bool(known)), until)
+            needed = 0 if settings.search.scoring_views else scores_needed(settings, len(pool), bool(known))
+            candidates = scored(inference, pool, needed, until)
             sums = [float(each.scores.sum()) for each in candidates]
             settled = rule.staged and rule.is_settled([each for each in sums if not math.isnan(each)], exhaustive)
         wanted = rule.next(bounds, wanted, views)
     return ViewSearch(tuple(candidates), tuple(found), settled)
+
+
+def scored_anew(
+    inference: Inference, sought: ViewSearch, questions: Sequence[Question], settings: Settings, until: Deadline,
+    again: bool,
+) -> ViewSearch:  # fmt: skip
+    """Score the candidates after `questions`, all that this inference has, in place of those that were searched.
+
+    A candidate's evidence is then twofold, as in PoE: the views that proposed it, and views that had no part in its
+    choice. In each of these all candidates share one prompt. Where the time does not suffice for as many candidates as
+    the vote needs, the scores stay those of the search: a few of each kind cannot be compared.
+    """
+    pool = [(each.answer, each.found) for each in sorted(sought.candidates, key=lambda each: -each.total())]
+    needed = scores_needed(settings, len(pool), again)
+    candidates = scored(inference, pool, needed, until)
+    complete = sum(not np.isnan(each.scores).any() for each in candidates)
+    if complete < min(needed, len(pool)):
+        return sought
+    return replace(sought, candidates=tuple(candidates), scoring=tuple(questions))
 
 
 def proposed(

@@ -49,10 +49,17 @@ class TestRecord:
     settled: bool = False
     """Whether the attempts are final: no further view can change them, or the first views agree on one answer."""
     candidates: tuple[Candidate, ...] = ()
+    scoring: tuple[ViewRecord, ...] = ()
+    """The views that the scores are of, where these are other ones than `views`."""
+
+    @property
+    def scored(self) -> tuple[ViewRecord, ...]:
+        """The views that the candidates' scores are of, in their order."""
+        return self.scoring or self.views
 
     @property
     def symmetries(self) -> list[int]:
-        """The symmetry of each view."""
+        """The symmetry of each view that was to be searched."""
         return [each.view.symmetry for each in self.views]
 
     @property
@@ -71,31 +78,36 @@ class TestRecord:
 
     def confidence(self) -> float:
         """Mean log p a view of the best candidate, in nats; -inf without candidates."""
-        return max((each.total() for each in self.candidates), default=-math.inf) / max(1, len(self.views))
+        return max((each.total() for each in self.candidates), default=-math.inf) / max(1, len(self.scored))
 
     def joined_with(self, later: TestRecord, threshold: float) -> TestRecord:
         """The records of two passes over one test input as one: the views of both, voting together.
 
         A grid that a pass has not scored it has not found either: in each of its exhaustively searched views its
-        probability is below `threshold`.
+        probability is below `threshold`. Of views that only gave scores the same is assumed, which is no bound.
         """
         passes = (self, later)
-        unseen = [math.log(threshold) * sum(each.exhaustive is True for each in one.views) for one in passes]
+        unseen = [math.log(threshold) * one._searched_exhaustively() for one in passes]
         known = [{grid_key(each.answer): each for each in one.candidates} for one in passes]
         candidates = []
         for key in dict.fromkeys([*known[0], *known[1]]):
             answer = (known[0].get(key) or known[1][key]).answer
             first, second = (
-                one.get(key) or Candidate(answer, {}, np.full(len(of.views), np.nan), bound)
+                one.get(key) or Candidate(answer, {}, np.full(len(of.scored), np.nan), bound)
                 for one, of, bound in zip(known, passes, unseen, strict=True)
             )
             moved = {view + len(self.views): log_p for view, log_p in second.found.items()}
             scores = np.concatenate([first.scores, second.scores])
             candidates.append(Candidate(answer, {**first.found, **moved}, scores, first.at_most + second.at_most))
-        return TestRecord(self.views + later.views, False, tuple(candidates))
+        scoring = self.scored + later.scored if self.scoring or later.scoring else ()
+        return TestRecord(self.views + later.views, False, tuple(candidates), scoring)
+
+    def _searched_exhaustively(self) -> float:
+        """How many views were searched exhaustively; of other views that gave the scores, the same share of them."""
+        return sum(each.exhaustive is True for each in self.views) * len(self.scored) / max(1, len(self.views))
 
     def to_json(self) -> dict[str, Any]:
-        """As the journal keeps it: a missing score is null."""
+        """As the journal keeps it: a missing score is null; `scoring` is there only if there are such views."""
         return {
             "views": [each.to_json() for each in self.views],
             "settled": self.settled,
@@ -108,6 +120,7 @@ class TestRecord:
                 }
                 for each in self.candidates
             ],
+            **({"scoring": [each.to_json() for each in self.scoring]} if self.scoring else {}),
         }
 
     @classmethod
@@ -122,8 +135,10 @@ class TestRecord:
             )
             for each in content["candidates"]
         )
-        views = tuple(ViewRecord.from_json(each) for each in content["views"])
-        return cls(views, content["settled"], tuple(candidates))
+        views, scoring = (
+            tuple(map(ViewRecord.from_json, each)) for each in (content["views"], content.get("scoring", ()))
+        )
+        return cls(views, content["settled"], tuple(candidates), scoring)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 
 from submission.arc.prompts import prompt
 from submission.arc.tasks import Task
 from submission.arc.training_rows import training_rows
-from submission.arc.views import stream
+from submission.arc.views import View, leave_out_views, stream
 from submission.config import Settings
 from submission.deadline import Deadline
 from submission.rng import generator
 from submission.solver import voting
-from submission.solver.candidates import search_views
+from submission.solver.candidates import scored_anew, search_views
 from submission.solver.engine import Engine, Fit, Question
 from submission.solver.records import FitRecord, TaskRecord
 from submission.solver.stopping import ATTEMPTS
@@ -41,12 +41,17 @@ def solve(
             # 2. Show the test input in many views.
             deadline = until.share(1 / (len(task.tests) - number))
             questions = ask(task, number, engine, settings, seed)
-            notes = prompt_notes(number, questions, settings)
+            others = ask_anew(task, number, engine, settings, seed)
+            notes = prompt_notes(number, [*questions, *others], settings)
 
-            # 3. Find every likely answer, view by view, and 4. score each under all views.
+            # 3. Find every likely answer, view by view, and 4. score each under all views, or under other ones.
             known = [each.answer for each in record.tests[number].best_first()]
             with engine.inference(questions) as inference:
                 sought = search_views(inference, task, query, questions, settings, deadline, seed, known)
+            if others and sought.candidates:
+                with engine.inference(others) as inference:
+                    sought = scored_anew(inference, sought, others, settings, deadline, bool(known))
+                notes += [] if sought.scoring else [f"test {number}: scored under the searched views, for want of time"]
             test = sought.record(questions)
             if earlier:
                 test = record.tests[number].joined_with(test, settings.search.threshold)
@@ -66,19 +71,45 @@ def solve(
 def learn(task: Task, engine: Engine, settings: Settings, until: Deadline, seed: int) -> tuple[int, Fit]:
     """Adapt the engine to a task's demonstrations; returns the number of training rows, and what the training did."""
     rng = generator(seed, task.id, "lessons")
-    wanted = settings.adapt.rank > 0
-    limit = min(settings.model.context, engine.longest_row)
-    rows = training_rows(task, engine.layout, settings.training_rows, limit, rng) if wanted else []
+    model, wanted = settings.model, settings.adapt.rank > 0
+    limit = min(model.context, engine.longest_row)
+    rows = training_rows(task, engine.layout, settings.training_rows, limit, rng, model.dropped) if wanted else []
     return len(rows), engine.adapt(rows, until, seed)
 
 
 def ask(task: Task, number: int, engine: Engine, settings: Settings, seed: int) -> list[Question]:
-    """A test input as each view shows it; the context keeps enough tokens free for the largest answer."""
-    rng = generator(seed, task.id, "views", str(number))
-    longest = settings.model.context - engine.layout.longest_answer
-    views = islice(stream(len(task.demonstrations), rng, settings.training_rows.background), settings.search.views)
+    """A test input as each view shows it, for proposals.
+
+    Of views that leave demonstrations out, those that do not fit the context are left out too; where none fits, those
+    with one demonstration less are asked, and where none of these does either, the first ones are shortened.
+    """
+    rng, search = generator(seed, task.id, "views", str(number)), settings.search
+    known = len(task.demonstrations)
+    if search.view_recipe == "symmetries":
+        views = stream(known, rng, settings.training_rows.background, search.first_view)
+        return questions_of(task, number, engine, settings, islice(views, search.views))
+    one, two = (leave_out_views(known, left_out, rng)[: search.views] for left_out in (1, 2))
+    whole = questions_of(task, number, engine, settings, one)
+    shorter = questions_of(task, number, engine, settings, two)
+    fitting = ([each for each in asked if not each.prompt.dropped] for asked in (whole, shorter))
+    return next((asked for asked in fitting if asked), whole)
+
+
+def ask_anew(task: Task, number: int, engine: Engine, settings: Settings, seed: int) -> list[Question]:
+    """A test input as each of `scoring_views` other views shows it, for scores; none where the settings want none."""
+    rng = generator(seed, task.id, "scoring views", str(number))
+    views = stream(len(task.demonstrations), rng, settings.training_rows.background, "random")
+    return questions_of(task, number, engine, settings, islice(views, settings.search.scoring_views))
+
+
+def questions_of(task: Task, number: int, engine: Engine, settings: Settings, views: Iterable[View]) -> list[Question]:
+    """A test input as these views show it; the context keeps enough tokens free for the largest answer."""
+    longest, query = settings.model.context - engine.layout.longest_answer, task.tests[number]
     return [
-        Question(view, prompt(engine.layout, view.arrange(task.demonstrations), view.see(task.tests[number]), longest))
+        Question(
+            view,
+            prompt(engine.layout, view.arrange(task.demonstrations), view.see(query), longest, settings.model.dropped),
+        )
         for view in views
     ]
 

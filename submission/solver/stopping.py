@@ -22,17 +22,19 @@ class StoppingRule:
     """How many views to search, and when to stop."""
 
     staged: bool
-    """Whether views are searched a few at a time. Both reasons to stop hold for the product of experts alone."""
+    """Whether views are searched a few at a time. Both reasons to stop hold for the product of experts alone, and only
+    over the views that are searched: under other views an answer that was not found may have any probability."""
     threshold: float
     """Probability above which every answer of a view is found."""
     agreement: float
-    """Probability that each view must give one answer for the views to agree on it."""
+    """Probability that each view must give one answer for the views to agree on it; 1: they never do."""
 
     @classmethod
     def of(cls, settings: Settings) -> StoppingRule:
         """The rule that the settings ask for."""
         search = settings.search
         staged = settings.vote.rule == "poe" and not search.exhaustive and search.method == "threshold"
+        staged = staged and not search.scoring_views
         return cls(staged, search.threshold, search.early_stop_probability)
 
     def first(self, views: int) -> int:
@@ -57,6 +59,8 @@ class StoppingRule:
 
     def is_unanimous(self, questions: Sequence[Question], found: Sequence[ViewResult]) -> bool:
         """Whether all views so far, each of another symmetry, give one answer at least the probability `agreement`."""
+        if self.agreement >= 1:
+            return False
         symmetries = [each.view.symmetry for each in questions[: len(found)]]
         sure = [
             {

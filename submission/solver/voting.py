@@ -24,9 +24,9 @@ class Candidate:
     found: Mapping[int, float]
     """View -> log p, for the views in which the search proposed it."""
     scores: NDArray[np.float64]
-    """log p under every view [views]; NaN where it was not needed, or the time did not suffice."""
+    """log p under every view that is to give a score [views]; NaN where it was not needed, or not reached in time."""
     at_most: float = math.inf
-    """An upper bound of the sum over the views, where not all of it is known."""
+    """An upper bound of the sum over these views, where not all of it is known."""
 
     def total(self) -> float:
         """Sum of log p over the views, a missing score counted as the mean of the others; -inf without any."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +20,14 @@ from tests.support.layouts import (
     ARCHITECTS,
     LAYOUTS,
     LLAMA3,
+    LLAMA3_IDS,
+    LLAMA3_PATTERN,
+    LLAMA3_PIECES,
     MERGES,
     UNLIMITED,
     character_tokenizer,
     encoder,
+    llama3_ids,
     llama3_tokenizer,
     random_pairs,
 )
@@ -88,15 +95,80 @@ def test_the_text_of_a_numpy_prompt_is_the_published_one() -> None:
     assert text.startswith("<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n")
     assert text.endswith(
         "\n[[1 2]\n [3 4]] -> [[5]]#\n[[1 2]\n [3 4]] -> [[5]]#<|eot_id|>"
-        "<|start_header_id|>user<|end_header_id|>\n\n[[6 7]] -> <|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\n[[6 7]] -><|eot_id|>"
         "<|start_header_id|>assistant<|end_header_id|>\n\n[[8]\n [9]]#<|eot_id|>"
     )
+
+
+def test_no_message_of_a_numpy_prompt_begins_or_ends_with_white_space() -> None:
+    """Llama-3's chat template and the paper's training code trim every message, the system's without examples too."""
+    pair = Pair(grid([[1, 2], [3, 4]]), grid([[5]]))
+    for pairs in ([], [pair], [pair, pair]):
+        text = numpy_text(pairs, grid([[6]]), grid([[7]]))
+        messages = [each.split("<|end_header_id|>\n\n")[1] for each in text.split("<|eot_id|>") if each]
+        assert len(messages) == 3
+        assert messages == [each.strip() for each in messages]
+    assert numpy_text([], grid([[6]])).split("<|eot_id|>")[0].endswith("python arrays:")
+
+
+def test_the_numpy_layout_in_llama_3_s_own_ids() -> None:
+    """The ids that the differential review found in the released code's rows, one by one."""
+    made = numpy_layout(llama3_ids, pad=128004)
+    assert made.cells == tuple(range(15, 25))
+    assert (made.cell_gap, made.row_gap) == ((220,), (933, 510))
+    assert made.opening == (*made.opening_alone[:-1], 512)
+    assert made.opening_alone[-4:] == (439, 10344, 18893, 25), "as python arrays:"
+    assert made.opening[:5] == (128000, 128006, 9125, 128007, 271)
+    assert made.input_open == (15873,)
+    assert made.input_to_output == (5163, 1492, 4416)
+    assert (made.output_close, made.context_close) == ((5163, 5062), (5163, 2))
+    assert made.query_open == (128009, 128006, 882, 128007, 271, 15873)
+    assert made.query_to_answer == (5163, 1492, 128009, 128006, 78191, 128007, 271, 15873)
+    assert made.answer_close == (5163, 2, 128009)
+    assert (made.learned_before_output, made.learned_before_answer) == (1, 5)
+
+
+@pytest.fixture(scope="module")
+def llama3_vocabulary() -> Callable[[str], list[int]]:
+    """Llama-3's own tokenizer, from the package llama-models."""
+    tiktoken, package = pytest.importorskip("tiktoken"), find_spec("llama_models")
+    if package is None or package.origin is None:
+        pytest.skip("needs the package llama-models")
+    lines = (Path(package.origin).parent / "llama3" / "tokenizer.model").read_bytes().splitlines()
+    ranks = {base64.b64decode(piece): int(rank) for piece, rank in (each.split() for each in lines if each)}
+    made = tiktoken.Encoding("llama3", pat_str=LLAMA3_PATTERN, mergeable_ranks=ranks, special_tokens=LLAMA3_IDS)
+    return lambda text: list(made.encode(text, allowed_special="all"))
+
+
+@pytest.mark.real
+def test_the_real_vocabulary_of_llama_3_gives_the_ids_of_the_table(
+    llama3_vocabulary: Callable[[str], list[int]],
+) -> None:
+    assert numpy_layout(llama3_vocabulary, 128004) == numpy_layout(llama3_ids, 128004)
+    for word, number in (LLAMA3_IDS | LLAMA3_PIECES).items():
+        assert llama3_vocabulary(word) == [number], word
+
+
+@pytest.mark.real
+def test_prompts_and_rows_are_the_real_vocabulary_s_ids_of_their_text(
+    llama3_vocabulary: Callable[[str], list[int]],
+) -> None:
+    layout = numpy_layout(llama3_vocabulary, 128004)
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        *pairs, last = random_pairs(rng, 1 + seed % 6, largest=30)
+        text = numpy_text(pairs, last.input, last.output)
+        made = row(layout, [*pairs, last], UNLIMITED, first_learned=1)
+        assert made.ids.tolist() == llama3_vocabulary(text)
+        assert prompt(layout, pairs, last.input, UNLIMITED).ids.tolist() == llama3_vocabulary(
+            numpy_text(pairs, last.input) + "[["
+        )
 
 
 def test_the_largest_grid_is_written_whole_in_the_numpy_text() -> None:
     """numpy breaks lines and abbreviates beyond its print options."""
     full = grid(np.arange(900).reshape(30, 30) % 10)
-    assert f"\n\n{full} -> " in numpy_text([], full)
+    assert f"\n\n{full} -><|eot_id|>" in numpy_text([], full)
     assert str(full).count("\n") == 29
     assert "..." not in str(full)
 

@@ -13,8 +13,8 @@ import pytest
 from submission.arc.layouts import Ids, Layout
 from submission.arc.prompts import Prompt, Row, padded, prompt, row, task_length
 from submission.arc.tasks import Grid, Pair, grid
-from submission.arc.tokenizer_layouts import numpy_text
-from tests.support.layouts import CHARACTERS, LAYOUTS, LLAMA3, UNLIMITED, random_pairs
+from submission.arc.tokenizer_layouts import numpy_layout, numpy_text
+from tests.support.layouts import CHARACTERS, LAYOUTS, LLAMA3, UNLIMITED, llama3_ids, random_pairs
 
 # -- the text forms ---------------------------------------------------------------------------------------------
 
@@ -75,10 +75,18 @@ def learned_runs(made: Row) -> list[list[int]]:
 
 
 def assert_outputs_with_their_close(layout: Layout, runs: list[list[int]], pairs: Sequence[Pair]) -> None:
-    """Each run is one pair's output and the tokens that close it; the last closes as an answer does."""
+    """Each run is one pair's output and the tokens that close it; the last closes as an answer does.
+
+    In the layout numpy the brackets before an output count as well, and the header of the last message.
+    """
     assert len(runs) == len(pairs)
-    for k, (run, pair) in enumerate(zip(runs, pairs, strict=True)):
-        cells = layout.grid_ids(pair.output).tolist()
+    for k, (whole_run, pair) in enumerate(zip(runs, pairs, strict=True)):
+        is_answer = k == len(pairs) - 1
+        before = layout.query_to_answer if is_answer else layout.input_to_output
+        lead = layout.learned_before_answer if is_answer else layout.learned_before_output
+        assert tuple(whole_run[:lead]) == before[len(before) - lead :]
+        assert (lead > 0) == (layout.name == "numpy")
+        run, cells = whole_run[lead:], layout.grid_ids(pair.output).tolist()
         assert run[: len(cells)] == cells
         close = tuple(run[len(cells) :])
         if k == len(pairs) - 1:
@@ -95,6 +103,36 @@ def test_only_outputs_from_the_first_learned_on_and_the_answer_count(layout: Lay
         assert made.ids.shape == made.learn.shape
         learned = [*pairs[first_learned : n - 1], pairs[-1]]
         assert_outputs_with_their_close(layout, learned_runs(made), learned)
+
+
+def released_numpy_mask(ids: Sequence[int]) -> list[bool]:
+    """What the TTT paper's training code learns of a row, from its description.
+
+    In the system message, for each " ->" (1492) but the first: what follows, up to the next "#" (2) or "#\\n" (5062).
+    Of the messages behind it the assistant's (78191 in its header), whole.
+    """
+    ends = [k + 1 for k, token in enumerate(ids) if token == 128009]
+    learn = [False] * len(ids)
+    for begin, end in zip([0, *ends], ends, strict=False):
+        if 9125 in ids[begin : begin + 3]:
+            for arrow in [k for k in range(begin, end) if ids[k] == 1492][1:]:
+                close = next(k for k in range(arrow, end) if ids[k] in (2, 5062))
+                learn[arrow + 1 : close + 1] = [True] * (close - arrow)
+        elif 78191 in ids[begin : begin + 2]:
+            learn[begin:end] = [True] * (end - begin)
+    return learn
+
+
+def test_the_loss_of_a_numpy_row_is_that_of_the_released_code() -> None:
+    layout, learned, before = numpy_layout(llama3_ids, pad=128004), 0, 0
+    for seed in range(60):
+        pairs = random_pairs(np.random.default_rng(seed), 1 + seed % 6, largest=8)
+        made = row(layout, pairs, UNLIMITED, first_learned=1)
+        assert made.learn.tolist() == released_numpy_mask(made.ids.tolist())
+        learned += int(made.learn.sum())
+        before += sum(len(layout.answer(pair.output)) for pair in pairs[1:-1]) + len(layout.answer(pairs[-1].output))
+        before -= max(0, len(pairs) - 2)  # a demonstration closes without the end of the message
+    assert learned - before == 60 * 5 + sum(max(0, seed % 6 - 1) for seed in range(60)), "header and brackets"
 
 
 def test_a_model_is_asked_exactly_what_it_was_trained_on(layout: Layout) -> None:
@@ -145,6 +183,26 @@ def test_a_row_drops_the_earliest_pairs_and_learns_from_those_that_stay(layout: 
 def test_the_length_of_a_task_is_that_of_its_whole_prompt(layout: Layout) -> None:
     *pairs, last = random_pairs(np.random.default_rng(12), 4, largest=30)
     assert task_length(layout, pairs, last.input) == len(prompt(layout, pairs, last.input, UNLIMITED).ids)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_poe_drops_the_pairs_that_are_shown_last(n: int) -> None:
+    """The reference is the released code's loop: it takes the last pair away until the text fits."""
+    layout, family = LAYOUTS["architects"], REFERENCES["architects"]
+    *pairs, query = random_pairs(np.random.default_rng(n), n + 1)
+    for limit in range(50, len(family(pairs, query.input, None)) + 2):
+        shown = list(pairs)
+        while shown and len(family(shown, query.input, None)) > limit:
+            shown.pop()
+        made = prompt(layout, pairs, query.input, limit, "last")
+        assert (made.ids.tolist(), made.dropped) == (family(shown, query.input, None), n - len(shown))
+    for limit in range(50, len(family(pairs, query.input, query.output)) + 2):
+        shown = [*pairs, query]
+        while len(shown) > 1 and len(family(shown[:-1], shown[-1].input, shown[-1].output)) > limit:
+            shown.pop()
+        trained = row(layout, [*pairs, query], limit, 1, "last")
+        assert trained.ids.tolist() == family(shown[:-1], shown[-1].input, shown[-1].output)
+        assert_outputs_with_their_close(layout, learned_runs(trained), shown[1:] or shown)
 
 
 # -- batches ----------------------------------------------------------------------------------------------------

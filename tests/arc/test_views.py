@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import combinations, islice
 
 import numpy as np
 import pytest
 
 from submission.arc.tasks import LARGEST_SIDE, Grid, Pair, grid
-from submission.arc.views import COLOURS, SYMMETRIES, Background, View, identity, recolouring, stream
+from submission.arc.views import (
+    COLOURS,
+    SYMMETRIES,
+    Background,
+    View,
+    identity,
+    leave_out_views,
+    recolouring,
+    stream,
+)
 
 ASYMMETRIC = grid([[1, 2, 3], [4, 5, 6]])
 """No symmetry of the square but the identity leaves it as it is."""
@@ -124,3 +133,56 @@ def test_views_are_plain_values() -> None:
     for view in islice(stream(3, np.random.default_rng(7), "permute"), 20):
         assert hash(view) == hash(View(view.symmetry, tuple(view.colours), tuple(view.order)))
         assert {type(number) for number in (view.symmetry, *view.colours, *view.order)} == {int}
+
+
+@pytest.mark.parametrize(("number", "of_each"), [(16, 2), (8, 1)])
+def test_a_stream_without_the_identity_has_poe_s_views(number: int, of_each: int) -> None:
+    """The released code: n times all 8 symmetries, each with its own colours of all 10 and its own order."""
+    identities = 0
+    for seed in range(40):
+        views = list(islice(stream(3, np.random.default_rng(seed), "permute", "random"), number))
+        assert [sum(view.symmetry == symmetry for view in views) for symmetry in range(SYMMETRIES)] == [of_each] * 8
+        identities += sum(view == identity(3) for view in views)
+        assert len({view.colours for view in views}) == number
+    assert identities == 0, "in the review 0 of 656"
+
+
+@pytest.mark.parametrize("known", [2, 3, 4, 7])
+@pytest.mark.parametrize("left_out", [1, 2])
+def test_the_views_that_leave_demonstrations_out_are_the_ttt_paper_s(known: int, left_out: int) -> None:
+    """From its code: each context in its order and two others, and five symmetries once, each of one of these."""
+    turns = {
+        0: lambda g: g, 4: lambda g: g.T, 5: lambda g: g[::-1], 7: lambda g: g[:, ::-1], 1: lambda g: np.rot90(g),
+        2: lambda g: np.rot90(g, 2),
+    }  # fmt: skip
+    shown = max(1, known - left_out)
+    contexts = {frozenset(each) for each in combinations(range(known), shown)}
+    for seed in range(20):
+        views = leave_out_views(known, left_out, np.random.default_rng(seed))
+        plain = [view for view in views if view.symmetry == 0]
+        assert len(set(views)) == len(views) <= 3 * len(contexts) + 5
+        assert sorted(view.symmetry for view in views if view.symmetry) == [1, 2, 4, 5, 7]
+        assert all(view.colours == COLOURS for view in views), "no recolouring at inference"
+        assert {frozenset(view.order) for view in plain} == contexts
+        assert {view.order for view in plain} >= set(combinations(range(known), shown)), "each in its own order"
+        assert all(sum(set(view.order) == set(each) for view in plain) <= 3 for each in contexts)
+        assert {view.order for view in views} == {view.order for view in plain}
+        for view in views:
+            assert np.array_equal(view.see(ASYMMETRIC), turns[view.symmetry](ASYMMETRIC))
+    if shown > 3:
+        assert len(plain) == 3 * len(contexts), "orders of four or more are hardly ever equal"
+
+
+def test_a_prefix_of_the_views_that_leave_out_has_every_context_and_then_the_symmetries() -> None:
+    views = leave_out_views(4, 1, np.random.default_rng(0))
+    assert [view.symmetry for view in views[:9]] == [0] * 4 + [4, 5, 7, 1, 2]
+    assert len({frozenset(view.order) for view in views[:4]}) == 4
+
+
+def test_a_demonstration_that_a_view_does_not_name_is_not_shown() -> None:
+    rng = np.random.default_rng(3)
+    demonstrations = tuple(Pair(random_grid(rng, 2, 3), random_grid(rng, 2, 2)) for _ in range(3))
+    [first, second] = View(0, COLOURS, (2, 0)).arrange(demonstrations)
+    assert np.array_equal(first.input, demonstrations[2].input)
+    assert np.array_equal(second.output, demonstrations[0].output)
+    assert leave_out_views(1, 1, rng)[0].order == (0,), "one demonstration stays"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.arc.layouts import CHAT16, GRID16, described
+from submission.arc.layouts import ADDED, CHAT16, GRID16, described
 from submission.checkpoint.layout import layout_of
 from submission.errors import BadInput
 from tests.support.cases import cases
@@ -54,6 +54,22 @@ def test_a_layout_that_is_none_is_refused(tmp_path: Path) -> None:
             layout_of(folder)
     (folder / "config.json").write_text(json.dumps(config | {"arc_layout": whole}))
     assert layout_of(folder) == replace(CHAT16, name="other")
+
+
+def test_a_layout_that_an_earlier_version_described_is_read_unless_it_is_numpy(tmp_path: Path) -> None:
+    """It lacks the fragments that came later; a numpy layout without them has a wrong token before each answer."""
+    folder = miniature(tmp_path, "llama-3.1")
+    config = json.loads((folder / "config.json").read_text())
+    for name in ("other", "numpy"):
+        whole = described(replace(CHAT16, name=name))
+        assert isinstance(whole, dict)
+        earlier = {key: value for key, value in whole.items() if key not in ADDED}
+        (folder / "config.json").write_text(json.dumps(config | {"arc_layout": earlier}))
+        if name == "other":
+            assert layout_of(folder) == replace(CHAT16, name=name)
+        else:
+            with pytest.raises(BadInput, match="shrink it again"):
+                layout_of(folder)
 
 
 def saved(folder: Path, tokenizer: object, size: int, **special: str) -> Path:

@@ -81,6 +81,28 @@ def test_a_recorded_run_is_voted_anew_without_a_model(capsys: pytest.CaptureFixt
     assert "is not the folder of a run" in refused(capsys, *file, "flat")
 
 
+def test_a_run_with_scoring_views_is_voted_anew_by_what_proposed_and_by_what_scored(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Worked by hand: 1 is found by three views and scored low by the fresh two, 2 and 3 the other way round."""
+    (solutions := tmp_path / "solutions.json").write_text(json.dumps({"t": [[[1]]]}))
+    (tmp_path / "submission.json").write_text("{}")
+    (tmp_path / "journal").mkdir()
+    made = ((1, {0: -0.7, 1: -0.7, 2: -0.7}, -2.0), (2, {0: -1.4}, -0.3), (3, {1: -1.4}, -0.5))
+    candidates = tuple(Candidate(grid([[c]]), by, np.full(2, score), 2 * score) for c, by, score in made)
+    views = tuple(ViewRecord(View(k, tuple(range(10)), (0,)), 0, True) for k in range(3))
+    fresh = tuple(ViewRecord(View(k, tuple(range(10)), (0,)), 0, None) for k in (5, 6))
+    record = TaskRecord("t", ((grid([[2]]), grid([[3]])),), (TestRecord(views, False, candidates, fresh),))
+    journal.write_record(tmp_path / "journal", record, "0")
+    for rule, solved in (("poe", 0), ("flat", 1), ("kgmon", 1), ("probmul", 1), ("network", 0)):
+        assert main(["score", str(tmp_path), "--solutions", str(solutions), "--revote", rule]) == 0
+        assert f"solved by {rule}: {solved} of 1" in capsys.readouterr().out
+    wrong = replace(record, tests=(replace(record.tests[0], scoring=fresh[:1]),))
+    journal.write_record(tmp_path / "journal", wrong, "0")
+    told = refused(capsys, "score", str(tmp_path), "--solutions", str(solutions), "--revote", "poe")
+    assert "scores do not fit views" in told
+
+
 @pytest.mark.parametrize("summary", ["{}", "[]", '{"settings": {"vote": {}}}', '{"settings": 5}', "{"])
 def test_a_summary_that_is_none_of_ours_is_refused_in_a_sentence(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, summary: str

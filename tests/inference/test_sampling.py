@@ -13,6 +13,7 @@ from submission.arc.layouts import GRID16
 from submission.arc.prompts import Prompt, prompt
 from submission.arc.tasks import Pair, grid, grid_key
 from submission.arc.views import View, recolouring
+from submission.config import Settings
 from submission.deadline import NEVER, Deadline
 from submission.inference import sampling, scoring, threshold_search
 from submission.inference.sampling import RecolouredPrompt, rebase, recoloured, widths
@@ -106,6 +107,12 @@ def test_widths_sum_to_the_budget(budget: int, balance: float) -> None:
 def test_a_cold_balance_is_greedy_and_a_hot_one_even() -> None:
     assert widths([-1.0, -2.0, -1.5], 12, 1e-3) == [12, 0, 0]
     assert widths([-1.0, -2.0, -1.5], 12, 1e12) == [4, 4, 4]
+
+
+def test_widths_are_those_of_the_released_code_where_its_own_rounding_is_right() -> None:
+    """A worked case: the released code gives 14, 36 and 3 here, one more than its budget, by float32 rounding."""
+    assert widths([0.375, 0.473, 0.217], 52, 0.1) == [14, 36, 2]
+    assert Settings().search.rebase_temperature == 0.2, "as in its hype-parameters/rebase.yaml"
 
 
 def test_rebase_keeps_its_budget_and_its_log_probabilities_are_exact(model: torch.nn.Module) -> None:

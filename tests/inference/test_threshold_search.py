@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,25 @@ def test_the_search_equals_brute_force_on_grid_positions(grid_model: torch.nn.Mo
 def test_the_search_equals_brute_force_on_stock_models(tiny_line_model: Path) -> None:
     model = decided(AutoModelForCausalLM.from_pretrained(tiny_line_model))
     assert sum(agrees(model, CHAT16, 0.01, seed) for seed in range(2)) > 5
+
+
+def certainly_three(module: Any, args: Any, inputs: dict[str, Any], output: Any) -> Any:
+    """A forward hook: the answer [[3]] is certain, whatever was asked."""
+    last = inputs["input_ids"][:, -output.logits.shape[1] :]
+    wanted = torch.where(last < 10, GRID16.answer_close[0], 3)
+    output.logits = torch.nn.functional.one_hot(wanted, output.logits.shape[-1]) * 1e4
+    return output
+
+
+def test_at_threshold_1_certain_answers_are_best_paths_like_all_others(grid_model: torch.nn.Module) -> None:
+    """Otherwise one answer whose log p is 0 would keep those of all other views from being counted as found."""
+    asked = some_prompts(GRID16, 2)
+    doubtful = threshold_search.search(TokenForest(grid_model, GRID16, asked), range(2), {}, 1.0, NEVER)
+    with grid_model.register_forward_hook(certainly_three, with_kwargs=True):
+        certain = threshold_search.search(TokenForest(grid_model, GRID16, asked), range(2), {}, 1.0, NEVER)
+    answers = [(p.answer.tolist(), p.log_probability) for each in certain for p in each.proposals]
+    assert answers == [([[3]], 0.0)] * 2
+    assert not any(p.above for each in (*certain, *doubtful) for p in each.proposals)
 
 
 def test_where_nothing_passes_the_threshold_the_best_path_is_kept(grid_model: torch.nn.Module) -> None:

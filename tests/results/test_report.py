@@ -98,6 +98,16 @@ VERDICTS: list[tuple[str, list[Any], list[str]]] = [
 ]
 
 
+def test_candidates_that_other_views_have_scored_are_shown_as_such() -> None:
+    record = a_record("t", ([ELSE, THIRD], [ELSE, THIRD]))
+    fresh = (ViewRecord(identity(1), 0, None),) * 3
+    scored = [replace(each, scores=np.full(3, -1.0)) for each in record.tests[0].candidates]
+    test = replace(record.tests[0], candidates=tuple(scored), scoring=fresh)
+    text = section(page({"t": a_task("t")}, {"t": replace(record, tests=(test,))}, SCORED, None))
+    assert "scored under 3 other views" in text
+    assert "<td>1 of 2</td><td>−3.00</td>" in text, "found in one of the two that proposed; the sum of the three"
+
+
 @pytest.mark.parametrize(("word", "tests", "filters"), VERDICTS)
 def test_verdicts_and_the_filters_that_show_them(word: str, tests: list[Any], filters: list[str]) -> None:
     truths = (grid(TRUE),) * len(tests)

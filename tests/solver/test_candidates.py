@@ -16,7 +16,7 @@ from submission.arc.views import View, identity
 from submission.config import PRESETS, with_changes
 from submission.deadline import NEVER, Deadline, within
 from submission.solver import voting
-from submission.solver.candidates import ViewSearch, guess, pooled, search_views
+from submission.solver.candidates import ViewSearch, guess, pooled, scored_anew, search_views
 from submission.solver.engine import Proposal, Question, Scores, ViewResult
 from submission.solver.records import TestRecord, ViewRecord
 from submission.solver.voting import Candidate
@@ -162,6 +162,33 @@ def test_an_agreement_of_two_views_counts_once_a_third_symmetry_agrees(
     assert len(search_views(agreeing(*sure), task, task.tests[0], questions, never, NEVER, 0).found) == 8
 
 
+def test_where_other_views_give_the_scores_no_agreement_and_no_bound_stops_the_search() -> None:
+    """A grid that no view has found may be likely under views that had no part in the search."""
+    task = Task("t", (Pair(grid([[1]]), grid([[2]])),), (grid([[3]]),))
+    questions = shown(*[View(symmetry, tuple(range(10)), (0,)) for symmetry in range(8)])
+    settings = with_changes(SETTINGS, ["search.scoring_views=2"])
+    sought = search_views(agreeing(*[True] * 8), task, task.tests[0], questions, settings, NEVER, 0)
+    assert (len(sought.found), sought.settled) == (8, False)
+
+
+def test_candidates_scored_anew_keep_who_found_them_and_get_the_other_views_scores() -> None:
+    task = Task("t", (Pair(grid([[1]]), grid([[2]])),), (grid([[3]]),))
+    settings = with_changes(SETTINGS, ["search.scoring_views=2"])
+    sought = search_views(agreeing(*[True] * 8), task, task.tests[0], shown(*[identity(1)] * 8), settings, NEVER, 0)
+    others = np.log(np.tile([[0.1, 0.7], [0.1, 0.8]], (1, 5)))
+    anew = scored_anew(Scripted(others, 0.05), sought, shown(*[identity(1)] * 2), settings, NEVER, False)
+    before, after = ({grid_key(each.answer): each for each in one.candidates} for one in (sought, anew))
+    assert before.keys() == after.keys()
+    for key, each in after.items():
+        assert each.found == before[key].found
+        assert each.scores.tolist() == others[:, each.answer.item()].tolist()
+    assert voting.rank(sought.candidates, [0] * 8, "poe")[0].item() == 0
+    assert voting.rank(anew.candidates, [0] * 8, "poe")[0].item() == 1, "these views like the odd ones"
+    kept = TestRecord.from_json(anew.record(shown(*[identity(1)] * 8)).to_json())
+    assert (len(kept.views), len(kept.scoring), kept.searched) == (8, 2, 8)
+    assert kept.complete and kept.confidence() == pytest.approx(math.log(0.7 * 0.8) / 2)
+
+
 def test_a_record_gives_the_candidates_back() -> None:
     candidate = Candidate(grid([[1, 2]]), {1: -0.5}, np.array([np.nan, -0.5]), -3.0)
     sought = ViewSearch((candidate,), (ViewResult((), True),), settled=True)
@@ -218,6 +245,25 @@ def test_what_one_pass_did_not_find_counts_as_hardly_likely_there() -> None:
         assert made[2].at_most == pytest.approx(bound - 0.2)
         assert np.isnan(made[2].scores[:2]).all()
         assert made[2].found == {3: -0.1}
+
+
+def test_two_passes_of_which_one_was_scored_under_other_views_are_joined_score_by_score() -> None:
+    first = a_pass((1, [-1.0, -1.0], -2.0), (3, [-2.0, -2.0], -4.0))
+    second = a_pass((1, [-0.1, -0.1], -0.2), (2, [-3.0, -3.0], -6.0))
+    three = tuple(ViewRecord(View(symmetry, tuple(range(10)), (0,)), 0, None) for symmetry in (0, 1, 2))
+    scored = [replace(each, scores=np.full(3, -0.5), at_most=-1.5) for each in second.candidates]
+    other = replace(second, candidates=tuple(scored), scoring=three)
+    for passes in ((first, other), (other, first)):
+        both = passes[0].joined_with(passes[1], 0.1)
+        assert [each.view.symmetry for each in both.views] == [3, 5, 3, 5]
+        assert both.scoring == passes[0].scored + passes[1].scored
+        made = {each.answer.item(): each for each in both.candidates}
+        assert {cell: each.scores.shape for cell, each in made.items()} == dict.fromkeys((1, 2, 3), (5,))
+        assert {cell: int(np.isnan(each.scores).sum()) for cell, each in made.items()} == {1: 0, 2: 2, 3: 3}
+        assert made[1].total() == pytest.approx(-3.5)
+        assert made[2].at_most == pytest.approx(2 * math.log(0.1) - 1.5), "two views searched, and they gave the scores"
+        assert made[3].at_most == pytest.approx(3 * math.log(0.1) - 4.0), "as unlikely under each of the three others"
+        assert not both.complete and both.confidence() == pytest.approx(made[1].total() / 5)
 
 
 def test_a_pass_that_did_not_reach_a_test_adds_nothing() -> None:

@@ -65,6 +65,16 @@ def test_a_record_of_one_of_two_test_inputs_is_not_finished() -> None:
     assert replace(partial, programs=()).finished, "programs answer all test inputs together"
 
 
+def test_a_record_with_scoring_views_survives_json_and_one_without_has_no_such_key() -> None:
+    plain, fresh = RECORD.tests[0], ViewRecord(View(6, (1, 0, 2, 3, 4, 5, 6, 7, 8, 9), (0,)), 1, None)
+    scores = [replace(each, scores=np.array([-0.5])) for each in plain.candidates]
+    test = replace(plain, candidates=tuple(scores), scoring=(fresh,))
+    again = TestRecord.from_json(json.loads(json.dumps(test.to_json(), allow_nan=False)))
+    assert again.to_json() == test.to_json()
+    assert (again.scoring, again.scored, again.views) == ((fresh,), (fresh,), plain.views)
+    assert "scoring" not in plain.to_json() and plain.scored == plain.views
+
+
 def test_an_empty_record_has_a_place_for_every_test_input_and_is_not_finished() -> None:
     empty = TaskRecord.empty(TASK)
     assert (empty.attempts, len(empty.tests), empty.finished) == (((), ()), 2, False)

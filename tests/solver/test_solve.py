@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from submission.arc.tasks import Task, grid, grid_key
+from submission.arc.tasks import Pair, Task, grid, grid_key
+from submission.benchmarks import baselines
+from submission.benchmarks.baselines import Work
 from submission.config import PRESETS, Settings, with_changes
-from submission.deadline import NEVER, Deadline
+from submission.deadline import NEVER, Deadline, within
 from submission.inference.language_model import LanguageModel
 from submission.solver import voting
+from submission.solver.engine import Inference, Question
 from submission.solver.records import TaskRecord
-from submission.solver.solve import solve
+from submission.solver.solve import ask, ask_anew, questions_of, solve
+from tests.support.clock import Clock
 
 SETTINGS = with_changes(
     PRESETS["laptop"], ["training_rows.copies=1", "search.views=4", "search.threshold=0.5", "adapt.rank=2"]
@@ -40,6 +47,7 @@ def test_a_record_holds_two_distinct_attempts_and_all_it_takes_to_vote_anew(
     assert grid_key(attempts[0]) != grid_key(attempts[1])
     assert len(test.views) == 4
     assert test.symmetries[0] == 0
+    assert test.scoring == () and ask_anew(small_task, 0, engine, SETTINGS, 0) == []
     again = voting.rank(test.candidates, test.symmetries, SETTINGS.vote.rule)
     assert [grid_key(each) for each in again[:2]] == [grid_key(each) for each in attempts]
     assert record.fit is not None
@@ -84,6 +92,134 @@ def test_a_context_that_is_too_short_drops_demonstrations_and_says_so(engine: La
     narrow = replace(SETTINGS, model=replace(SETTINGS.model, context=1100), adapt=replace(SETTINGS.adapt, rank=0))
     record = solve(task, engine, narrow, NEVER, seed=0)
     assert any("demonstrations were dropped" in note for note in record.notes)
+
+
+ANEW = with_changes(
+    SETTINGS,
+    ["search.scoring_views=16", "search.views=8", "search.first_view=random", "search.threshold=0.05", "adapt.rank=0"],
+)
+
+
+@pytest.fixture(scope="module")
+def small_answers(copying_model: Path) -> LanguageModel:
+    return LanguageModel(copying_model, ANEW)
+
+
+@pytest.mark.parametrize("rule", ["poe", "probmul"])
+def test_candidates_are_scored_under_fresh_views_as_the_released_code_scores_them(
+    small_answers: LanguageModel, small_task: Task, rule: str
+) -> None:
+    """The reference: each candidate, turned and recoloured, alone behind each fresh prompt, in one plain pass."""
+    engine, task = small_answers, replace(small_task, tests=(grid([[1, 2], [0, 1]]),))
+    settings = with_changes(ANEW, [f"vote.rule={rule}"])
+    record = solve(task, engine, settings, NEVER, seed=3)
+    [test] = record.tests
+    assert (len(test.views), len(test.scoring), test.searched) == (8, 16, 8)
+    assert Counter(each.view.symmetry for each in test.scoring) == dict.fromkeys(range(8), 2)
+    assert not {each.view for each in test.views} & {each.view for each in test.scoring}
+    questions = questions_of(task, 0, engine, settings, [each.view for each in test.scoring])
+    answers = [each.answer for each in test.candidates]
+    seen = [[each.view.see(answer) for answer in answers] for each in questions]
+    prompts = [each.prompt for each in questions]
+    expected = baselines.scored(engine.inference_model(), engine.layout, prompts, seen, Work())
+    sums = dict(zip(map(grid_key, answers), expected.sum(axis=0), strict=True))
+    assert len(answers) >= 3, "the comparison must be about something"
+    for k, each in enumerate(test.candidates):
+        known = ~np.isnan(each.scores)
+        assert each.scores[known] == pytest.approx(expected[known, k], abs=1e-3)
+        assert known.all() or rule == "poe"
+    if rule == "poe":
+        best = sorted(sums, key=lambda key: -sums[key])[:2]
+    else:
+        values = {grid_key(each.answer): sum(3 + p for p in each.found.values()) for each in test.candidates}
+        best = sorted(sums, key=lambda key: -(values[key] + 3 * 16 + sums[key]))[:2]
+    assert [grid_key(each) for each in record.attempts[0]] == best
+
+
+def test_fresh_views_are_the_same_for_all_candidates_and_each_prompt_is_read_once(
+    small_answers: LanguageModel, small_task: Task
+) -> None:
+    others = ask_anew(small_task, 0, small_answers, ANEW, seed=0)
+    lengths = sum(len(each.prompt.ids) for each in others)
+    answers = [grid([[k, 1]]) for k in range(10)]
+    with small_answers.inference(others) as inference:
+        inference.score(answers, len(answers), NEVER)
+        assert (inference.forest.prompt_tokens, inference.forest.prefilled_again) == (lengths, 0)
+        assert inference.forest.nodes <= 16 * (10 + 10 * 1), "a first cell each, and what follows it: shared prefixes"
+
+
+class OutOfTime:
+    """An engine whose time is over once the views are searched: from its second set of questions on."""
+
+    def __init__(self, engine: LanguageModel, clock: Clock) -> None:
+        self.engine, self.clock, self.sets = engine, clock, 0
+        self.layout, self.longest_row = engine.layout, engine.longest_row
+        self.adapt, self.forget = engine.adapt, engine.forget
+
+    def inference(self, questions: Sequence[Question]) -> AbstractContextManager[Inference]:
+        self.sets += 1
+        self.clock.now += 1000.0 if self.sets == 2 else 0.0
+        return self.engine.inference(questions)
+
+
+def test_where_time_is_up_the_scores_stay_those_of_the_searched_views(engine: LanguageModel, small_task: Task) -> None:
+    clock, settings = Clock(), with_changes(SETTINGS, ["search.scoring_views=8"])
+    record = solve(cells_only(small_task), OutOfTime(engine, clock), settings, within(900.0, clock), seed=0)
+    [test] = record.tests
+    assert test.scoring == () and test.candidates
+    assert all(len(each.scores) == len(test.views) == 4 for each in test.candidates)
+    assert len(record.attempts[0]) == 2
+    assert any("for want of time" in note for note in record.notes)
+    assert TaskRecord.from_json(record.to_json()).to_json() == record.to_json()
+
+
+def test_two_passes_vote_by_the_scoring_views_of_both(engine: LanguageModel, small_task: Task) -> None:
+    task, settings = cells_only(small_task), with_changes(SETTINGS, ["search.scoring_views=8"])
+    first = solve(task, engine, settings, NEVER, seed=0)
+    both = solve(task, engine, settings, NEVER, seed=1, earlier=first)
+    [test] = both.tests
+    assert (len(test.views), len(test.scoring)) == (8, 16)
+    assert all(each.scores.shape == (16,) for each in test.candidates)
+    assert TaskRecord.from_json(both.to_json()).to_json() == both.to_json()
+
+
+LEAVE_OUT = with_changes(
+    SETTINGS,
+    ["search.view_recipe=leave_one_out", "search.views=64", "search.threshold=1", "vote.rule=hierarchical"],
+)
+
+
+def test_each_view_of_the_ttt_paper_leaves_one_demonstration_out_or_two_where_one_is_too_long(
+    engine: LanguageModel, small_task: Task
+) -> None:
+    rng = np.random.default_rng(0)
+    task = cells_only(small_task)
+    assert {len(each.view.order) for each in ask(task, 0, engine, LEAVE_OUT, 0)} == {2}
+    assert len(ask(task, 0, engine, LEAVE_OUT, 0)) <= 3 * 3 + 5
+    assert len(ask(task, 0, engine, with_changes(LEAVE_OUT, ["search.views=4"]), 0)) == 4
+    sizes = (4, 4, 14)
+    uneven = replace(task, demonstrations=tuple(Pair(*[grid(rng.integers(0, 10, (n, n)))] * 2) for n in sizes))
+    narrow = with_changes(LEAVE_OUT, ["model.context=1100"])
+    fitting = ask(uneven, 0, engine, narrow, 0)
+    assert {frozenset(each.view.order) for each in fitting} == {frozenset({0, 1})}, "the others do not fit"
+    large = replace(task, demonstrations=tuple(Pair(*[grid(rng.integers(0, 10, (6, 6)))] * 2) for _ in range(3)))
+    two_left_out = ask(large, 0, engine, narrow, 0)
+    assert {len(each.view.order) for each in two_left_out} == {1}
+    assert not any(each.prompt.dropped for each in two_left_out)
+    huge = replace(task, demonstrations=tuple(Pair(*[grid(rng.integers(0, 10, (20, 20)))] * 2) for _ in range(3)))
+    assert {(len(each.view.order), each.prompt.dropped) for each in ask(huge, 0, engine, narrow, 0)} == {(2, 2)}
+
+
+def test_the_ttt_paper_s_inference_is_one_greedy_answer_a_view_and_its_vote(
+    copying_model: Path, small_task: Task
+) -> None:
+    task = replace(small_task, tests=(grid([[1, 2], [0, 1]]),))
+    settings = with_changes(LEAVE_OUT, ["adapt.rank=0", "search.best_path_max_nll=1000000"])
+    record = solve(task, LanguageModel(copying_model, settings), settings, NEVER, seed=1)
+    [test] = record.tests
+    found = [view for each in test.candidates for view in each.found]
+    assert sorted(found) == [*range(len(test.views))], "each view has one prediction"
+    assert {each.view.symmetry for each in test.views} == {0, 1, 2, 4, 5, 7}
 
 
 def test_half_settings_are_valid_settings() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ def test_settled_means_that_no_unseen_answer_could_be_second() -> None:
         ("search.exhaustive=True", False),
         ("search.method=beam", False),
         ("vote.rule=kgmon", False),
+        ("search.scoring_views=8", False),
     ],
 )
 def test_only_the_exact_search_for_the_product_of_experts_goes_by_stages(change: str, staged: bool) -> None:
@@ -71,3 +73,9 @@ def test_views_are_unanimous_if_each_of_another_symmetry_is_sure_of_one_answer(
     answers: tuple[tuple[int, int, float], ...], unanimous: bool
 ) -> None:
     assert RULE.is_unanimous(*answered(*answers)) is unanimous
+
+
+def test_with_an_agreement_of_1_not_even_certain_views_stop_the_search() -> None:
+    certain = answered((0, 1, 1.0), (3, 1, 1.0))
+    assert RULE.is_unanimous(*certain)
+    assert not replace(RULE, agreement=1.0).is_unanimous(*certain)

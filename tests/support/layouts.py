@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Sequence
 
@@ -60,6 +61,38 @@ def llama3_tokenizer(merges: Sequence[tuple[str, str]], special: Sequence[str] =
     )
     made.add_special_tokens([AddedToken(each, special=True) for each in special])
     return made
+
+
+LLAMA3_IDS = {"<|begin_of_text|>": 128000, "<|start_header_id|>": 128006, "<|end_header_id|>": 128007,
+              "<|eot_id|>": 128009}  # fmt: skip
+"""The ids of these words in Llama-3's own vocabulary."""
+
+LLAMA3_PIECES = {
+    "system": 9125, "user": 882, "assistant": 78191, "\n\n": 271, "Figure": 22804, " out": 704, " the": 279,
+    " underlying": 16940, " transformation": 18475, " in": 304, " following": 2768, " examples": 10507, " and": 323,
+    " apply": 3881, " it": 433, " to": 311, " test": 1296, " case": 1162, ".": 13, " Here": 5810, " are": 527,
+    " some": 1063, " from": 505, " this": 420, ",": 11, " your": 701, " answer": 4320, " must": 2011, " follow": 1833,
+    " format": 3645, ".\n": 627, "The": 791, " input": 1988, "-output": 60624, " grids": 57449, " provided": 3984,
+    " as": 439, " python": 10344, " arrays": 18893, ":\n": 512, ":": 25, "[[": 15873, " [[": 4416, "]]": 5163,
+    "]\n": 933, " [": 510, " ": 220, " ->": 1492, "#": 2, "#\n": 5062,
+    **{str(digit): 15 + digit for digit in range(10)},
+}  # fmt: skip
+"""The pieces of a numpy prompt and their ids in Llama-3's own vocabulary; the marked tests compare with the whole."""
+
+JOINED = {"]]#": ("]]", "#"), "]]#\n": ("]]", "#\n")}
+"""What the vocabulary's merges make of the two longer pieces."""
+
+
+def llama3_ids(text: str) -> list[int]:
+    """The ids of a numpy prompt in Llama-3's own vocabulary, by the table above: KeyError for any other text."""
+    ids = []
+    for part in re.split("(" + "|".join(map(re.escape, LLAMA3_IDS)) + ")", text):
+        if part in LLAMA3_IDS:
+            ids.append(LLAMA3_IDS[part])
+            continue
+        for piece, _ in Split(Regex(LLAMA3_PATTERN), behavior="isolated").pre_tokenize_str(part):
+            ids += [LLAMA3_PIECES[each] for each in JOINED.get(piece, (piece,))]
+    return ids
 
 
 SPACED = [("▁", "A"), ("▁", "I"), ("A", "B"), ("u", "s"), ("us", "e"), ("use", "r"), ("▁", "user")]

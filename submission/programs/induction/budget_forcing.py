@@ -2,7 +2,8 @@
 
 Source: s1 (Muennighoff et al., arXiv 2501.19393, section 3.1). Upper limit: reasoning that reaches it is ended, and the
 opening of the program is put in the model's place. Lower limit: the end of reasoning is replaced by "Wait", a number of
-times. A `Completion` takes one token at a time and holds the state of this, so that it can be tested without a model.
+times; a "Wait" that would go beyond the upper limit is cut there. A `Completion` takes one token at a time and holds
+the state of this, so that it can be tested without a model.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 
 from submission.programs.induction.dialogue import FENCE, OPENING
 
-WAIT = "\nWait"
-"""The best of the four strings that s1 compared."""
+WAIT = "Wait"
+"""The best of the four strings that s1 compared; it follows the reasoning directly."""
 WINDOW = 8
 """The end of reasoning is searched in this many last tokens; no tokenizer needs more for one of these strings."""
 
@@ -96,7 +97,7 @@ class Completion:
         elif proposed in self.codec.stops or self._completes(self.budget.delimiter or FENCE, proposed):
             if self._waits:
                 self._waits -= 1
-                self._forced = deque(self.codec.encode(WAIT))
+                self._forced = deque(self.codec.encode(WAIT)[: self.budget.reasoning - len(self.ids)])
             else:
                 self.start_program()
 

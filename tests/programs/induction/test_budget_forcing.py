@@ -70,8 +70,26 @@ def test_the_end_of_reasoning_is_suppressed_so_many_times() -> None:
 def test_waiting_does_not_go_beyond_the_most_reasoning() -> None:
     text = written("|" * 50, TokenBudget(reasoning=20, waits=1000, program=3))
     reasoning, program = text.split("\n" + OPENING)
-    assert 20 <= len(reasoning) < 20 + len(WAIT)
+    assert reasoning == WAIT * 5, "twenty characters"
     assert program == "<stop>"
+
+
+def released(thoughts: Sequence[str], limit: int) -> str:
+    """What s1's released code makes of thoughts that each end by themselves: joined by "Wait", cut at the limit."""
+    return "Wait".join(thoughts)[:limit]
+
+
+@pytest.mark.parametrize("thoughts", [["abc", "de"], ["abc", "", "de"], ["a" * 9, "b" * 9, "c" * 9, "d"], ["", ""]])
+@pytest.mark.parametrize("limit", [*range(1, 50), 512])
+def test_reasoning_with_waits_is_that_of_the_released_code_at_every_limit(thoughts: list[str], limit: int) -> None:
+    text = written("|".join(thoughts) + "|", TokenBudget(reasoning=limit, waits=len(thoughts) - 1, program=1))
+    reasoning = text[: text.index(OPENING)].removesuffix("\n")
+    assert reasoning == released(thoughts, limit)
+    assert len(reasoning) <= limit
+
+
+def test_wait_follows_the_thought_without_a_line_of_its_own() -> None:
+    assert written("abc|de|", TokenBudget(waits=1, program=1)).startswith("abcWaitde\n" + OPENING)
 
 
 def test_a_delimiter_of_the_models_own_ends_its_reasoning() -> None:
