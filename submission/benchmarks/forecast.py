@@ -1,6 +1,6 @@
 """A forecast of the hours that a run takes, and of the tasks that it reaches, before a GPU is paid for.
 
-    python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
+    python -m submission bench plan --preset poe-l4x4 --challenges FILE --hours 11.5
     python -m submission bench plan --data arc1-train          # the embedded model, measured on this machine
 
 Tokens are counted task by task: of the training rows, of the prompts of all views, and of an answer of the expected
@@ -27,6 +27,7 @@ from submission.config import EMBEDDED, Settings
 from submission.errors import BadInput
 from submission.model import memory_plan
 from submission.model.memory_plan import CARDS, LARGE, Shape
+from submission.presets import card_of, gpus_of
 from submission.rng import generator
 
 
@@ -225,14 +226,3 @@ def spread(values: Iterable[float]) -> list[float]:
 def as_json(forecast: Forecast) -> dict[str, Any]:
     """Return the forecast as JSON writes it."""
     return asdict(forecast)
-
-
-def card_of(preset: str) -> str | None:
-    """Return the GPU that a preset is for: "t4" for t4x2, None for laptop."""
-    name = preset.partition("x")[0]
-    return name if name in CARDS else None
-
-
-def gpus_of(preset: str) -> int:
-    """Return the number of GPUs of a preset."""
-    return int(preset.partition("x")[2]) if card_of(preset) else 1

@@ -14,9 +14,10 @@ from submission.arc.tasks import NO_GRID, BadTask, Solutions, Task, public_set
 from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT
 from submission.cli.option_values import listed
-from submission.config import PRESETS, Settings, preset, with_changes
+from submission.config import Settings, with_changes
 from submission.errors import BadInput
 from submission.model.memory_plan import is_large
+from submission.presets import PRESETS, preset
 from submission.results.journal import TaskSource
 
 logger = logging.getLogger(__name__)

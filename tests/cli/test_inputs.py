@@ -10,8 +10,8 @@ import pytest
 
 from submission.cli import bench, commands, inputs
 from submission.cli.arguments import DEFAULT_TASKS, parser, require_own_options
-from submission.config import PRESETS
 from submission.errors import BadInput
+from submission.presets import PRESETS
 from submission.results.journal import TaskSource
 from submission.results.scores import score
 from tests.support.cases import cases
@@ -29,7 +29,7 @@ def test_without_a_preset_the_settings_are_those_of_the_laptop_and_the_options_s
     assert inputs.settings_named(given).search.views == 3
     assert inputs.settings_named(given).adapt == PRESETS["laptop"].adapt
     assert vars(given) == before
-    assert inputs.preset_named(options("run", "--preset", "l4x4")) == "l4x4"
+    assert inputs.preset_named(options("run", "--preset", "poe-l4x4")) == "poe-l4x4"
 
 
 def test_the_tasks_are_the_shortest_or_the_named_ones() -> None:

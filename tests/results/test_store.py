@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from submission.arc.tasks import BadTask
-from submission.config import PRESETS
 from submission.errors import BadInput
+from submission.presets import PRESETS
 from submission.results import submission_file
 from submission.results.store import RunStore, write_blank
 from tests.faults.cell import copies

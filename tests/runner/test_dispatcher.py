@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from submission.arc.tasks import Pair, Task, grid
-from submission.config import EMBEDDED, PRESETS, with_changes
+from submission.config import EMBEDDED, with_changes
+from submission.presets import PRESETS
 from submission.runner.run import run
 from submission.runner.spec import RunSpec
 from tests.faults.scripted import Loader

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from submission.config import EMBEDDED, PRESETS, with_changes
+from submission.config import EMBEDDED, with_changes
+from submission.presets import PRESETS
 from submission.runner.run import run
 from submission.runner.spec import RunSpec
 from tests.faults.scripted import Loader

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from submission.arc.tasks import Task, grid, grid_key
-from submission.config import PRESETS, Settings, with_changes
+from submission.config import Settings, with_changes
 from submission.deadline import NEVER, Deadline
 from submission.inference.language_model import LanguageModel
+from submission.presets import PRESETS
 from submission.solver import voting
 from submission.solver.records import TaskRecord
 from submission.solver.solve import solve
