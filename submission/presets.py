@@ -56,13 +56,13 @@ TTT_L4X4 = Settings(
     training_rows=TrainingRows("marc", max_rows=250, background="keep"),
     adapt=Adapt(
         rank=128, alpha=16.0, scaling="lora", targets="q_v_mlp", rate=1e-4, weight_decay=0.01, epochs=2, batch=2,
-        warmup=0.1, warmup_rounding="down",
+        warmup=0.1, warmup_rounding="down", share=0.8,
     ),
     search=Search(
         views=16, threshold=1.0, best_path_max_nll=1000.0, megabytes=12_000.0, early_stop_probability=1.0
     ),
     vote=Vote("hierarchical"),
-    time=Time(seconds=1800.0),
+    time=Time(seconds=3600.0),
 )  # fmt: skip
 """Up to 250 rows, twice, in batches of two; each view's best path; the paper's vote. The 8B is quantized to NF4, as
 16 GB of weights leave an L4 no room to train (their QLoRA solved 26 of 80 tasks, LoRA 29, with a 1B). Batches hold rows

@@ -133,7 +133,7 @@ def test_the_presets_fit_an_8b_on_their_gpus(name: str) -> None:
 
 def test_a_whole_vocabulary_does_not_fit_a_t4_and_the_plan_says_how_far_it_goes() -> None:
     whole = replace(SHAPE_8B, vocabulary=131_072)
-    settings, room = with_changes(preset("poe-t4x2"), ["adapt.ends=off"]), CARDS["t4"]
+    settings, room = with_changes(preset("poe-t4x2"), ["adapt.ends=off", "search.megabytes=4000"]), CARDS["t4"]
     longest = longest_row(whole, settings, 2, room)
     assert 0 < longest < settings.model.context
     assert choose_plan(whole, settings, 2, longest, room).total <= room
