@@ -125,3 +125,8 @@ def gpus_of(name: str) -> int:
 def recipe_of(name: str) -> str:
     """The recipe of a preset; "" for laptop."""
     return name.rpartition("-")[0]
+
+
+def names_for(layout: str) -> list[str]:
+    """The presets that are made for a model of this layout."""
+    return [name for name in PRESETS if recipe_of(name) and recipe_of(name) == RECIPES.get(layout)]

@@ -104,7 +104,7 @@ def other_colours(pairs: RowPairs, rng: np.random.Generator) -> tuple[int, ...]:
     """Draw the colours that replace 0..9 in a row of the TTT paper: 0 stays.
 
     The colours in use become ones that are not, as long as there are any; the others are permuted among themselves. So
-    a recolouring hardly ever changes nothing, as one in ten of all permutations would where one colour is in use.
+    a recolouring hardly ever changes nothing, as one in nine of all permutations does where one colour is in use.
     """
     shown = {int(cell) for pair in pairs for side in (pair.input, pair.output) for cell in np.unique(side)}
     used, free = sorted(shown - {0}), sorted(set(range(1, 10)) - shown)

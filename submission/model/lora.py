@@ -28,7 +28,7 @@ PROJECTIONS = list(families.PROJECTIONS)
 TARGETS = families.TARGETS
 """A value of `adapt.targets` -> the projections that have a LoRA."""
 
-ENDS = ("embed_tokens.weight", "lm_head.weight")
+ENDS = (families.EMBEDDINGS, families.HEAD)
 """What the names of the weights of embeddings and language head end in."""
 
 ADAPTER = "default"

@@ -160,6 +160,7 @@ def plan(shape: Shape, settings: Settings, width: int, tokens: int, checkpointin
     merged = 2 * dense if four_bit and dense <= settings.model.dense_megabytes * 1e6 else 0
     # Ends that are trained have no weights in the compute type.
     frozen_ends = shape.end_weights - (whole // 2 if shape.tied else whole)
+    head_width = FLOAT32 if whole else width
     longest_prompt = settings.model.context * kv_bytes(shape, width)
     packed = (shape.block_weights - shape.kept) * NF4 + shape.kept * width
     return MemoryPlan(
@@ -167,9 +168,9 @@ def plan(shape: Shape, settings: Settings, width: int, tokens: int, checkpointin
         adapter=FLOAT32 * (lora + whole),
         optimizer=(3 * FLOAT32 + width) * lora + 3 * FLOAT32 * whole,
         activations=activations(shape, adapt.rank, width, tokens, checkpointing) if adapt.rank else 0.0,
-        # In the compute type logits and their gradient; in float32 a copy, its log-softmax, and the gradient of that.
-        # Every token may carry loss.
-        logits=tokens * shape.vocabulary * (2 * width + 3 * FLOAT32) if adapt.rank else 0.0,
+        # Logits and their gradient, in float32 where the head is; a float32 copy, its log-softmax, and the gradient of
+        # that. Every token may carry loss.
+        logits=tokens * shape.vocabulary * (2 * head_width + 3 * FLOAT32) if adapt.rank else 0.0,
         search=max(settings.search.megabytes * 1e6, float(longest_prompt)),
         reserve=RESERVE,
         checkpointing=checkpointing,

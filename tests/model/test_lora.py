@@ -210,6 +210,11 @@ def test_whole_ends_learn_and_are_forgotten(family: str, tmp_path: Path, small_t
     assert all(torch.equal(p, weights[name]) for name, p in engine.model.named_parameters())
 
 
+def test_the_ends_of_a_model_over_grid_positions_are_known_by_their_names(tiny_grid_model: Path) -> None:
+    model = engine(tiny_grid_model, ends="full").model
+    assert sum(p.requires_grad and lora.of_ends(name) for name, p in model.named_parameters()) == 2
+
+
 @pytest.mark.parametrize("family", ["llama-3.1", "qwen3"])
 def test_the_merged_model_has_the_ends_that_were_trained(family: str, tmp_path: Path, small_task: Task) -> None:
     adapt = replace(ADAPT, ends="full", ends_rate=1e-2, batch=2)
