@@ -1,4 +1,4 @@
-"""Settings: frozen, documented, one default each; presets by name; `--set section.field=value` on top."""
+"""Settings: frozen, documented, one default each; `--set section.field=value` on top. Presets are in `presets`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TrainingRows:
     copies: int = 8
     """Rows for each of the 8 symmetries (as published: poe 8, nvarc 16); not used by marc."""
     max_rows: int = 250
-    """Most rows of a task; marc only."""
+    """Most rows of a task; marc only, and not where leave-two-out rows alone fit, which are taken all."""
     background: Literal["keep", "permute"] = "permute"
     """Whether recolourings, of training rows and of views, keep colour 0 or permute it like the others."""
 
@@ -72,25 +72,37 @@ class Adapt:
     rank: int = 32
     """LoRA rank; 0: no test-time training."""
     alpha: float = 16.0
-    """The LoRA is scaled by alpha / sqrt(rank) (rank-stabilized LoRA)."""
+    """What the LoRA is scaled by, see `scaling`."""
+    scaling: Literal["rslora", "lora"] = "rslora"
+    """The LoRA is scaled by alpha / sqrt(rank) (rslora: rank-stabilized, arXiv 2312.03732), or by alpha / rank."""
+    targets: Literal["all", "q_v_mlp"] = "all"
+    """The linear layers with a LoRA: all seven of a block, or queries, values and the three of the MLP."""
     rate: float = 1e-4
     """Peak learning rate of AdamW."""
+    ends: Literal["off", "full"] = "off"
+    """full: embeddings and language head are trained as well, whole, in float32; tied ones get weights of their own."""
+    ends_rate: float = 1e-5
+    """Peak learning rate of embeddings and head."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay, of all trained weights."""
+    epochs: int = 1
+    """How often each training row is trained on; every epoch has its own batches and order."""
     batch: int = 1
     """Training rows per step."""
     tokens: int = 4096
     """Tokens of one micro-batch: a larger batch is split, with the same gradient."""
-    warmup: float = 0.25
-    """Share of the steps in which the learning rate rises; after it falls by a cosine."""
+    warmup: float = 0.5
+    """Share of the steps in which the learning rate rises from 0; after it falls to 0 by a cosine of its own."""
+    warmup_rounding: Literal["up", "down"] = "up"
+    """How that share becomes a number of steps: up as in transformers, or down, of whole batches."""
     clip: float = 1.0
-    """Gradients are clipped to this norm."""
-    converged: float = 0.002
-    """Training stops when the mean loss of the last 8 steps is below this (nats per learned token)."""
+    """Gradients are clipped to this norm, of all trained weights together."""
+    converged: float = 0.0
+    """Training stops when the mean loss of the last 8 steps is below this (nats per learned token); 0: never."""
     share: float = 0.6
     """Most of a task's time that training may take, as a share."""
     checkpointing: Literal["auto", "on", "off"] = "auto"
     """Gradient checkpointing: less memory for a third more time. auto: where a task's rows need it."""
-    ends: bool = False
-    """A LoRA on embeddings and language head as well; such a model never runs on merged dense weights."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +216,8 @@ RANGES = {
     "model.context": Range(1024, 1_000_000), "model.dense_megabytes": Range(0, 10_000_000),
     "model.threads": Range(0, 4096), "model.gigabytes": Range(0, 10_000),
     "training_rows.copies": Range(1, 10_000), "training_rows.max_rows": _COUNT,
-    "adapt.rank": Range(0, 65_536), "adapt.alpha": _LARGE, "adapt.rate": _LARGE, "adapt.batch": _COUNT,
+    "adapt.rank": Range(0, 65_536), "adapt.alpha": _LARGE, "adapt.rate": _LARGE,
+    "adapt.ends_rate": _LARGE, "adapt.weight_decay": _SHARE, "adapt.epochs": _COUNT, "adapt.batch": _COUNT,
     "adapt.tokens": _COUNT, "adapt.warmup": _SHARE, "adapt.clip": _LARGE, "adapt.converged": Range(0, 1000),
     "adapt.share": Range(0, 1, above=True, below=True),
     "search.views": Range(1, 10_000), "search.scoring_views": Range(0, 10_000),
@@ -217,12 +230,6 @@ RANGES = {
     "time.seconds": _WAIT, "time.grace": _WAIT, "time.heartbeat_timeout": _WAIT, "time.loading_timeout": _WAIT,
 }  # fmt: skip
 """Every number among the settings -> its range. A context of 1024: a 30x30 answer takes 930 tokens."""
-
-
-def preset(name: str) -> Settings:
-    """The settings of this name."""
-    _require(name in PRESETS, f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
-    return PRESETS[name]
 
 
 def with_changes(settings: Settings, changes: Sequence[str]) -> Settings:
@@ -255,18 +262,3 @@ def _value(text: str, kind: Any, shown: str) -> Any:
         value = float(value)
     _require(type(value) is kind, f"--set {shown}: expected a value of type {kind.__name__}")
     return value
-
-
-PRESETS = {
-    "laptop": Settings(
-        model=Model(context=4096, threads=1),
-        training_rows=TrainingRows(copies=24, background="keep"),
-        adapt=Adapt(rank=32, rate=2e-3, batch=4, warmup=0.1, converged=0.01),
-        search=Search(megabytes=512.0),
-        time=Time(seconds=120.0),
-    ),
-    "t4x2": Settings(search=Search(megabytes=6000.0)),
-    "l4x4": Settings(search=Search(megabytes=12000.0)),
-}
-"""laptop: the embedded model on two CPU cores. t4x2, l4x4: an 8B on Kaggle's machines, after PoE's recipe but not equal
-to it: the learning-rate schedule, embeddings and head, and the early stop differ."""

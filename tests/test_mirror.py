@@ -67,6 +67,7 @@ NO_MODULE = {
     "test_mirror": "this file",
     "test_readme": "the README",
     "test_readme_runs": "the README's commands",
+    "test_recipes": "the presets against the published recipes",
     "training/generators/test_rules": "every rule of every kind",
 }
 """Test files that are not about one module, and what they are about."""

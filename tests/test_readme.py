@@ -15,8 +15,9 @@ import pytest
 
 import build
 from submission.cli.arguments import EXAMPLES, parser
-from submission.config import PRESETS, with_changes
+from submission.config import with_changes
 from submission.errors import BadInput
+from submission.presets import PRESETS
 from tests.support.import_law import LAW
 
 ROOT = Path(__file__).parent.parent

@@ -66,8 +66,9 @@ def _marc(
 ) -> list[Row]:
     """Return leave-one-out rows in random order, then leave-two-out rows, up to `most` rows.
 
-    Rows over `limit` tokens are left out. If that leaves none, the leave-one-out rows are shortened as those of poe;
-    the released code does not train on such a task at all.
+    Rows over `limit` tokens are left out. Where that leaves no leave-one-out row, all leave-two-out rows are taken,
+    however many, as in the released code. Where it leaves none at all, the leave-one-out rows are shortened as those of
+    poe; the released code does not train on such a task.
     """
 
     def rows(left_out: int, max_tokens: int) -> Iterator[Row]:
@@ -77,16 +78,17 @@ def _marc(
             if len(candidate.ids) <= limit:
                 yield candidate
 
-    whole = list(islice(chain(rows(1, NO_LIMIT), rows(2, NO_LIMIT)), most))
-    return whole or list(islice(rows(1, limit), most))
+    if one := list(islice(rows(1, NO_LIMIT), most)):
+        return list(islice(chain(one, rows(2, NO_LIMIT)), most))
+    return list(rows(2, NO_LIMIT)) or list(islice(rows(1, limit), most))
 
 
 def marc_row_pairs(demonstrations: RowPairs, left_out: int, rng: np.random.Generator) -> Iterator[RowPairs]:
     """Yield the rows of the TTT paper that leave out `left_out` demonstrations, before any filter.
 
     The demonstrations are taken as they are, and under each of 23 augmenters; each row as it is, and once more with
-    colours 1..9 permuted and its context in a random order. K demonstrations give 48 K rows for `left_out` 1 and
-    48 K (K - 1) for 2; some are equal, and some have grids larger than 30x30.
+    other colours (`other_colours`) and its context in a random order. K demonstrations give 48 K rows for `left_out` 1
+    and 48 K (K - 1) for 2; some are equal, and some have grids larger than 30x30.
     """
     down, right = rng.integers(0, 4, size=2)
     augmented = [
@@ -98,7 +100,20 @@ def marc_row_pairs(demonstrations: RowPairs, left_out: int, rng: np.random.Gener
             yield row_pairs
             context = len(row_pairs) - 1
             order = (*random_order(context, rng), context)
-            yield View(0, recolouring(rng, "keep"), order).arrange(row_pairs)
+            yield View(0, other_colours(row_pairs, rng), order).arrange(row_pairs)
+
+
+def other_colours(pairs: RowPairs, rng: np.random.Generator) -> tuple[int, ...]:
+    """Draw the colours that replace 0..9 in a row of the TTT paper: 0 stays.
+
+    The colours in use become ones that are not, as long as there are any; the others are permuted among themselves. So
+    a recolouring hardly ever changes nothing, as one in nine of all permutations does where one colour is in use.
+    """
+    shown = {int(cell) for pair in pairs for side in (pair.input, pair.output) for cell in np.unique(side)}
+    used, free = sorted(shown - {0}), sorted(set(range(1, 10)) - shown)
+    old, new = [*rng.permutation(used), *free], [*rng.permutation(free), *rng.permutation(used)]
+    becomes = dict(zip(map(int, old), map(int, new), strict=True))
+    return (0, *(becomes[colour] for colour in range(1, 10)))
 
 
 def leave_out(pairs: RowPairs, left_out: int) -> Iterator[RowPairs]:

@@ -1,6 +1,6 @@
 """A forecast of the hours that a run takes, and of the tasks that it reaches, before a GPU is paid for.
 
-    python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
+    python -m submission bench plan --preset poe-l4x4 --challenges FILE --hours 11.5
     python -m submission bench plan --data arc1-train          # the embedded model, measured on this machine
 
 Tokens are counted task by task: of the training rows, of the prompts of all views, and of an answer of the expected
@@ -18,15 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from submission.arc.layouts import CHAT16, Layout
+from submission.arc.layouts import Layout
 from submission.arc.prompts import Row, expected_shape, prompt, task_length
 from submission.arc.tasks import Task, Tasks, grid
 from submission.arc.training_rows import training_rows
-from submission.benchmarks.rates import SHAPE_8B, Rates, measured, stated
+from submission.benchmarks.rates import LAYOUTS_OF, SHAPES, Rates, measured, stated
 from submission.config import EMBEDDED, Settings
 from submission.errors import BadInput
 from submission.model import memory_plan
 from submission.model.memory_plan import CARDS, LARGE, Shape
+from submission.presets import card_of, gpus_of, recipe_of
 from submission.rng import generator
 
 
@@ -64,7 +65,7 @@ class Demand:
     rows: int
     """Training rows."""
     row_tokens: int
-    """Tokens of all training rows."""
+    """Tokens of all training rows, of all epochs."""
     longest_row: int
     """Tokens of the longest training row."""
     prompt_tokens: int
@@ -107,14 +108,14 @@ class Forecast:
 def planned_run(tasks: Tasks, model: Path, settings: Settings, preset: str, workers: int, hours: float) -> Forecast:
     """Return the forecast of a run with this model folder; `workers` 0: as many as the run would start.
 
-    A preset for GPUs means the stated rates, whatever GPU is here, and an 8B unless another model is named. Otherwise
-    the model is measured on the CPU; BadInput if it is too large for that.
+    A preset for GPUs means the stated rates, whatever GPU is here, and the model of its recipe unless another is
+    named. Otherwise the model is measured on the CPU; BadInput if it is too large for that.
     """
     card = card_of(preset)
     if card is None:
         spec, machine = _on_cpu(tasks, model, settings, workers)
     else:
-        spec, machine = _on_gpus(model, settings, card, workers or gpus_of(preset))
+        spec, machine = _on_gpus(model, settings, preset, card, workers or gpus_of(preset))
     return forecast_tasks(tasks, spec, settings, machine, hours)
 
 
@@ -134,9 +135,9 @@ def _on_cpu(tasks: Tasks, model: Path, settings: Settings, workers: int) -> tupl
     return ModelSpec(layout, shape), machine
 
 
-def _on_gpus(model: Path, settings: Settings, card: str, workers: int) -> tuple[ModelSpec, Machine]:
+def _on_gpus(model: Path, settings: Settings, preset: str, card: str, workers: int) -> tuple[ModelSpec, Machine]:
     """Take the stated rates of a GPU, for an 8B or, scaled, for another model."""
-    spec = ModelSpec(CHAT16, SHAPE_8B)
+    spec = ModelSpec(LAYOUTS_OF[recipe_of(preset)], SHAPES[recipe_of(preset)])
     if model != EMBEDDED:
         from submission.checkpoint.layout import layout_of
 
@@ -169,8 +170,8 @@ def demand(task: Task, layout: Layout, settings: Settings, seed: int = 0) -> Dem
     prompts = [len(prompt(layout, task.demonstrations, query, limit, dropped).ids) for query in task.tests]
     answers = [len(layout.answer(grid(np.zeros(expected_shape(task, query))))) for query in task.tests]
     return Demand(
-        task.id, len(rows), sum(lengths), max(lengths, default=0), views_of(settings) * sum(prompts), sum(answers),
-        len(task.tests),
+        task.id, len(rows), settings.adapt.epochs * sum(lengths), max(lengths, default=0),
+        views_of(settings) * sum(prompts), sum(answers), len(task.tests),
     )  # fmt: skip
 
 
@@ -232,14 +233,3 @@ def spread(values: Iterable[float]) -> list[float]:
 def as_json(forecast: Forecast) -> dict[str, Any]:
     """Return the forecast as JSON writes it."""
     return asdict(forecast)
-
-
-def card_of(preset: str) -> str | None:
-    """Return the GPU that a preset is for: "t4" for t4x2, None for laptop."""
-    name = preset.partition("x")[0]
-    return name if name in CARDS else None
-
-
-def gpus_of(preset: str) -> int:
-    """Return the number of GPUs of a preset."""
-    return int(preset.partition("x")[2]) if card_of(preset) else 1

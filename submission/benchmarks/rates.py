@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from submission.arc.layouts import Layout
+from submission.arc.layouts import CHAT16, Layout
 from submission.arc.prompts import Prompt, Row
 from submission.config import Settings
 from submission.model.memory_plan import Shape
@@ -37,7 +37,25 @@ class Rates:
 
 
 SHAPE_8B = Shape(4096, 11520, 40, 32, 8, 128, vocabulary=78, tied=False, quantized=True, positions=8192)
-"""Mistral-NeMo-Minitron-8B with the Architects' vocabulary: the model of the stated rates and of the GPU presets."""
+"""Mistral-NeMo-Minitron-8B with the Architects' vocabulary: the model of the stated rates and of the recipe poe."""
+
+SHAPES = {
+    "poe": SHAPE_8B,
+    "nvarc": Shape(2560, 9728, 36, 32, 8, 128, vocabulary=16, tied=True, quantized=False, positions=8192,
+                   head_norms=True),
+    "ttt": Shape(4096, 14336, 32, 32, 8, 128, vocabulary=75, tied=False, quantized=False, positions=8192),
+}  # fmt: skip
+"""The models of the recipes: Minitron 8B, Qwen3 4B, and Llama-3 8B with its vocabulary cut to layout numpy."""
+
+NUMPY_LENGTHS = Layout(
+    name="numpy", cells=tuple(range(15, 25)), cell_gap=(220,), row_gap=(933, 510), opening=(0,) * 50,
+    input_open=(0,), input_to_output=(0,) * 3, output_close=(0,) * 2, context_close=(0,) * 2, query_open=(0,) * 6,
+    query_to_answer=(0,) * 7, answer_close=(0,) * 3, pad=0,
+)  # fmt: skip
+"""The layout numpy with fragments about as long as Llama 3's: to count tokens without its tokenizer."""
+
+LAYOUTS_OF = {"poe": CHAT16, "nvarc": CHAT16, "ttt": NUMPY_LENGTHS}
+"""Recipe -> a layout with as many tokens a task as its own."""
 
 EFFICIENCY = 0.6
 """Share of the roofline rates that is expected: programs reach 50 to 70 % of this upper bound."""

@@ -38,6 +38,9 @@ DEEPEST = 3
 SEEN = 1000
 """Folders that are looked at for it."""
 
+CHARACTERS = 255
+"""Ids of a vocabulary up to which it is taken for one that was cut to characters."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -98,6 +101,23 @@ def _special_ids(folder: Path, config: Config) -> dict[str, Any]:
     told = read_object(path) if os.path.lexists(path) else {}
     check_special_ids(told, config.sizes.vocabulary, path)
     return {key: told[key] if key in told else config.raw.get(key) for key in SPECIAL_IDS}
+
+
+def layout_name(folder: Path) -> str:
+    """The layout that a checkpoint's config.json tells: its `arc_layout`, or what the size of its vocabulary means.
+
+    16 ids mean chat16, up to 255 (cut to characters) architects, more numpy. Whether the tokenizer bears this out is
+    for `layout.layout_of` to say.
+    """
+    config = read_object(folder / CONFIG)
+    named, size = config.get("arc_layout"), config.get("vocab_size")
+    if isinstance(named, dict):
+        named = named.get("name")
+    if isinstance(named, str):
+        return named
+    if size == 16:
+        return "chat16"
+    return "architects" if isinstance(size, int) and size <= CHARACTERS else "numpy"
 
 
 def require_folder(folder: Path) -> None:

@@ -15,6 +15,9 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 
 ATTENTION, MLP = PROJECTIONS[:4], PROJECTIONS[4:]
 
+TARGETS = {"all": PROJECTIONS, "q_v_mlp": ("q_proj", "v_proj", *MLP)}
+"""A value of `adapt.targets` -> the projections with a LoRA."""
+
 EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 """The tensors with a row for each id; a checkpoint with tied ends may have the first alone."""
 

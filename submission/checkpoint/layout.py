@@ -7,11 +7,9 @@ from pathlib import Path
 from submission.arc.layouts import CHAT16, NAMED, Layout, read_layout, require_legible, vocabulary
 from submission.arc.tokenizer_layouts import architects, numpy_layout
 from submission.checkpoint.bounded_json import read_object
+from submission.checkpoint.checkpoint import CHARACTERS
 from submission.checkpoint.tokenizer_files import has_tokenizer, read_words
 from submission.errors import BadInput
-
-CHARACTERS = 255
-"""Ids of a vocabulary up to which it is taken for one that was cut to characters."""
 
 
 def layout_of(path: Path, setting: str = "auto") -> Layout:

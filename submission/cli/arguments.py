@@ -8,8 +8,9 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 
 from submission.arc.tasks import PUBLIC_SETS
 from submission.cli import option_values as values
-from submission.config import EMBEDDED, LAYOUTS, PRESETS
+from submission.config import EMBEDDED, LAYOUTS
 from submission.errors import BadInput
+from submission.presets import PRESETS
 from submission.training.settings import RANGES, FineTuning, Pretraining
 
 HELD_OUT = "held-out"
@@ -40,7 +41,7 @@ python -m submission run --only 66e6c45b,be03b35f --out runs/two     # these tas
 python -m submission run --only 66e6c45b,be03b35f --out runs/two --resume
 python -m submission run --tasks 8 --set search.exhaustive=True --out runs/exhaustive
 python -m submission run --set model.dtype=bfloat16                  # for a CPU that is fast in bfloat16
-python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
+python -m submission run --model DIR --preset poe-l4x4 --hours 11.5 --challenges FILE
 python -m submission run --challenges ARC-AGI/data/evaluation --skip-bad   # a folder with one JSON file per task
 python -m submission run --ray auto --tasks 400 --data arc1-train    # over a Ray cluster: pip install '.[ray]'
 python -m submission run --set programs.writer=DIR --set programs.seconds=600   # DIR: a model that writes programs""",
@@ -51,14 +52,14 @@ python -m submission score runs/two --per-task                       # a line fo
 python -m submission score submission.json --challenges FILE --solutions FILE
 python -m submission score submission.json --data arc2-eval --only 0934a4d8,136b0064""",
     "report": "python -m submission report runs/two",
-    "check": "python -m submission check --model DIR --preset l4x4",
+    "check": "python -m submission check --model DIR --preset poe-l4x4",
     "shrink": "python -m submission shrink --model DIR --layout architects --out SMALL --nf4",
     "bench": """\
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006     # compare settings on held-out tasks
 python -m submission bench scaling --tasks 60 --minutes 5,10,20      # solved tasks against time, by schedule
 python -m submission bench search --tasks 10                         # this search against the field's
 python -m submission bench search --shape 8b --set model.device=cuda --set search.megabytes=12000
-python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
+python -m submission bench plan --preset poe-l4x4 --challenges FILE --hours 11.5
 python -m submission bench synthesis --only 67a3c6ac                 # the programs of a training task""",
     "pretrain": """\
 python -m submission pretrain --minutes 90 --rearc re_arc.zip --out trained              # leaves trained/model
@@ -74,7 +75,10 @@ Exit status: 0, or 1 if the submission has faults (Kaggle would refuse it whole)
 """What the --help of score begins with."""
 
 MODEL_HELP = "a model folder (default: the embedded model)"
-PRESET_HELP = f"settings for a kind of machine and model: {', '.join(PRESETS)} (laptop: for the embedded model)"
+PRESET_HELP = (
+    f"settings by recipe and machine: {', '.join(PRESETS)} (laptop: the embedded model; poe: layout architects; nvarc: "
+    "chat16; ttt: numpy)"
+)
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What `add_subparsers` returns."""

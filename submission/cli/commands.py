@@ -1,10 +1,10 @@
 """The command line: one function for each command; `bench` is in `cli.bench`, `score` and `report` in `cli.score`.
 
 python -m submission run                                   # public tasks, the embedded model, any laptop
-python -m submission run --model DIR --preset l4x4 --hours 11.5 --challenges FILE
+python -m submission run --model DIR --preset poe-l4x4 --hours 11.5 --challenges FILE
 python -m submission score OUT --solutions FILE --revote kgmon
 python -m submission report OUT
-python -m submission check --model DIR --preset l4x4       # can this machine run it?
+python -m submission check --model DIR --preset poe-l4x4   # can this machine run it?
 python -m submission shrink --model DIR --layout numpy --out DIR --nf4
 python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006

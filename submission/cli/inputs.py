@@ -11,12 +11,13 @@ from pathlib import Path
 from submission.arc.prompts import task_cost
 from submission.arc.task_files import TaskFile, read_solutions, read_tasks, require_agreement
 from submission.arc.tasks import NO_GRID, BadTask, Solutions, Task, public_set
-from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from submission.checkpoint.checkpoint import Checkpoint, layout_name, read_checkpoint
 from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT
 from submission.cli.option_values import listed
-from submission.config import PRESETS, Settings, preset, with_changes
+from submission.config import EMBEDDED, Settings, with_changes
 from submission.errors import BadInput
 from submission.model.memory_plan import is_large
+from submission.presets import PRESETS, names_for, preset, recipe_of
 from submission.results.journal import TaskSource
 
 logger = logging.getLogger(__name__)
@@ -42,13 +43,29 @@ def preset_named(options: argparse.Namespace) -> str:
         return str(options.preset)
     if is_large(options.model):
         others = ", ".join(each for each in PRESETS if each != "laptop")
-        raise BadInput(f"{options.model}: is a large model; name the settings for it by --preset: {others}")
+        layout = layout_name(options.model)
+        fitting = ", ".join(names_for(layout)) or "none of them"
+        raise BadInput(
+            f"{options.model}: is a large model; name the settings for it by --preset: {others} (for its layout, "
+            f"{layout}: {fitting})"
+        )
     return "laptop"
 
 
 def settings_named(options: argparse.Namespace) -> Settings:
-    """The settings of the preset with the changes of --set; BadInput where one of them does not exist."""
-    return with_changes(preset(preset_named(options)), options.set)
+    """The settings of the preset with the changes of --set; BadInput where one of them does not exist.
+
+    A preset that is another recipe than that of the model's layout is told in the log.
+    """
+    name = preset_named(options)
+    settings = with_changes(preset(name), options.set)
+    layout = layout_name(options.model)
+    if recipe_of(name) and options.model != EMBEDDED and name not in names_for(layout):
+        fitting = ", ".join(names_for(layout)) or "no preset"
+        logger.warning(
+            "preset %s is not for layout %s, which %s has; for that there is %s", name, layout, options.model, fitting
+        )
+    return settings
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Check before a run whether this machine can run this model: one finding per line.
 
-    python -m submission check --model DIR --preset l4x4
+    python -m submission check --model DIR --preset poe-l4x4
 
 Nothing is written, and nothing is installed. Small functions read the machine; the `judged_` functions take values
 only, so that the tests can judge a P100 on a laptop.
@@ -32,6 +32,7 @@ from submission.gpus import OLDEST_GPU, Gpu, listed_by_torch
 from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches
 from submission.model import memory_plan
 from submission.model.memory_plan import Shape
+from submission.presets import card_of
 from submission.versions import KAGGLE_IMAGE, SUPPORTED, is_old_torchao, numbers
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,9 @@ BFLOAT16 = (8, 0)
 SHORT_ROW = 2048
 """Tokens of a training row that a useful GPU has memory for: the median evaluation task of ARC-AGI-1 has 1005, of
 ARC-AGI-2 1686."""
+
+LARGE_VOCABULARY = 10_000
+"""Ids from which on the logits of a training row take gigabytes."""
 
 Level = Literal["pass", "warn", "fail", "skip"]
 
@@ -167,12 +171,12 @@ def judged_disk(free: float) -> Finding:
 
 def judged_memory(shape: Shape, settings: Settings, preset: str, gpus: Sequence[Gpu]) -> list[Finding]:
     """Whether memory suffices for training and search: of the GPUs here, of the preset's GPUs, or of the CPU."""
-    card = preset.partition("x")[0]
+    card = card_of(preset)
     if settings.model.gigabytes:
         device, available, weight_bytes = "model.gigabytes", settings.model.gigabytes * 1e9, 2 if gpus else 4
     elif gpus:
         device, available, weight_bytes = gpus[0].name, min(each.bytes for each in gpus), 2
-    elif card in memory_plan.CARDS:
+    elif card is not None:
         device, available, weight_bytes = f"a {card.upper()}, which is not here", memory_plan.CARDS[card], 2
     else:
         device, available, weight_bytes = "the CPU", float(psutil.virtual_memory().available), 4
@@ -183,9 +187,14 @@ def judged_memory(shape: Shape, settings: Settings, preset: str, gpus: Sequence[
         findings.append(Finding("fail", "memory", "the search does not fit: lower search.megabytes"))
     if settings.adapt.rank and longest < settings.model.context:
         level: Level = "fail" if longest < SHORT_ROW else "warn"
+        cut = "; the logits take the memory: cut the vocabulary by `python -m submission shrink`"
         findings.append(
-            Finding(level, "memory", f"training rows of at most {longest} tokens fit; longer ones are shortened")
-        )
+            Finding(
+                level, "memory",
+                f"training rows of at most {longest} tokens fit; longer ones are shortened"
+                f"{cut if shape.vocabulary > LARGE_VOCABULARY else ''}",
+            )
+        )  # fmt: skip
     if settings.model.context > shape.positions:
         sentence = f"model.context is {settings.model.context}, but the model was trained for {shape.positions} tokens"
         findings.append(Finding("warn", "memory", sentence))

@@ -39,6 +39,7 @@ from submission.model.lora import (
     dense_bytes,
     set_checkpointing,
     with_adapter,
+    with_whole_ends,
 )
 from submission.model.modules import with_exact_head, with_fused_norms
 from submission.rng import generator
@@ -49,6 +50,8 @@ logger = logging.getLogger(__name__)
 
 class LanguageModel:
     """A quantized base model and one LoRA adapter, which is trained on a task and then reset.
+
+    What is said here of the adapter holds for embeddings and head too where they are trained (`adapt.ends`).
 
     Implements `solver.engine.Engine`.
     """
@@ -72,13 +75,16 @@ class LanguageModel:
         with_exact_head(base)
         if self.device == "cuda":
             with_fused_norms(base)
-        dense = 0 if adapt.ends else dense_bytes(base)
+        if adapt.rank and adapt.ends == "full":
+            with_whole_ends(base)
+        dense = dense_bytes(base)
         self._merged = MergedModel(base) if 0 < dense <= model.dense_megabytes * 1e6 else None
         self.base = base
         self.model: nn.Module = with_adapter(base, adapt, seed) if adapt.rank else base
         self.model.eval()
         self._adapter = [p for p in self.model.parameters() if p.requires_grad]
-        self._first = [p.detach().clone() for p in self._adapter]
+        # In the CPU's memory: the first weights of a large adapter would take a GPU's from the training.
+        self._first = [p.detach().cpu().clone() for p in self._adapter]
 
     def use(self, settings: Settings) -> None:
         """Train and search by these settings from now on: those of a retry ask for less memory.

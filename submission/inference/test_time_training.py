@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from submission.arc.prompts import Row, padded
 from submission.config import Adapt
 from submission.deadline import Deadline
 from submission.model.forward import predictions
+from submission.model.lora import of_ends
 from submission.solver.engine import Fit, Stopped
 
 SCALE = 1024.0
@@ -36,18 +38,19 @@ def finetune(
     until: Deadline,
     rng: np.random.Generator,
 ) -> Fit:
-    """Train the weights of `model` that require a gradient, in one epoch over the training rows.
+    """Train the weights of `model` that require a gradient, in `adapt.epochs` epochs over the training rows.
 
-    Learning rate: `schedule` over the steps, or over the time where that is further on, so that a training that its
-    deadline cuts short has warm-up and decay all the same (`steps_due`).
+    Learning rates: `schedule` over the steps, or over the time where that is further on, so that a training that its
+    deadline cuts short has warm-up and decay all the same (`steps_due`). Embeddings and head have a peak of their own.
     A gradient that is not finite never reaches the weights: in float16 the step is skipped and the loss scale lowered;
     where the scale is at its lowest, or in another type, training stops as "not finite".
     """
     began = time.monotonic()
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=settings.rate, weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=settings.weight_decay, fused=True)
     scale = SCALE if any(each.dtype == torch.float16 for each in model.parameters()) else 1.0
-    steps = batches(rows, settings.batch, rng)
+    steps = [batch for _ in range(settings.epochs) for batch in batches(rows, settings.batch, rng)]
+    warmup = warmup_steps(len(rows), len(steps), settings)
     seconds = until.left()
     losses: list[float] = []
     stopped: Stopped = "done"
@@ -58,7 +61,7 @@ def finetune(
             break
         step = max(k, steps_due(until, seconds, len(steps)))
         for group in optimizer.param_groups:
-            group["lr"] = settings.rate * schedule(step, len(steps), settings.warmup)
+            group["lr"] = group["peak"] * schedule(step, len(steps), warmup)
         loss = backward(model, layout, batch, settings.tokens, scale)
         norm = nn.utils.clip_grad_norm_(weights, settings.clip)
         if not torch.isfinite(norm):
@@ -86,12 +89,39 @@ def steps_due(until: Deadline, seconds: float, steps: int) -> int:
     return math.floor((1 - until.left() / seconds) * steps) if 0 < seconds < math.inf else 0
 
 
-def schedule(step: float, steps: int, warmup: float) -> float:
-    """The learning rate at a step, as a share of the peak: cosine decay to 0, times linear warm-up.
+def schedule(step: int, steps: int, warmup: int) -> float:
+    """The learning rate at a step, as a share of the peak: from 0 in a line over `warmup` steps, then by half a cosine.
 
-    `warmup` is the share of the steps in which the rate rises.
+    transformers' `get_cosine_schedule_with_warmup`: the first step has rate 0 where there is a warm-up, and the cosine
+    reaches 0 at `steps`, one step after the last.
     """
-    return min(1.0, (step + 1) / max(1.0, warmup * steps)) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    if step < warmup:
+        return step / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+
+
+def warmup_steps(rows: int, steps: int, settings: Adapt) -> int:
+    """The steps in which the rate rises, of all `steps` of a training on `rows` rows.
+
+    up: the share of the steps, rounded up, as transformers does. down: the share of the whole batches that the rows of
+    all epochs make, rounded down, as the TTT paper's code does.
+    """
+    if settings.warmup_rounding == "up":
+        return math.ceil(settings.warmup * steps)
+    return math.floor(settings.warmup * (rows * settings.epochs // settings.batch))
+
+
+def parameter_groups(model: nn.Module, settings: Adapt) -> list[dict[str, Any]]:
+    """The weights that require a gradient, for the optimizer: those of the adapter, and embeddings and head.
+
+    Each group has its peak learning rate as "peak".
+    """
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for name, p in trained if not of_ends(name)], "peak": settings.rate},
+        {"params": [p for name, p in trained if of_ends(name)], "peak": settings.ends_rate},
+    ]
+    return [each for each in groups if each["params"]]
 
 
 def batches(rows: Sequence[Row], size: int, rng: np.random.Generator) -> list[list[Row]]:

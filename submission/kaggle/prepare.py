@@ -1,4 +1,4 @@
-"""Prepare a Kaggle machine: find its inputs, install the wheels, choose model and preset by its GPUs, plan the hours.
+"""Prepare a Kaggle machine: find its inputs, install the wheels, choose model and preset, plan the hours.
 
 kernel_main.py calls this after it has written a blank submission; what makes a run impossible is a BadInput, and the
 blank submission stays. It runs before anything is installed: the standard library alone. Facts about Kaggle are as of
@@ -17,12 +17,14 @@ from time import monotonic
 from typing import Any
 
 from submission.atomic import read_json, write_json
-from submission.checkpoint.checkpoint import read_checkpoint
+from submission.checkpoint.checkpoint import Checkpoint, layout_name, read_checkpoint
+from submission.checkpoint.families import projection_shapes
 from submission.checkpoint.weight_files import has_safetensors
 from submission.errors import BadInput
 from submission.gpus import OLDEST_GPU, Gpu, listed, listed_by_nvidia_smi
 from submission.kaggle.install import folders_with, install_wheels
 from submission.kaggle.manifests import manifest_mismatches
+from submission.presets import RECIPES, TTT_ON_T4
 
 CODE_MANIFEST = "code_manifest.json"
 """The manifest of the code: {"files": {path in its folder: sha256}, ...}."""
@@ -47,7 +49,10 @@ PLACEHOLDERS = {
 """Digests of the public placeholders for the hidden test files."""
 
 L4_MEGABYTES = 20_000
-"""A GPU with more memory than this (MiB) takes the preset l4x4: an L4 has 23034, a T4 15360."""
+"""A GPU with more memory than this (MiB) takes the presets of L4 x4: an L4 has 23034, a T4 15360."""
+
+LARGEST_4B = 5_000_000_000
+"""Weights of the blocks up to which a model in 16 bits fits an L4 beside its training, as nvarc-l4x4 has it."""
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -116,8 +121,9 @@ def prepare(root: Path, tasks: Path, code: Path, environ: Mapping[str, str], now
     attached = attached_models(root / "input", code)
     gpus, failure = gpus_for(attached, scored, environ)
     require_supported(gpus)
-    model, preset, choice = model_and_preset(gpus, attached, code / "submission" / "models" / "embedded")
+    model, why_model = model_for(gpus, attached, code / "submission" / "models" / "embedded")
     checkpoint = read_checkpoint(model)
+    preset = preset_for(checkpoint, gpus) if model in attached else "laptop"
     edited = manifest_mismatches(code, CODE_MANIFEST)
     if edited and not scored:
         raise BadInput(f"{edited[0]}; upload the code again")
@@ -125,7 +131,7 @@ def prepare(root: Path, tasks: Path, code: Path, environ: Mapping[str, str], now
         why,
         *filter(None, [failure]),
         gpu_line(gpus),
-        choice,
+        f"{why_model}; preset {preset}",
         *checkpoint.notes(),
         *edited,
         *install_wheels(root / "input"),
@@ -266,15 +272,35 @@ def attached_models(inputs: Path, code: Path) -> list[Path]:
     ]
 
 
-def model_and_preset(gpus: Sequence[Gpu], attached: Sequence[Path], embedded: Path) -> tuple[Path, str, str]:
-    """The model to run, its preset, and a line that says why."""
+def model_for(gpus: Sequence[Gpu], attached: Sequence[Path], embedded: Path) -> tuple[Path, str]:
+    """The model to run, and a line that says why."""
     if not attached:
-        return embedded, "laptop", "no model is attached: the embedded one runs"
+        return embedded, "no model is attached: the embedded one runs"
     if not gpus:
-        return embedded, "laptop", f"{attached[0]}: needs a GPU, and there is none: the embedded model runs instead"
-    preset = "l4x4" if min(gpu.megabytes for gpu in gpus) > L4_MEGABYTES else "t4x2"
+        return embedded, f"{attached[0]}: needs a GPU, and there is none: the embedded model runs instead"
     first = f", the first of {len(attached)} that are attached" if len(attached) > 1 else ""
-    return attached[0], preset, f"model: {attached[0]}{first}; preset {preset}"
+    return attached[0], f"model: {attached[0]}{first}"
+
+
+def preset_for(checkpoint: Checkpoint, gpus: Sequence[Gpu]) -> str:
+    """The preset of an attached model: the recipe of its layout's authors, on these GPUs.
+
+    A model with the embedded model's layout is like that one: laptop. A 16-bit model of layout chat16 that is larger
+    than NVARC's takes nvarc-t4x2 everywhere, in NF4. BadInput where there is no preset.
+    """
+    layout = layout_name(checkpoint.folder)
+    if layout == "grid16":
+        return "laptop"
+    if layout not in RECIPES:
+        raise BadInput(f"{checkpoint.folder}: no preset is for layout {layout}, only for {', '.join(RECIPES)}")
+    recipe = RECIPES[layout]
+    sizes = checkpoint.config.sizes
+    weights = sizes.blocks * sum(rows * columns for rows, columns in projection_shapes(sizes).values())
+    small = min(gpu.megabytes for gpu in gpus) <= L4_MEGABYTES
+    if recipe == "ttt" and small:
+        raise BadInput(f"{checkpoint.folder}: {TTT_ON_T4}")
+    too_large = recipe == "nvarc" and weights > LARGEST_4B and not checkpoint.quantized
+    return f"{recipe}-t4x2" if small or too_large else f"{recipe}-l4x4"
 
 
 def offline_environment(scratch: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""LoRA: attached with peft, a fused forward pass, weight deltas, and a merged model for inference."""
+"""LoRA: attached with peft, a fused forward pass, whole ends, weight deltas, and a merged model for inference."""
 
 from __future__ import annotations
 
@@ -25,37 +25,43 @@ from submission.versions import is_old_torchao
 PROJECTIONS = list(families.PROJECTIONS)
 """The linear layers of a block, by the names that Llama, Mistral and Qwen3 share in transformers."""
 
-ENDS = ["embed_tokens", "lm_head"]
-"""Embeddings and language head, by the same models' names."""
+TARGETS = families.TARGETS
+"""A value of `adapt.targets` -> the projections that have a LoRA."""
+
+ENDS = (families.EMBEDDINGS, families.HEAD)
+"""What the names of the weights of embeddings and language head end in."""
 
 ADAPTER = "default"
 """peft's name of the one adapter."""
 
 
 def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
-    """The base with a LoRA on the seven projections of each block, and on embeddings and head with `adapt.ends`.
+    """The base with a LoRA on the projections in `adapt.targets` of each block.
 
-    The LoRA's initial weights depend on the seed alone. BadInput for a model without these projections.
+    With `adapt.ends` embeddings and head are trained as well, whole: `with_whole_ends` has to be called before. The
+    LoRA's initial weights depend on the seed alone. BadInput for a model without the seven projections.
     """
     require_projections(base, [name for name, _ in projections(base)])
+    targets = TARGETS[settings.targets]
     set_checkpointing(base, settings.checkpointing == "on")
     hide_old_torchao()
     lora = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
-        use_rslora=True,
+        use_rslora=settings.scaling == "rslora",
         lora_dropout=0.0,
-        target_modules=[*PROJECTIONS, *(ENDS if settings.ends else [])],
+        target_modules=list(targets),
     )
     with torch.random.fork_rng(), warnings.catch_warnings():
         # peft calls a method that transformers has deprecated.
         warnings.simplefilter("ignore", FutureWarning)
-        # peft warns that tied embeddings and head get separate adapters: they are never merged into the tied weight.
-        warnings.filterwarnings("ignore", message=".*tie_word_embeddings", category=UserWarning)
         torch.manual_seed(seed)
         adapted: nn.Module = get_peft_model(base, lora)
-    require_projections(base, [name for name, module in adapted.named_modules() if _is_adapted(module)])
+    require_projections(base, [name for name, module in adapted.named_modules() if _is_adapted(module)], targets)
     fuse(adapted)
+    if settings.ends == "full":
+        for end in ends_of(base):
+            end.weight.requires_grad_(True)
     return adapted
 
 
@@ -68,14 +74,14 @@ def projections(base: nn.Module) -> list[tuple[str, nn.Linear]]:
     ]
 
 
-def require_projections(base: Any, names: Sequence[str]) -> None:
-    """BadInput unless these names are those of the seven projections of each block, and perhaps of the ends.
+def require_projections(base: Any, names: Sequence[str], targets: Sequence[str] = PROJECTIONS) -> None:
+    """BadInput unless these names are those of the projections `targets` of each block.
 
     peft adapts the layers that it finds, be it a part of them, without a word.
     """
     config = base.config.get_text_config()
-    found = Counter(name.rpartition(".")[2] for name in names if name.rpartition(".")[2] not in ENDS)
-    wanted = dict.fromkeys(PROJECTIONS, config.num_hidden_layers)
+    found = Counter(name.rpartition(".")[2] for name in names)
+    wanted = dict.fromkeys(targets, config.num_hidden_layers)
     if found != wanted:
         have = ", ".join(f"{found[each]} {each}" for each in PROJECTIONS)
         raise BadInput(
@@ -150,6 +156,37 @@ def _is_adapted(module: Any) -> bool:
     return hasattr(module, "lora_A") and ADAPTER in module.lora_A
 
 
+# -- embeddings and head ----------------------------------------------------------------------------------------------
+
+
+def ends_of(base: Any) -> tuple[Any, Any]:
+    """The modules of embeddings and language head."""
+    return base.get_input_embeddings(), base.get_output_embeddings()
+
+
+def of_ends(name: str) -> bool:
+    """Whether a weight's name is that of embeddings or language head."""
+    return name.endswith(ENDS)
+
+
+def with_whole_ends(base: Any) -> None:
+    """Give embeddings and head float32 weights of their own, to be trained whole; they compute as before.
+
+    As PoE and NVARC train them: peft copies both modules, so that tied ones learn apart, and unsloth keeps the copies
+    in float32. The blocks get their inputs in the type that they got before; the logits become float32.
+    """
+    embeddings, head = ends_of(base)
+    if isinstance(head, bitsandbytes.nn.Linear4bit):
+        head = _dense(head)
+        base.set_output_embeddings(head)
+    dtype = embeddings.weight.dtype
+    for end in (embeddings, head):
+        end.weight = nn.Parameter(end.weight.detach().float().clone(), requires_grad=False)
+    if dtype is not torch.float32:
+        embeddings.register_forward_hook(lambda module, inputs, output: output.to(dtype))
+        head.register_forward_pre_hook(lambda module, inputs: (inputs[0].float(),))
+
+
 # -- merged weights ---------------------------------------------------------------------------------------------------
 
 
@@ -184,8 +221,20 @@ def merged_layers(base: nn.Module) -> dict[str, Any]:
     return four_bit | dict(projections(base))
 
 
+def _dense(module: Any) -> nn.Linear:
+    """A linear layer with a copy of this one's weights, dequantized where they are in 4 bits."""
+    weight = module.weight.data
+    if isinstance(module, bitsandbytes.nn.Linear4bit):
+        state = module.weight.quant_state
+        weight = bitsandbytes.functional.dequantize_4bit(weight, state).to(module.compute_dtype)
+    dense = nn.Linear(module.in_features, module.out_features, bias=False, device="meta")
+    dense.weight = nn.Parameter(weight.clone(), requires_grad=False)
+    dense.bias = module.bias
+    return dense
+
+
 class MergedModel:
-    """A copy of a 4-bit model for inference: weights dequantized, the LoRA merged into them.
+    """A copy of a 4-bit model for inference: weights dequantized, the LoRA merged into them; the ends are shared.
 
     The same function up to rounding, at a fraction of the operations of a pass over few tokens. Takes twice
     `dense_bytes`: the merged weights, and those without the LoRA to merge the next one into.
@@ -194,18 +243,13 @@ class MergedModel:
     def __init__(self, base: nn.Module) -> None:
         """Copy and dequantize a base that has no adapter yet; layers in 16 bits are kept as they are."""
         self.model = copy.deepcopy(base).eval()
+        for ours, theirs in zip(ends_of(self.model), ends_of(base), strict=True):
+            ours.weight = theirs.weight
         self._base_weights: dict[str, Tensor] = {}
         for name, module in merged_layers(self.model).items():
-            if isinstance(module, bitsandbytes.nn.Linear4bit):
-                state = module.weight.quant_state
-                weight = bitsandbytes.functional.dequantize_4bit(module.weight.data, state).to(module.compute_dtype)
-            else:
-                weight = module.weight.data
-            dense = nn.Linear(module.in_features, module.out_features, bias=False, device="meta")
-            dense.weight = nn.Parameter(weight.clone(), requires_grad=False)
-            dense.bias = module.bias
+            dense = _dense(module)
             self.model.set_submodule(name, dense)
-            self._base_weights[name] = weight
+            self._base_weights[name] = dense.weight.detach().clone()
 
     @torch.no_grad()
     def merge(self, adapted: nn.Module) -> nn.Module:

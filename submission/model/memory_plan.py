@@ -1,7 +1,7 @@
 """How much memory a model takes for training and for search, from its files' headers, before anything is loaded.
 
     weights           blocks in NF4 (4 bits, and 8 bits for every 64 weights), the rest in the compute type
-    adapter           the LoRA in float32, and a copy of its initial weights to reset it
+    adapter           the LoRA in float32, and embeddings and head likewise where they are trained
     training          gradients and Adam's two moments; activations of the longest training row; its logits
     search            KV cache and the activations of a pass: `search.megabytes`
     reserve           the CUDA context, workspaces, fragmentation
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from submission.checkpoint.config_json import Config
-from submission.checkpoint.families import Sizes, projection_shapes
-from submission.config import Settings
+from submission.checkpoint.families import TARGETS, Sizes, projection_shapes
+from submission.config import Adapt, Settings
 
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes of a weight: 4 bits, an 8-bit scale for each 64, a 32-bit one for each 256 of these (arXiv 2305.14314)."""
@@ -65,10 +65,14 @@ class Shape(Sizes):
         norms = (2 * self.blocks + 1) * self.hidden
         return (1 if self.tied else 2) * self.vocabulary * self.hidden + norms
 
-    def lora_weights(self, rank: int, ends: bool) -> int:
-        """Weights of a LoRA of this rank on the seven projections, and with `ends` on embeddings and head."""
-        pairs = 2 * (self.hidden + self.queries) + 2 * (self.hidden + self.keys) + 3 * (self.hidden + self.intermediate)
-        return rank * (self.blocks * pairs + (2 * (self.hidden + self.vocabulary) if ends else 0))
+    def lora_weights(self, adapt: Adapt) -> int:
+        """Weights of the LoRA that these settings ask for."""
+        shapes = {name.partition(".")[2]: shape for name, shape in projection_shapes(self).items()}
+        return adapt.rank * self.blocks * sum(sum(shapes[name]) for name in TARGETS[adapt.targets])
+
+    def whole_weights(self, adapt: Adapt) -> int:
+        """Weights of embeddings and head, tied or not, that are trained whole; 0 where they are frozen."""
+        return 2 * self.vocabulary * self.hidden if adapt.rank and adapt.ends == "full" else 0
 
 
 @dataclass(frozen=True)
@@ -151,19 +155,22 @@ def plan(shape: Shape, settings: Settings, width: int, tokens: int, checkpointin
     `adapt.rank` is 0 nothing is trained.
     """
     adapt, four_bit = settings.adapt, settings.model.four_bit or shape.quantized
-    lora = shape.lora_weights(adapt.rank, adapt.ends)
+    lora, whole = shape.lora_weights(adapt), shape.whole_weights(adapt)
     dense = shape.block_weights * width
-    merged = 2 * dense if four_bit and not adapt.ends and dense <= settings.model.dense_megabytes * 1e6 else 0
+    merged = 2 * dense if four_bit and dense <= settings.model.dense_megabytes * 1e6 else 0
+    # Ends that are trained have no weights in the compute type.
+    frozen_ends = shape.end_weights - (whole // 2 if shape.tied else whole)
+    head_width = FLOAT32 if whole else width
     longest_prompt = settings.model.context * kv_bytes(shape, width)
     packed = (shape.block_weights - shape.kept) * NF4 + shape.kept * width
     return MemoryPlan(
-        weights=(packed if four_bit else dense) + shape.end_weights * width + merged,
-        adapter=2 * FLOAT32 * lora,
-        optimizer=(3 * FLOAT32 + width) * lora,
+        weights=(packed if four_bit else dense) + frozen_ends * width + merged,
+        adapter=FLOAT32 * (lora + whole),
+        optimizer=(3 * FLOAT32 + width) * lora + 3 * FLOAT32 * whole,
         activations=activations(shape, adapt.rank, width, tokens, checkpointing) if adapt.rank else 0.0,
-        # In the compute type logits and their gradient; in float32 a copy, its log-softmax, and the gradient of that.
-        # Every token may carry loss.
-        logits=tokens * shape.vocabulary * (2 * width + 3 * FLOAT32) if adapt.rank else 0.0,
+        # Logits and their gradient, in float32 where the head is; a float32 copy, its log-softmax, and the gradient of
+        # that. Every token may carry loss.
+        logits=tokens * shape.vocabulary * (2 * head_width + 3 * FLOAT32) if adapt.rank else 0.0,
         search=max(settings.search.megabytes * 1e6, float(longest_prompt)),
         reserve=RESERVE,
         checkpointing=checkpointing,

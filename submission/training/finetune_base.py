@@ -6,7 +6,7 @@
 The vocabulary is cut to the 16 tokens of layout chat16. The blocks stay frozen, in NF4, and are adapted by a LoRA;
 embeddings and head, which are small now, are trained whole (the Architects' recipe, ARC Prize 2024). The result is
 merged into the base in its own precision, not into the 4-bit weights: OUT/merged in bfloat16, OUT/nf4 ready for
-`run --model OUT/nf4 --preset l4x4`.
+`run --model OUT/nf4 --preset nvarc-l4x4`.
 
 OUT/adapter.safetensors is the checkpoint, written every ten minutes and before the learning rates fall: what `--resume`
 starts from. The optimizer's state is not saved: each call warms up anew.

@@ -17,8 +17,9 @@ from submission.benchmarks import forecast
 from submission.benchmarks.forecast import Machine, ModelSpec, cost, demand, finish_times, forecast_tasks
 from submission.benchmarks.rates import SHAPE_8B, STATED, Rates, stated
 from submission.cli.commands import main
-from submission.config import Settings, preset, with_changes
+from submission.config import Settings, with_changes
 from submission.model.memory_plan import CARDS
+from submission.presets import preset
 from submission.rng import generator
 from tests.support.checkpoints import LARGE, config_of, hollow
 from tests.support.families import miniature
@@ -34,7 +35,7 @@ def task(name: str, side: int) -> Task:
 
 
 def test_the_tokens_are_those_of_the_rows_and_prompts_that_a_run_makes() -> None:
-    settings, what = preset("l4x4"), task("a", 5)
+    settings, what = preset("poe-l4x4"), task("a", 5)
     asked = demand(what, CHAT16, settings, seed=3)
     rows = training_rows(what, CHAT16, settings.training_rows, settings.model.context, generator(3, "a", "lessons"))
     assert (asked.rows, asked.row_tokens) == (64, sum(len(each.ids) for each in rows))
@@ -74,7 +75,7 @@ def test_each_task_goes_to_the_first_worker_that_is_free() -> None:
 
 def test_more_workers_reach_more_and_the_cheapest_come_first() -> None:
     tasks = {name: task(name, side) for name, side in (("large", 20), ("small", 3), ("middle", 10))}
-    settings = preset("l4x4")
+    settings = preset("poe-l4x4")
     whole = forecast_tasks(tasks, MODEL, settings, MACHINE, float("inf"))
     assert [each.task for each in whole.tasks] == ["small", "middle", "large"]
     assert whole.reached == 3
@@ -97,7 +98,7 @@ def test_the_command_plans_for_gpus_that_are_not_here(capsys: pytest.CaptureFixt
     challenges, out = tmp_path / "challenges.json", tmp_path / "plan.json"
     pair = {"input": [[1, 2], [3, 4]], "output": [[4, 3], [2, 1]]}
     challenges.write_text(json.dumps({name: {"train": [pair] * 3, "test": [{"input": [[1]]}]} for name in "abc"}))
-    plain = ["bench", "plan", "--preset", "l4x4", "--challenges", str(challenges)]
+    plain = ["bench", "plan", "--preset", "poe-l4x4", "--challenges", str(challenges)]
     assert main([*plain, "--json", str(out), "--hours", "1"]) == 0
     told = capsys.readouterr().out
     assert "3 of 3 tasks in 1 hours" in told and "4 workers" in told and "roofline" in told
@@ -121,6 +122,6 @@ def test_a_large_model_without_a_preset_for_gpus_is_refused(capsys: pytest.Captu
     hollow(tmp_path, config_of(sizes=LARGE))
     forecast = ["bench", "plan", "--data", "arc1-train", "--model", str(tmp_path)]
     assert main(forecast) == 2
-    assert "by --preset: t4x2, l4x4" in capsys.readouterr().err
+    assert "by --preset: poe-l4x4, poe-t4x2, nvarc-l4x4, nvarc-t4x2, ttt-l4x4" in capsys.readouterr().err
     assert main([*forecast, "--preset", "laptop"]) == 2
     assert "need GPUs" in capsys.readouterr().err

@@ -11,8 +11,9 @@ from submission.arc.tasks import Pair, Task, grid
 from submission.benchmarks.search import Comparison, _groups, compare
 from submission.benchmarks.search_table import line, totals
 from submission.cli.commands import main
-from submission.config import PRESETS, with_changes
+from submission.config import with_changes
 from submission.inference.language_model import LanguageModel
+from submission.presets import PRESETS
 from submission.solver.solve import ask
 
 SETTINGS = with_changes(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from submission.benchmarks import ttt
-from submission.config import PRESETS, with_changes
+from submission.config import with_changes
+from submission.presets import PRESETS
 from submission.training.corpus import clean_sets, held_out, held_out_tasks
 
 QUICK = with_changes(PRESETS["laptop"], ["training_rows.copies=1", "adapt.rank=2", "adapt.rate=0.01"])

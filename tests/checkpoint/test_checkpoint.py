@@ -86,7 +86,7 @@ WORDS = {
     "run, as a writer": ["run", "--set", f"programs.writer={str(MODEL)!r}", "--out", str(OUT)],
     "check": ["check", "--model", str(MODEL)],
     "shrink": ["shrink", "--model", str(MODEL), "--layout", "architects", "--out", str(OUT)],
-    "bench plan": [*BENCH, "plan", "--preset", "l4x4"], "bench ttt": [*BENCH, "ttt"],
+    "bench plan": [*BENCH, "plan", "--preset", "poe-l4x4"], "bench ttt": [*BENCH, "ttt"],
     "bench search": [*BENCH, "search"], "bench scaling": [*BENCH, "scaling", "--out", str(OUT)],
     "pretrain --base": [*PRETRAIN, "--base", str(MODEL)], "pretrain --select": [*PRETRAIN, "--select", str(MODEL)],
 }  # fmt: skip

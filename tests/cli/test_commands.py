@@ -31,7 +31,9 @@ def test_bad_input_is_refused_in_one_sentence(
     assert "no such" in refused(capsys, *RUN, *model, "--only", "no such")
     assert "preset" in refused(capsys, *RUN, *model, "--preset", "no such")
     large = hollow(tmp_path / "large", config_of(sizes=LARGE))
-    assert "--preset: t4x2, l4x4" in refused(capsys, *RUN, "--model", str(large), "--out", str(tmp_path / "out"))
+    assert "--preset: poe-l4x4, poe-t4x2, nvarc-l4x4, nvarc-t4x2, ttt-l4x4" in refused(
+        capsys, *RUN, "--model", str(large), "--out", str(tmp_path / "out")
+    )
     if find_spec("ray") is None:
         assert "pip install '.[ray]'" in refused(capsys, *RUN, *model, "--ray", "auto")
     assert "--set" in refused(capsys, "run", *model, "--set", "search.nothing=1")

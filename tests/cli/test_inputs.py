@@ -10,11 +10,12 @@ import pytest
 
 from submission.cli import bench, commands, inputs
 from submission.cli.arguments import DEFAULT_TASKS, parser, require_own_options
-from submission.config import PRESETS
 from submission.errors import BadInput
+from submission.presets import PRESETS
 from submission.results.journal import TaskSource
 from submission.results.scores import score
 from tests.support.cases import cases
+from tests.support.checkpoints import LARGE, config_of, hollow
 from tests.support.run_folders import kaggle_files
 
 
@@ -29,7 +30,17 @@ def test_without_a_preset_the_settings_are_those_of_the_laptop_and_the_options_s
     assert inputs.settings_named(given).search.views == 3
     assert inputs.settings_named(given).adapt == PRESETS["laptop"].adapt
     assert vars(given) == before
-    assert inputs.preset_named(options("run", "--preset", "l4x4")) == "l4x4"
+    assert inputs.preset_named(options("run", "--preset", "poe-l4x4")) == "poe-l4x4"
+
+
+def test_a_preset_of_another_recipe_than_the_models_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = str(hollow(tmp_path, config_of(sizes=LARGE, arc_layout="chat16", vocab_size=16)))
+    with pytest.raises(BadInput, match=r"is a large model; .* \(for its layout, chat16: nvarc-l4x4, nvarc-t4x2\)"):
+        inputs.settings_named(options("run", "--model", model))
+    assert inputs.settings_named(options("run", "--model", model, "--preset", "nvarc-t4x2")).adapt.rank == 64
+    assert caplog.text == ""
+    inputs.settings_named(options("run", "--model", model, "--preset", "poe-l4x4"))
+    assert "preset poe-l4x4 is not for layout chat16" in caplog.text and "nvarc-l4x4, nvarc-t4x2" in caplog.text
 
 
 def test_the_tasks_are_the_shortest_or_the_named_ones() -> None:

@@ -15,9 +15,10 @@ from submission.checkpoint.checkpoint import read_checkpoint
 from submission.cli import preflight
 from submission.cli.commands import main
 from submission.cli.preflight import Finding
-from submission.config import EMBEDDED, Settings, preset, with_changes
+from submission.config import EMBEDDED, Settings, with_changes
 from submission.gpus import Gpu
 from submission.model.memory_plan import CARDS
+from submission.presets import preset
 from submission.versions import KAGGLE_IMAGE
 from tests.support.checkpoints import ACCEPTED
 from tests.support.families import miniature
@@ -75,24 +76,26 @@ def test_the_disk_needs_room() -> None:
 
 
 def test_memory_is_judged_on_the_gpus_here_or_on_those_of_the_preset() -> None:
-    for name, cards in (("t4x2", []), ("l4x4", []), ("t4x2", [T4, T4]), ("l4x4", [L4] * 4)):
+    for name, cards in (("poe-t4x2", []), ("poe-l4x4", []), ("poe-t4x2", [T4, T4]), ("poe-l4x4", [L4] * 4)):
         findings = preflight.judged_memory(SHAPE_8B, preset(name), name, cards)
         assert [each.level for each in findings] == ["pass"], findings
         assert ("not here" in findings[0].sentence) == (not cards)
 
 
 def test_what_does_not_fit_is_told_with_what_would() -> None:
-    t4, whole = preset("t4x2"), replace(SHAPE_8B, vocabulary=131_072)
+    t4, whole = preset("poe-t4x2"), replace(SHAPE_8B, vocabulary=131_072)
     hungry = with_changes(t4, ["search.megabytes=12000"])
-    assert "lower search.megabytes" in preflight.judged_memory(SHAPE_8B, hungry, "t4x2", [])[1].sentence
-    [_, short] = preflight.judged_memory(whole, with_changes(t4, ["search.megabytes=1000"]), "t4x2", [])
+    assert "lower search.megabytes" in preflight.judged_memory(SHAPE_8B, hungry, "poe-t4x2", [])[1].sentence
+    frozen = with_changes(t4, ["search.megabytes=1000", "adapt.ends=off"])
+    [_, short] = preflight.judged_memory(whole, frozen, "poe-t4x2", [])
     assert (short.level, "longer ones are shortened" in short.sentence) == ("warn", True)
+    assert "cut the vocabulary by `python -m submission shrink`" in short.sentence
     tiny = with_changes(t4, ["search.megabytes=100", "model.gigabytes=9", "model.context=9000"])
-    *_, long = preflight.judged_memory(SHAPE_8B, tiny, "t4x2", [])
+    *_, long = preflight.judged_memory(SHAPE_8B, tiny, "poe-t4x2", [])
     assert "trained for 8192 tokens" in long.sentence
     no_room = with_changes(t4, ["search.megabytes=100", "model.gigabytes=7"])
-    assert "fail" in levels(preflight.judged_memory(SHAPE_8B, no_room, "t4x2", [])).values()
-    windowed = preflight.judged_memory(replace(SHAPE_8B, window=4096), t4, "t4x2", [])
+    assert "fail" in levels(preflight.judged_memory(SHAPE_8B, no_room, "poe-t4x2", [])).values()
+    windowed = preflight.judged_memory(replace(SHAPE_8B, window=4096), t4, "poe-t4x2", [])
     assert windowed[-1].level == "fail" and "last 4096 tokens only" in windowed[-1].sentence
     assert CARDS["t4"] < CARDS["l4"]
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from submission.arc.tasks import Pair, Solutions, Task, Tasks, grid
-from submission.config import EMBEDDED, PRESETS, Settings, with_changes
+from submission.config import EMBEDDED, Settings, with_changes
+from submission.presets import PRESETS
 from submission.results import journal, scores, submission_file
 from submission.runner import run as runs
 from submission.runner.schedule import Outcome

@@ -18,13 +18,14 @@ import torch
 from submission.arc.layouts import CHAT16
 from submission.arc.prompts import Prompt, Row
 from submission.benchmarks import synthetic_model
-from submission.config import Settings, preset, with_changes
+from submission.config import Settings, with_changes
 from submission.deadline import NEVER
 from submission.inference import threshold_search
 from submission.inference.language_model import LanguageModel
 from submission.inference.token_tree import TokenForest
 from submission.model import memory_plan
 from submission.model.lora import set_checkpointing
+from submission.presets import preset
 from tests.support.large_shapes import build
 
 GB = 1e9
@@ -83,7 +84,7 @@ def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize(("name", "dtype"), [("t4x2", "float16"), ("l4x4", "auto")])
+@pytest.mark.parametrize(("name", "dtype"), [("poe-t4x2", "float16"), ("poe-l4x4", "auto")])
 def test_an_8b_does_a_task_within_the_memory_of_the_card(eight: Path, name: str, dtype: str) -> None:
     room, there = memory_plan.CARDS[name[:2]], torch.cuda.get_device_properties(0).total_memory
     if there < room:
@@ -105,7 +106,7 @@ def test_an_8b_does_a_task_within_the_memory_of_the_card(eight: Path, name: str,
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_plan_holds_what_training_takes(eight: Path, checkpointing: bool) -> None:
-    settings = with_changes(preset("l4x4"), [f"adapt.checkpointing={'on' if checkpointing else 'off'}"])
+    settings = with_changes(preset("poe-l4x4"), [f"adapt.checkpointing={'on' if checkpointing else 'off'}"])
     engine = LanguageModel(eight, settings)
     set_checkpointing(engine.base, checkpointing)
     length = 4096 if checkpointing else 1024

@@ -15,12 +15,13 @@ from transformers import AutoModelForCausalLM
 from submission.arc.layouts import CHAT16
 from submission.arc.tasks import Task, grid
 from submission.checkpoint.layout import layout_of
-from submission.config import preset, with_changes
+from submission.config import with_changes
 from submission.deadline import NEVER, Deadline
 from submission.inference import language_model
 from submission.inference.language_model import LanguageModel
 from submission.model.attention import GROUPED, REPEATED
 from submission.model.grid_lm import GridLM
+from submission.presets import preset
 from submission.solver.solve import ask, learn, solve
 from submission.training import finetune_base as of_large_models
 from submission.training import loop, pretrain
@@ -31,17 +32,17 @@ from tests.support.engines import proposed, scored
 from tests.support.families import FAMILIES, miniature
 from tests.support.pretended_gpu import pretended_gpu
 
-CARDS = {"t4x2": ((7, 5), 15.6e9, torch.float16, REPEATED), "l4x4": ((8, 9), 23.5e9, torch.bfloat16, GROUPED)}
+CARDS = {"poe-t4x2": ((7, 5), 15.6e9, torch.float16, REPEATED), "poe-l4x4": ((8, 9), 23.5e9, torch.bfloat16, GROUPED)}
 """By preset: compute capability, memory, what is computed in, and how attention goes."""
 
 SMALL = ["training_rows.copies=1", "training_rows.max_rows=4", "adapt.rank=4", "adapt.converged=0", "search.views=4"]
 
 
-QUICK = [("t4x2", "qwen3"), ("l4x4", "minitron")]
+QUICK = [("poe-t4x2", "qwen3"), ("poe-l4x4", "minitron")]
 """Each card once, with a family of its own; the other pairs are slow."""
 
 
-@pytest.fixture(params=[pytest.param("l4x4", marks=pytest.mark.slow), "t4x2"])
+@pytest.fixture(params=[pytest.param("poe-l4x4", marks=pytest.mark.slow), "poe-t4x2"])
 def card(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A GPU of each of Kaggle's kinds, by its preset; the CPU reads a model from disk, and it is moved then."""
     capability, memory, _, _ = CARDS[request.param]
@@ -149,8 +150,11 @@ def trained_there(card: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("card", "four_bit"),
     [
-        ("t4x2", True),
-        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("t4x2", False), ("l4x4", True), ("l4x4", False))),
+        ("poe-t4x2", True),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (("poe-t4x2", False), ("poe-l4x4", True), ("poe-l4x4", False))
+        ),
     ],
     indirect=["card"],
 )

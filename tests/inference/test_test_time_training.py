@@ -22,6 +22,7 @@ from submission.inference.language_model import LanguageModel
 from submission.inference.test_time_training import backward, batches, finetune, schedule, steps_due
 from submission.model.grid_lm import fresh
 from submission.rng import generator
+from tests.support.cases import cases
 from tests.support.engines import ADAPT, HALVES, engine, loaded, logits, proposed, questions, rows_of
 
 
@@ -120,17 +121,23 @@ def test_padding_costs_no_mask(tiny_line_model: Path, small_task: Task, monkeypa
     assert masks == [None] * base.config.num_hidden_layers
 
 
-def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
-    rates = [schedule(k, 100, warmup=0.1) for k in range(101)]
-    assert rates[0] == pytest.approx(0.1, rel=0.01)
-    assert max(rates) == rates[9]
+def test_the_learning_rate_rises_in_a_line_then_falls_to_nothing() -> None:
+    rates = [schedule(k, 100, warmup=10) for k in range(101)]
+    assert rates[:11] == [k / 10 for k in range(11)]
     assert rates[100] == pytest.approx(0.0, abs=1e-9)
-    assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
+    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+@cases(("steps", "warmup"), [(1, 0), (1, 1), (5, 5), (7, 0)])
+def test_the_learning_rate_is_never_above_its_peak_however_short_the_training(steps: int, warmup: int) -> None:
+    rates = [schedule(k, steps, warmup) for k in range(steps + 2)]
+    assert all(0 <= each <= 1 for each in rates)
+    assert rates[warmup] == 1.0
 
 
 def test_where_the_clock_is_faster_than_the_steps_the_learning_rate_rises_with_it() -> None:
-    slow = [schedule(k, 40, warmup=0.25) for k in range(8)]
-    fast = [schedule(5 * k, 40, warmup=0.25) for k in range(8)]
+    slow = [schedule(k, 40, warmup=10) for k in range(8)]
+    fast = [schedule(5 * k, 40, warmup=10) for k in range(8)]
     assert max(slow) < 0.8
     assert max(fast) == fast[2] > 0.8
     assert fast[-1] < 0.1

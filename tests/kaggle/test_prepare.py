@@ -9,9 +9,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from submission.checkpoint.checkpoint import read_checkpoint
 from submission.cli.arguments import parser
 from submission.cli.inputs import ids_in
 from submission.errors import BadInput
@@ -19,9 +21,10 @@ from submission.gpus import Gpu
 from submission.kaggle import install, prepare
 from submission.kaggle.install import REQUIREMENTS
 from submission.kaggle.prepare import KagglePlan
+from submission.presets import PRESETS
 from tests import drill
 from tests.support.cases import cases
-from tests.support.checkpoints import hollow
+from tests.support.checkpoints import LARGE, config_of, hollow
 from tests.support.fake_gpus import BROKEN, fake_torch, program
 from tests.support.kaggle_inputs import TASK, asked, attach, sealed, wheelhouse
 from tests.support.refused_checkpoints import REFUSED
@@ -105,22 +108,58 @@ def test_a_p100_is_refused_and_supported_gpus_are_named() -> None:
     assert prepare.gpu_line([]) == "there is no GPU"
 
 
-@pytest.mark.parametrize(
-    ("gpus", "attached", "model", "preset"),
-    [
-        ([L4] * 4, ["m"], "m", "l4x4"),
-        ([T4] * 2, ["m"], "m", "t4x2"),
-        ([T4] * 2, ["m", "n"], "m", "t4x2"),
-        ([], ["m"], "embedded", "laptop"),
-        ([L4] * 4, [], "embedded", "laptop"),
-    ],
+@cases(
+    ("gpus", "attached", "model"),
+    [([L4] * 4, ["m"], "m"), ([T4] * 2, ["m", "n"], "m"), ([], ["m"], "embedded"), ([L4] * 4, [], "embedded")],
 )
-def test_the_preset_follows_from_the_gpus_and_the_attached_model(
-    gpus: list[Gpu], attached: list[str], model: str, preset: str
+def test_the_first_attached_model_runs_where_there_is_a_gpu(gpus: list[Gpu], attached: list[str], model: str) -> None:
+    chosen, why = prepare.model_for(gpus, [Path(each) for each in attached], Path("embedded"))
+    assert chosen == Path(model)
+    assert model in why
+
+
+OF_LAYOUTS: dict[str, dict[str, Any]] = {
+    "architects by size": {"vocab_size": 78}, "architects by name": {"arc_layout": {"name": "architects"}},
+    "chat16 by size": {"vocab_size": 16}, "chat16 by name": {"arc_layout": "chat16"},
+    "numpy by size": {"vocab_size": 256}, "numpy by name": {"arc_layout": {"name": "numpy"}, "vocab_size": 75},
+    "grid16 by name": {"arc_layout": "grid16"},
+}  # fmt: skip
+"""What a config says of its layout."""
+
+PRESET_OF = {"architects": ("poe-l4x4", "poe-t4x2"), "chat16": ("nvarc-l4x4", "nvarc-t4x2"),
+             "numpy": ("ttt-l4x4", None), "grid16": ("laptop", "laptop")}  # fmt: skip
+"""Layout -> the preset on L4 x4 and on T4 x2; None: refused."""
+
+
+@cases("told", list(OF_LAYOUTS))
+def test_the_preset_follows_from_the_layout_of_the_model_and_from_the_gpus(
+    told: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    choice = prepare.model_and_preset(gpus, [Path(each) for each in attached], Path("embedded"))
-    assert choice[:2] == (Path(model), preset)
-    assert model in choice[2]
+    config = {key: value for key, value in config_of().items() if key != "arc_layout"} | OF_LAYOUTS[told]
+    checkpoint = read_checkpoint(hollow(tmp_path_factory.mktemp("model"), config))
+    on_l4, on_t4 = PRESET_OF[told.split()[0]]
+    assert prepare.preset_for(checkpoint, [L4] * 4) == on_l4
+    if on_t4 is not None:
+        assert prepare.preset_for(checkpoint, [T4] * 2) == on_t4
+    else:
+        with pytest.raises(BadInput, match="there is no preset ttt-t4x2: .* take L4 x4"):
+            prepare.preset_for(checkpoint, [T4] * 2)
+    assert on_l4 in PRESETS and on_t4 in (*PRESETS, None)
+
+
+def test_a_layout_that_no_recipe_is_for_is_refused(tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(hollow(tmp_path, config_of() | {"arc_layout": "of tomorrow"}))
+    with pytest.raises(BadInput, match="no preset is for layout of tomorrow, only for architects, chat16, numpy"):
+        prepare.preset_for(checkpoint, [L4])
+
+
+def test_an_8b_of_layout_chat16_is_in_four_bits_on_an_l4_as_well(tmp_path: Path) -> None:
+    qwen3 = {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "vocab_size": 16}
+    configs = {"4b": config_of(sizes=LARGE | qwen3), "8b": config_of(sizes=LARGE, vocab_size=16)}
+    small, large = (read_checkpoint(hollow(tmp_path / name, config)) for name, config in configs.items())
+    assert prepare.preset_for(small, [L4] * 4) == "nvarc-l4x4"
+    assert prepare.preset_for(large, [L4] * 4) == "nvarc-t4x2"
+    assert prepare.preset_for(replace(large, four_bit=frozenset({"a weight"})), [L4] * 4) == "nvarc-l4x4"
 
 
 ATTACHED = [Path("m")]
@@ -148,7 +187,7 @@ def test_the_scored_rerun_asks_torch_where_nvidia_smi_fails(tmp_path: Path) -> N
     failing = {**os.environ, **program(tmp_path, f'echo "{BROKEN}"; exit 9'), **fake_torch(tmp_path, 4)}
     gpus, failure = prepare.gpus_for(ATTACHED, True, failing)
     assert [gpu.index for gpu in gpus] == [0, 1, 2, 3]
-    assert prepare.model_and_preset(gpus, ATTACHED, Path("embedded"))[:2] == (Path("m"), "l4x4")
+    assert prepare.model_for(gpus, ATTACHED, Path("embedded"))[0] == Path("m")
     assert failure.endswith("torch lists 4 GPUs")
     none = prepare.gpus_for(ATTACHED, True, {**failing, "PATH": str(tmp_path / "nowhere")})
     assert len(none[0]) == 4, "a GPU that nvidia-smi lacks as well"
@@ -159,8 +198,8 @@ def test_the_scored_rerun_without_any_gpu_runs_the_embedded_model_and_says_so(tm
     gpus, failure = prepare.gpus_for(ATTACHED, True, failing)
     assert gpus == []
     assert failure.endswith("torch lists 0 GPUs")
-    model, preset, line = prepare.model_and_preset(gpus, ATTACHED, Path("embedded"))
-    assert (model, preset) == (Path("embedded"), "laptop")
+    model, line = prepare.model_for(gpus, ATTACHED, Path("embedded"))
+    assert model == Path("embedded")
     assert "the embedded model runs instead" in line
 
 
@@ -173,7 +212,7 @@ def test_a_run_whose_gpus_nvidia_smi_cannot_count_gets_them_by_number(
     environ = {**os.environ, **fake_torch(tmp_path, 4), **program(tmp_path, f'echo "{BROKEN}"; exit 9')}
     environ.pop("CUDA_VISIBLE_DEVICES", None)
     made = prepare.prepare(tmp_path, tasks, ROOT, environ, 0.0)
-    assert (made.model, made.preset) == (model, "l4x4")
+    assert (made.model, made.preset) == (model, "nvarc-l4x4")
     assert made.environment["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
     assert any("NVIDIA-SMI has failed" in note for note in made.notes)
     working = {**environ, **drill.nvidia_smi(tmp_path, "NVIDIA L4, 23034, 8.9\n" * 4)}

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import bitsandbytes
 import numpy as np
 import pytest
 import torch
@@ -29,7 +30,7 @@ from submission.model.loading import load_base
 from submission.model.lora import set_checkpointing, with_adapter
 from tests.support.cases import cases
 from tests.support.engines import ADAPT, engine, loaded, questions, scored
-from tests.support.families import FAMILIES, miniature
+from tests.support.families import FAMILIES, miniature, packed
 
 SMALL = Adapt(rank=4)
 
@@ -48,8 +49,10 @@ def unfused(model: Any) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("ends", [False, True])
-def test_it_has_the_same_loss_and_the_same_gradient(family: str, ends: bool, tmp_path: Path, small_task: Task) -> None:
+@pytest.mark.parametrize("ends", ["off", "full"])
+def test_it_has_the_same_loss_and_the_same_gradient(
+    family: str, ends: Literal["off", "full"], tmp_path: Path, small_task: Task
+) -> None:
     settings = Model(device="cpu", dense_megabytes=0)
     engine = loaded(miniature(tmp_path, family), settings, Adapt(rank=4, ends=ends), Search())
     torch.manual_seed(0)
@@ -188,24 +191,87 @@ def test_dense_matrices_say_what_four_bits_and_a_lora_say(tiny_line_model: Path,
     "family",
     [pytest.param(each, marks=[] if each in ("minitron", "qwen3") else pytest.mark.slow) for each in FAMILIES],
 )
-def test_a_lora_on_the_ends_learns_and_is_forgotten(family: str, tmp_path: Path, small_task: Task) -> None:
-    adapt = replace(ADAPT, ends=True, batch=2)
+def test_whole_ends_learn_and_are_forgotten(family: str, tmp_path: Path, small_task: Task) -> None:
+    adapt = replace(ADAPT, ends="full", ends_rate=1e-3, batch=2)
     engine = loaded(miniature(tmp_path, family), Model(device="cpu"), adapt, Search())
-    names = [name for name, p in engine.model.named_parameters() if p.requires_grad]
-    assert sum("embed_tokens" in name or "lm_head" in name for name in names) == 4
-    weights = {name: p.clone() for name, p in engine.base.named_parameters()}
+    untouched = loaded(tmp_path, Model(device="cpu"), ADAPT, Search())
+    weights = {name: p.clone() for name, p in engine.model.named_parameters()}
+    ends = [name for name, p in engine.model.named_parameters() if p.requires_grad and lora.of_ends(name)]
+    assert len(ends) == 2, "tied ones learn apart"
     asked, answers = questions(small_task, CHAT16), [grid([[1, 2]]), grid([[3]])]
     before = scored(engine, asked, answers, 2, NEVER)
-    assert engine.inference_model() is engine.model, "never through matrices that lack what the ends have learned"
+    assert np.allclose(before, scored(untouched, asked, answers, 2, NEVER), atol=1e-5), "they begin as the base's"
     engine.adapt([row(CHAT16, small_task.demonstrations, 4096)] * 20, NEVER, seed=0)
-    ends = [name for name in names if "embed_tokens" in name or "lm_head" in name]
     now = dict(engine.model.named_parameters())
-    first = {name: p for name, p in zip(names, engine._first, strict=True)}
-    assert all(not torch.equal(now[name], first[name]) for name in ends), "all of the ends' adapters learn"
+    assert all(not torch.equal(now[name], weights[name]) for name in ends)
     assert not np.allclose(scored(engine, asked, answers, 2, NEVER), before, atol=1e-3)
     engine.forget()
     assert np.array_equal(scored(engine, asked, answers, 2, NEVER), before)
-    assert all(torch.equal(p, weights[name]) for name, p in engine.base.named_parameters())
+    assert all(torch.equal(p, weights[name]) for name, p in engine.model.named_parameters())
+
+
+def test_the_ends_of_a_model_over_grid_positions_are_known_by_their_names(tiny_grid_model: Path) -> None:
+    model = engine(tiny_grid_model, ends="full").model
+    assert sum(p.requires_grad and lora.of_ends(name) for name, p in model.named_parameters()) == 2
+
+
+@pytest.mark.parametrize("family", ["llama-3.1", "qwen3"])
+def test_the_merged_model_has_the_ends_that_were_trained(family: str, tmp_path: Path, small_task: Task) -> None:
+    adapt = replace(ADAPT, ends="full", ends_rate=1e-2, batch=2)
+    miniature(tmp_path, family)
+    merged, plain = (loaded(tmp_path, Model(device="cpu", dense_megabytes=n), adapt, Search()) for n in (256, 0))
+    asked, answers = questions(small_task, CHAT16), [grid([[1, 2]]), grid([[3]])]
+    for model in (merged, plain):
+        model.adapt([row(CHAT16, small_task.demonstrations, 4096)] * 20, NEVER, seed=0)
+    assert merged.inference_model() is not merged.model and plain.inference_model() is plain.model
+    twin, as_it_is = (scored(model, asked, answers, 2, NEVER) for model in (merged, plain))
+    assert np.allclose(twin, as_it_is, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_in_16_bits_whole_ends_are_float32_and_the_blocks_compute_as_before(
+    dtype: Literal["bfloat16", "float16"], tmp_path: Path, small_task: Task
+) -> None:
+    settings = Model(device="cpu", dense_megabytes=0, dtype=dtype)
+    miniature(tmp_path, "llama-3.1")
+    engine, frozen = (loaded(tmp_path, settings, replace(ADAPT, ends=ends), Search()) for ends in ("full", "off"))
+    ids = torch.arange(16)[None]
+    assert torch.equal(engine.model(ids).logits, frozen.model(ids).logits)
+    seen: list[torch.dtype] = []
+    engine.base.model.layers[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].dtype))
+    fit = engine.adapt([row(CHAT16, small_task.demonstrations, 4096)] * 8, NEVER, seed=0)
+    assert fit.stopped == "done" and set(seen) == {getattr(torch, dtype)}
+    assert {end.weight.dtype for end in lora.ends_of(engine.base)} == {torch.float32}
+
+
+def test_a_head_in_four_bits_is_trained_as_what_it_stands_for(tmp_path: Path, small_task: Task) -> None:
+    folder = packed(miniature(tmp_path / "source", "llama-3.1"), tmp_path / "nf4", kept=["no_such_module"])
+    frozen = loaded(folder, Model(device="cpu", dense_megabytes=0), ADAPT, Search())
+    assert isinstance(frozen.base.get_output_embeddings(), bitsandbytes.nn.Linear4bit)
+    engine = loaded(folder, Model(device="cpu", dense_megabytes=0), replace(ADAPT, ends="full"), Search())
+    ids = torch.arange(16)[None]
+    before = engine.model(ids).logits
+    torch.testing.assert_close(before, frozen.model(ids).logits, rtol=1e-2, atol=1e-2)
+    assert engine.adapt([row(CHAT16, small_task.demonstrations, 4096)] * 8, NEVER, seed=0).stopped == "done"
+    assert not torch.equal(engine.model(ids).logits, before)
+    engine.forget()
+    assert torch.equal(engine.model(ids).logits, before)
+
+
+@cases(("scaling", "scale"), [("rslora", 16 / 4**0.5), ("lora", 16 / 4)])
+def test_the_lora_is_scaled_as_the_settings_say(
+    scaling: Literal["rslora", "lora"], scale: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    base = load_base(miniature(tmp_path_factory.mktemp("model"), "qwen3"), Model(device="cpu"), "cpu")
+    model = with_adapter(base, replace(SMALL, scaling=scaling), 0)
+    assert {module.scaling["default"] for module in model.modules() if lora._is_adapted(module)} == {scale}
+
+
+def test_a_lora_on_queries_values_and_mlp_leaves_the_other_layers_as_they_are(tmp_path: Path) -> None:
+    base = load_base(miniature(tmp_path, "llama-3.1"), Model(device="cpu"), "cpu")
+    model = with_adapter(base, replace(SMALL, targets="q_v_mlp"), 0)
+    adapted = Counter(name.rpartition(".")[2] for name, module in model.named_modules() if lora._is_adapted(module))
+    assert adapted == dict.fromkeys(("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj"), 2)
 
 
 def test_an_old_torchao_is_hidden_from_peft(monkeypatch: pytest.MonkeyPatch) -> None:

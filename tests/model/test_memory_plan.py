@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -14,20 +15,24 @@ from submission.arc.prompts import padded, row
 from submission.arc.tasks import Task
 from submission.benchmarks.rates import SHAPE_8B
 from submission.checkpoint.config_json import validated
-from submission.config import Adapt, Model, Search, Settings, preset, with_changes
+from submission.config import Adapt, Model, Search, Settings, with_changes
 from submission.deadline import NEVER
 from submission.errors import BadInput
 from submission.inference.language_model import LanguageModel
 from submission.model import memory_plan
 from submission.model.forward import predictions
 from submission.model.loading import compute_dtype, load_base
-from submission.model.lora import set_checkpointing
+from submission.model.lora import of_ends, set_checkpointing
 from submission.model.memory_plan import CARDS, NF4, Shape, choose_plan, longest_row, plan, read_shape, shape_of
+from submission.presets import preset
 from tests.support.checkpoints import config_of
 from tests.support.engines import loaded
 from tests.support.families import FAMILIES, miniature, packed
 
 GB = 1e9
+
+Ends = Literal["off", "full"]
+Targets = Literal["all", "q_v_mlp"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -41,19 +46,27 @@ def test_the_weights_of_a_config_are_those_of_the_model(family: str, tmp_path: P
     assert shape.block_weights + shape.end_weights + norms_of_heads == sum(p.numel() for p in model.parameters())
 
 
-@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("ends", ["off", "full"])
+@pytest.mark.parametrize("targets", ["all", "q_v_mlp"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_weights_of_a_lora_are_counted(family: str, ends: bool, tmp_path: Path) -> None:
-    engine = loaded(miniature(tmp_path, family), Model(device="cpu"), Adapt(rank=4, ends=ends), Search())
-    counted = sum(p.numel() for p in engine.model.parameters() if p.requires_grad)
-    assert counted == shape_of(tmp_path).lora_weights(4, ends)
+def test_what_is_trained_is_counted(family: str, ends: Ends, targets: Targets, tmp_path: Path) -> None:
+    settings = Adapt(rank=4, ends=ends, targets=targets)
+    engine = loaded(miniature(tmp_path, family), Model(device="cpu", four_bit=False), settings, Search())
+    shape = shape_of(tmp_path)
+    trained = [(p.numel(), of_ends(name)) for name, p in engine.model.named_parameters() if p.requires_grad]
+    assert sum(count for count, end in trained if not end) == shape.lora_weights(settings)
+    assert sum(count for count, end in trained if end) == shape.whole_weights(settings)
+    made = plan(shape, engine.settings, 4, 64, False)
+    assert made.adapter == 4 * sum(count for count, _ in trained)
+    frozen = [(name, p.numel()) for name, p in engine.model.named_parameters() if not p.requires_grad]
+    assert made.weights == 4 * sum(count for name, count in frozen if "q_norm" not in name and "k_norm" not in name)
 
 
 def test_an_8b_in_four_bits_is_what_it_was_measured_to_be() -> None:
     """7.340 billion weights in 3.79 GB on disk; LoRA of rank 32 has 94 million; 164 KB of keys a token."""
     assert SHAPE_8B.block_weights == pytest.approx(7.340e9, rel=1e-3)
     assert SHAPE_8B.block_weights * memory_plan.NF4 == pytest.approx(3.79 * GB, rel=1e-2)
-    assert SHAPE_8B.lora_weights(32, ends=False) == pytest.approx(94e6, rel=1e-2)
+    assert SHAPE_8B.lora_weights(Adapt(rank=32)) == pytest.approx(94e6, rel=1e-2)
     assert memory_plan.kv_bytes(SHAPE_8B, 2) == 163_840
 
 
@@ -100,7 +113,7 @@ def test_the_plan_is_what_autograd_keeps_and_a_little_more(
 
 
 def test_a_row_that_fits_keeps_its_activations_and_a_longer_one_does_not() -> None:
-    settings, room = preset("l4x4"), CARDS["l4"]
+    settings, room = preset("poe-l4x4"), CARDS["l4"]
     short, long = choose_plan(SHAPE_8B, settings, 2, 512, room), choose_plan(SHAPE_8B, settings, 2, 8192, room)
     assert not short.checkpointing
     assert long.checkpointing
@@ -110,9 +123,9 @@ def test_a_row_that_fits_keeps_its_activations_and_a_longer_one_does_not() -> No
         assert {choose_plan(SHAPE_8B, told, 2, n, room).checkpointing for n in (512, 8192)} == {wanted}
 
 
-@pytest.mark.parametrize("name", ["t4x2", "l4x4"])
+@pytest.mark.parametrize("name", ["poe-t4x2", "poe-l4x4"])
 def test_the_presets_fit_an_8b_on_their_gpus(name: str) -> None:
-    settings, room = preset(name), CARDS[name[:2]]
+    settings, room = preset(name), CARDS["l4" if name.endswith("l4x4") else "t4"]
     made = choose_plan(SHAPE_8B, settings, 2, settings.model.context, room)
     assert made.total < room, made.sentence()
     assert longest_row(SHAPE_8B, settings, 2, room) == settings.model.context
@@ -120,7 +133,7 @@ def test_the_presets_fit_an_8b_on_their_gpus(name: str) -> None:
 
 def test_a_whole_vocabulary_does_not_fit_a_t4_and_the_plan_says_how_far_it_goes() -> None:
     whole = replace(SHAPE_8B, vocabulary=131_072)
-    settings, room = preset("t4x2"), CARDS["t4"]
+    settings, room = with_changes(preset("poe-t4x2"), ["adapt.ends=off", "search.megabytes=4000"]), CARDS["t4"]
     longest = longest_row(whole, settings, 2, room)
     assert 0 < longest < settings.model.context
     assert choose_plan(whole, settings, 2, longest, room).total <= room

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from submission.arc.tasks import Pair, Task, grid
-from submission.config import EMBEDDED, PRESETS, with_changes
+from submission.config import EMBEDDED, with_changes
 from submission.deadline import NEVER
 from submission.inference.language_model import LanguageModel
 from submission.model.grid_lm import GridLM
+from submission.presets import PRESETS
 from submission.results.journal import model_sha256
 from submission.solver.solve import solve
 

@@ -13,7 +13,7 @@ import pytest
 
 from submission.arc.tasks import BadTask
 from submission.arc.views import identity
-from submission.config import PRESETS
+from submission.presets import PRESETS
 from submission.results import submission_file
 from submission.results.store import RunStore
 from submission.solver.records import FitRecord, TaskRecord, TestRecord, ViewRecord

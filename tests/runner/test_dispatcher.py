@@ -9,8 +9,9 @@ import pytest
 
 from submission.arc.prompts import task_cost
 from submission.arc.tasks import Pair, Task, grid
-from submission.config import EMBEDDED, PRESETS, with_changes
+from submission.config import EMBEDDED, with_changes
 from submission.deadline import NEVER
+from submission.presets import PRESETS
 from submission.results.store import RunStore
 from submission.runner.dispatcher import Dispatcher, SolverLane
 from submission.runner.failures import Failure, FailureKind

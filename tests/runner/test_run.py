@@ -19,8 +19,9 @@ import pytest
 from submission.arc.task_files import read_challenges, read_solutions
 from submission.arc.tasks import Task, grid
 from submission.cli.commands import main
-from submission.config import PRESETS, with_changes
+from submission.config import with_changes
 from submission.errors import BadInput
+from submission.presets import PRESETS
 from submission.results import journal, scores, submission_file
 from submission.results.output_folder import BroughtBack
 from submission.runner import dispatcher

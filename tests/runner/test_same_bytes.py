@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from submission.config import EMBEDDED, PRESETS, with_changes
+from submission.config import EMBEDDED, with_changes
+from submission.presets import PRESETS
 from submission.runner.run import run
 from submission.runner.spec import RunSpec
 from tests.faults.scripted import Loader

@@ -11,8 +11,9 @@ import pytest
 
 from submission.arc.tasks import Pair, Task, Tasks, grid
 from submission.arc.views import identity
-from submission.config import PRESETS, with_changes
+from submission.config import with_changes
 from submission.deadline import NEVER, within
+from submission.presets import PRESETS
 from submission.runner.failures import Failure
 from submission.runner.schedule import MOST_PASSES, Order, Outcome, Schedule, halved, with_less_memory
 from submission.solver.records import FitRecord, TaskRecord, TestRecord, ViewRecord

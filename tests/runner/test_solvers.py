@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from submission.config import PRESETS, with_changes
+from submission.config import with_changes
 from submission.errors import BadInput
+from submission.presets import PRESETS
 from submission.programs.synthesis.synthesizer import Synthesizer
 from submission.runner.solvers import NetworkSolver, ProgramSolver, solver_of
 from submission.runner.spec import WorkerSpec

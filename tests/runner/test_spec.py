@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-from submission.config import PRESETS
+from submission.presets import PRESETS
 from submission.runner.spec import RunSpec, WorkerSpec
 from tests.faults.scripted import Loader
 

@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from submission.arc.tasks import Task
-from submission.config import PRESETS, with_changes
+from submission.config import with_changes
 from submission.errors import BadInput
+from submission.presets import PRESETS
 from submission.runner import devices, lifecycle, workers
 from submission.runner.devices import worker_devices
 from submission.runner.schedule import Order, Outcome

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from submission.arc.prompts import Prompt
 from submission.arc.tasks import Grid, Pair, Task, grid, grid_key
 from submission.arc.views import View, identity
-from submission.config import PRESETS, with_changes
+from submission.config import with_changes
 from submission.deadline import NEVER, Deadline, within
+from submission.presets import PRESETS
 from submission.solver import voting
 from submission.solver.candidates import ViewSearch, guess, pooled, scored_anew, search_views
 from submission.solver.engine import Proposal, Question, Scores, ViewResult

@@ -14,9 +14,10 @@ import pytest
 from submission.arc.tasks import Pair, Task, grid, grid_key
 from submission.benchmarks import baselines
 from submission.benchmarks.baselines import Work
-from submission.config import PRESETS, Settings, with_changes
+from submission.config import Settings, with_changes
 from submission.deadline import NEVER, Deadline, within
 from submission.inference.language_model import LanguageModel
+from submission.presets import PRESETS
 from submission.solver import voting
 from submission.solver.engine import Inference, Question
 from submission.solver.records import TaskRecord

@@ -11,7 +11,8 @@ import pytest
 from submission.arc.prompts import Prompt
 from submission.arc.tasks import grid
 from submission.arc.views import COLOURS, View
-from submission.config import PRESETS, with_changes
+from submission.config import with_changes
+from submission.presets import PRESETS
 from submission.solver.engine import Proposal, Question, ViewResult
 from submission.solver.stopping import FIRST_VIEWS, StoppingRule
 

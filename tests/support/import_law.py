@@ -3,8 +3,8 @@
 LAW = """
 errors.py rng.py deadline.py streams.py   -> nothing
 atomic.py config.py input_files.py   -> errors
-gpus.py versions.py            -> errors
-kaggle/                        -> checkpoint atomic config gpus versions errors
+gpus.py presets.py versions.py   -> config errors
+kaggle/                        -> checkpoint atomic config presets gpus versions errors
 arc/                           -> config errors input_files rng
 checkpoint/                    -> arc config errors input_files
 model/                         -> checkpoint arc config versions errors

@@ -20,9 +20,10 @@ from tokenizers.trainers import BpeTrainer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from submission.arc.tasks import Pair, Task, grid
-from submission.config import PRESETS, Model, with_changes
+from submission.config import Model, with_changes
 from submission.deadline import NEVER, Deadline, within
 from submission.errors import BadInput
+from submission.presets import PRESETS
 from submission.programs.induction.budget_forcing import WAIT, TokenBudget
 from submission.programs.induction.dialogue import OPENING, WriterFormat, messages, program_of
 from submission.programs.induction.induction import Induction, Writer
