@@ -18,7 +18,8 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ from submission.config import Adapt, Model
 from submission.errors import BadInput
 from submission.model.loading import load_base
 from submission.model.lora import lora_deltas, with_adapter
+from submission.model.unsloth_kernels import Kernels, TrainingKernels, kernels_on, load_kernels
 from submission.model.vocabulary import trainable_base, trainable_checkpoint, trainable_ids
-from submission.training.batches import loader
+from submission.training.batches import Batch, loader
 from submission.training.corpus import Corpus
 from submission.training.corpus_cache import CACHE_NAME
 from submission.training.evaluation import Evaluation, evaluate, evaluation_rows, log_evaluation
@@ -59,19 +61,22 @@ def finetune_base(
     finite numbers any more.
     """
     require_device(settings.device)
+    kernels = load_kernels(settings.device) if settings.backend == "unsloth" else None
     _require_folders(base, out, out / ADAPTER if resume else None)
     corpus = load_corpus()
     try:
-        return _finetuned(settings, corpus, base, out, resume)
+        return _finetuned(settings, kernels, corpus, base, out, resume)
     finally:
         shutil.rmtree(out / BASE16, ignore_errors=True)
 
 
-def _finetuned(settings: FineTuning, corpus: Corpus, base: Path, out: Path, resume: bool) -> float:
+def _finetuned(
+    settings: FineTuning, kernels: Kernels | None, corpus: Corpus, base: Path, out: Path, resume: bool
+) -> float:
     """`finetune_base` with a corpus; it leaves the folder BASE16."""
     adapter, base16 = out / ADAPTER, out / BASE16
     trainable_base(base, base16)
-    model, ends = _adapted(base16, settings)
+    model, ends, training = _adapted(base16, settings, kernels)
     start = load_checkpoint(model, adapter) if resume else Progress()
     held_out = evaluation_rows(corpus.held_out, settings.limit, CHAT16)
 
@@ -87,7 +92,8 @@ def _finetuned(settings: FineTuning, corpus: Corpus, base: Path, out: Path, resu
 
     evaluated()
     dtype = torch.bfloat16 if settings.device == "cuda" else torch.float32
-    learner = Learner(model, [_optimizer(model, ends, settings)], dtype)
+    optimizers = [_optimizer(model, ends, settings)]
+    learner = Guarded(model, optimizers, dtype, kernels=training) if training else Learner(model, optimizers, dtype)
     done = train(learner, loader(corpus.train, settings, start.step), settings, start, checkpoint)
     result = evaluated()
     if settings.device == "cuda":
@@ -110,15 +116,29 @@ def _require_folders(base: Path, out: Path, adapter: Path | None) -> None:
         raise BadInput(f"{out}: is not empty; nothing is overwritten, --resume goes on with a training")
 
 
-def _adapted(base16: Path, settings: FineTuning) -> tuple[nn.Module, list[Any]]:
-    """The frozen base with a new LoRA, and its embeddings and head, which are trained in float32."""
+@dataclass(frozen=True)
+class Guarded(Learner):
+    """A learner whose kernels are taken off where one of them fails; the step is taken again without them."""
+
+    kernels: TrainingKernels = field(kw_only=True)
+
+    def step(self, batch: Batch, device: str) -> float:
+        """`Learner.step`."""
+        native = partial(super().step, batch, device)
+        return self.kernels.guarded(native, partial(self.model.zero_grad, set_to_none=True))
+
+
+def _adapted(
+    base16: Path, settings: FineTuning, kernels: Kernels | None
+) -> tuple[nn.Module, list[Any], TrainingKernels | None]:
+    """The frozen base with a new LoRA; its embeddings and head, which are trained in float32; the kernels on it."""
     base = load_base(base16, Model(four_bit=settings.four_bit), settings.device)
     adapt = Adapt(rank=settings.rank, alpha=settings.alpha, checkpointing=settings.checkpointing)
     model = with_adapter(base, adapt, settings.seed)
     ends = [base.get_input_embeddings(), base.get_output_embeddings()]
     for end in ends:
         end.to(torch.float32).requires_grad_(True)
-    return model, ends
+    return model, ends, kernels_on(model, base, kernels) if kernels else None
 
 
 def _optimizer(model: nn.Module, ends: Sequence[Any], settings: FineTuning) -> torch.optim.Optimizer:
