@@ -54,6 +54,7 @@ NO_MODULE = {
     "drill/test_drill": "the notebook of a bundle, on a machine like Kaggle's",
     "faults/test_faults": "whole runs in which something goes wrong",
     "gpu/test_gpu": "an 8B's shape on a GPU",
+    "kernels/test_kernels": "unsloth's kernels in Triton's interpreter",
     "inference/test_pretended_gpu": "all stages on a pretended GPU",
     "models/test_embedded": "the embedded model",
     "runner/test_quick_runs": "whole runs with a scripted engine",

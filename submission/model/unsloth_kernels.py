@@ -14,8 +14,10 @@ import importlib
 import importlib.machinery
 import importlib.util
 import logging
+import math
 import os
 import sys
+import time
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,6 +55,9 @@ scale that is off by a half in one of the seven projections gives 0.15 or more."
 
 CHECKED_TOKENS = 256
 """Tokens of the row on which the gradients are compared."""
+
+_OF_ATTENTION = {"hidden_states", "position_embeddings", "attention_mask", "past_key_values"}
+"""The arguments of transformers' attention that the backend of attention does not get."""
 
 
 # -- the kernels ------------------------------------------------------------------------------------------------------
@@ -144,6 +149,7 @@ class TrainingKernels:
         """Put the kernels on the blocks of a base that has its LoRA; BadInput for a model that they are not for."""
         require_fit(adapted, base)
         self.adapted, self.base, self.kernels, self.on = adapted, base, kernels, True
+        self.check_seconds = math.nan  # of `require_right`, in which Triton compiles
         for block in base.model.layers:
             attention, mlp = block.self_attn, block.mlp
             attention.forward = partial(self._attention, attention, attention.forward)
@@ -165,11 +171,9 @@ class TrainingKernels:
             if not self.on:
                 raise
             self.on = False
-            reason = " ".join(str(error).split()) or "no reason given"
-            logger.warning(
-                "model.backend=unsloth: a kernel failed (%s: %s); the kernels are off, and training goes on natively",
-                type(error).__name__, reason, exc_info=True,
-            )  # fmt: skip
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            sentence = "model.backend=unsloth: a kernel failed (%s); the kernels are off, and training goes on natively"
+            logger.warning(sentence, why, exc_info=True)
         reset()
         return train()
 
@@ -178,9 +182,10 @@ class TrainingKernels:
 
         Where a kernel fails outright, they are taken off.
         """
-        dtype = compute_dtype_of(self.base)
+        began = time.perf_counter()
         distance = self.guarded(self.distance, self._clear)
-        if not distance <= LIMITS[dtype]:  # NaN is not
+        self.check_seconds = time.perf_counter() - began
+        if not distance <= LIMITS[compute_dtype_of(self.base)]:  # NaN is not
             raise BadInput(
                 f"model.backend=unsloth: on this GPU its gradients are {100 * distance:.1f} % off the native ones; use "
                 "model.backend=native"
@@ -248,15 +253,9 @@ class TrainingKernels:
         rows = torch.arange(shape.numel(), dtype=torch.int32, device=x.device)
         q, k = self.kernels.rope(q.transpose(1, 2), k.transpose(1, 2), cos, sin, rows)
         attend = ALL_ATTENTION_FUNCTIONS[attention.config._attn_implementation]
-        seen, _ = attend(
-            attention, q, k, v.transpose(1, 2), None, dropout=0.0, scaling=attention.scaling, **rest
-        )  # fmt: skip
+        seen, _ = attend(attention, q, k, v.transpose(1, 2), None, dropout=0.0, scaling=attention.scaling, **rest)
         projected: Tensor = self.kernels.lora.apply_lora_o(attention, seen.reshape(*shape, -1).contiguous())
         return projected
-
-
-_OF_ATTENTION = {"hidden_states", "position_embeddings", "attention_mask", "past_key_values"}
-"""The arguments of transformers' attention that the backend of attention does not get."""
 
 
 def kernels_on(adapted: nn.Module, base: Any, kernels: Kernels) -> TrainingKernels:
@@ -268,18 +267,13 @@ def kernels_on(adapted: nn.Module, base: Any, kernels: Kernels) -> TrainingKerne
 
 def require_fit(adapted: nn.Module, base: Any) -> None:
     """BadInput for a model that the kernels would compute another function of."""
-    config = base.config
-    if config.model_type not in FAMILIES:
-        raise BadInput(f"model.backend=unsloth knows Llama, Mistral and Qwen3; this model is a {config.model_type}")
-    if config.hidden_act != "silu":
-        raise BadInput(
-            "model.backend=unsloth knows Llama, Mistral and Qwen3; this model is a "
-            f"{config.model_type} with {config.hidden_act}"
-        )
-    module: Any
-    for module in adapted.modules():
-        if hasattr(module, "lora_A") and module.base_layer.bias is not None:
-            raise BadInput("model.backend=unsloth: this model's projections have biases, which its kernels leave out")
+    family, activation = base.config.model_type, base.config.hidden_act
+    if family not in FAMILIES or activation != "silu":
+        model = family if family not in FAMILIES else f"{family} with {activation}"
+        raise BadInput(f"model.backend=unsloth knows Llama, Mistral and Qwen3; this model is a {model}")
+    adapted_layers: list[Any] = [each.base_layer for each in adapted.modules() if hasattr(each, "lora_A")]
+    if any(isinstance(each, nn.Linear) and each.bias is not None for each in adapted_layers):
+        raise BadInput("model.backend=unsloth: this model's projections have biases, which its kernels leave out")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """unsloth's own Triton kernels on a CPU, in Triton's interpreter: for tests without a GPU.
 
     pip install --no-deps -r tests/kernels.txt
-    TRITON_INTERPRET=1 UNSLOTH_ALLOW_CPU=1 pytest -m kernels
+    TRITON_INTERPRET=1 UNSLOTH_ALLOW_CPU=1 pytest tests/kernels
 
 Both variables have to be set before Triton is imported, so these tests have a process of their own. The interpreter has
 no bfloat16: there every kernel gives NaN.
@@ -13,13 +13,12 @@ import os
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-import pytest
 import torch
 
 from submission.model.unsloth_kernels import Kernels, load_kernels
 
-ENVIRONMENT = {"TRITON_INTERPRET": "1", "UNSLOTH_ALLOW_CPU": "1", "OMP_NUM_THREADS": "1"}
-"""Triton computes on the CPU, and unsloth, whose own tests have this switch, looks for no GPU."""
+ENVIRONMENT = ("TRITON_INTERPRET", "UNSLOTH_ALLOW_CPU")
+"""Variables that are "1": Triton computes on the CPU, and unsloth, by the switch of its own tests, wants no GPU."""
 
 PACKAGES = ("triton", "unsloth", "unsloth_zoo")
 
@@ -38,12 +37,8 @@ def reason() -> str:
     """Why the kernels cannot run in this process; empty where they can."""
     if name := lacking():
         return f"{name} is not installed: pip install --no-deps -r tests/kernels.txt"
-    missing = [f"{name}=1" for name in ("TRITON_INTERPRET", "UNSLOTH_ALLOW_CPU") if os.environ.get(name) != "1"]
+    missing = [f"{name}=1" for name in ENVIRONMENT if os.environ.get(name) != "1"]
     return f"needs {' '.join(missing)} in the environment" if missing else ""
-
-
-interpreted = pytest.mark.skipif(bool(reason()), reason=reason() or "can run")
-"""For a test that runs the kernels."""
 
 
 def kernels() -> Kernels:
