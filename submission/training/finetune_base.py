@@ -56,9 +56,9 @@ def finetune_base(
 ) -> float:
     """Fine-tune, save merged and in NF4, and return the held-out loss (nats a token of the last pair's answer).
 
-    BadInput, before the corpus is loaded, where the base cannot be used or is quantized, where there is no such device
-    or nothing to resume, and where `out` is not empty. TrainingFailed, with no model saved, where the training gives no
-    finite numbers any more.
+    BadInput, before the corpus is loaded, where the base cannot be used or is quantized, where there is no such device,
+    no kernels or nothing to resume, and where `out` is not empty. TrainingFailed, with no model saved, where the
+    training gives no finite numbers any more.
     """
     require_device(settings.device)
     kernels = load_kernels(settings.device) if settings.backend == "unsloth" else None
