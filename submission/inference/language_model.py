@@ -95,7 +95,7 @@ class LanguageModel:
             rng = generator(seed, "finetune")
             return test_time_training.finetune(self.model, self.layout, rows, self.settings.adapt, until, rng)
 
-        fit = self.kernels.guarded(train, self.forget) if self.kernels else train()
+        fit = self.kernels.guarded(train, self._begin_natively) if self.kernels else train()
         if fit.stopped == "not finite":
             self.forget()
         return fit
@@ -113,6 +113,11 @@ class LanguageModel:
             return model.context
         width = compute_dtype(model.dtype, self.device).itemsize
         return memory_plan.longest_row(self._shape, self._planned(), width, self._free_bytes)
+
+    def _begin_natively(self) -> None:
+        """After a kernel has failed: nothing is learned yet, and rows are as long as native training allows."""
+        self.forget()
+        self.longest_row = self._longest_row()
 
     def _planned(self) -> Settings:
         """The settings to plan memory with: kernels that were taken off count no more."""

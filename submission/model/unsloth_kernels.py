@@ -267,9 +267,10 @@ def kernels_on(adapted: nn.Module, base: Any, kernels: Kernels) -> TrainingKerne
 
 def require_fit(adapted: nn.Module, base: Any) -> None:
     """BadInput for a model that the kernels would compute another function of."""
-    family, activation = base.config.model_type, base.config.hidden_act
-    if family not in FAMILIES or activation != "silu":
-        model = family if family not in FAMILIES else f"{family} with {activation}"
+    model = base.config.model_type
+    if model in FAMILIES and base.config.hidden_act != "silu":
+        model += f" with {base.config.hidden_act}"
+    if model not in FAMILIES:
         raise BadInput(f"model.backend=unsloth knows Llama, Mistral and Qwen3; this model is a {model}")
     adapted_layers: list[Any] = [each.base_layer for each in adapted.modules() if hasattr(each, "lora_A")]
     if any(isinstance(each, nn.Linear) and each.bias is not None for each in adapted_layers):

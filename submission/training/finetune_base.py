@@ -42,7 +42,7 @@ from submission.training.batches import Batch, loader
 from submission.training.corpus import Corpus
 from submission.training.corpus_cache import CACHE_NAME
 from submission.training.evaluation import Evaluation, evaluate, evaluation_rows, log_evaluation
-from submission.training.loop import Learner, Progress, require_device, require_finite_evaluation, train
+from submission.training.loop import Learner, Progress, computing, require_device, require_finite_evaluation, train
 from submission.training.settings import FineTuning
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,10 @@ def _finetuned(
     """`finetune_base` with a corpus; it leaves the folder BASE16."""
     adapter, base16 = out / ADAPTER, out / BASE16
     trainable_base(base, base16)
-    model, ends, training = _adapted(base16, settings, kernels)
+    model, ends = _adapted(base16, settings)
+    dtype = torch.bfloat16 if settings.device == "cuda" else torch.float32
+    with computing(settings.device, dtype):
+        training = kernels_on(model, model.get_base_model(), kernels) if kernels else None
     start = load_checkpoint(model, adapter) if resume else Progress()
     held_out = evaluation_rows(corpus.held_out, settings.limit, CHAT16)
 
@@ -91,7 +94,6 @@ def _finetuned(
         save_checkpoint(model, adapter, progress)
 
     evaluated()
-    dtype = torch.bfloat16 if settings.device == "cuda" else torch.float32
     optimizers = [_optimizer(model, ends, settings)]
     learner = Guarded(model, optimizers, dtype, kernels=training) if training else Learner(model, optimizers, dtype)
     done = train(learner, loader(corpus.train, settings, start.step), settings, start, checkpoint)
@@ -124,21 +126,19 @@ class Guarded(Learner):
 
     def step(self, batch: Batch, device: str) -> float:
         """`Learner.step`."""
-        native = partial(super().step, batch, device)
-        return self.kernels.guarded(native, partial(self.model.zero_grad, set_to_none=True))
+        step = partial(super().step, batch, device)
+        return self.kernels.guarded(step, partial(self.model.zero_grad, set_to_none=True))
 
 
-def _adapted(
-    base16: Path, settings: FineTuning, kernels: Kernels | None
-) -> tuple[nn.Module, list[Any], TrainingKernels | None]:
-    """The frozen base with a new LoRA; its embeddings and head, which are trained in float32; the kernels on it."""
+def _adapted(base16: Path, settings: FineTuning) -> tuple[Any, list[Any]]:
+    """The frozen base with a new LoRA, and its embeddings and head, which are trained in float32."""
     base = load_base(base16, Model(four_bit=settings.four_bit), settings.device)
     adapt = Adapt(rank=settings.rank, alpha=settings.alpha, checkpointing=settings.checkpointing)
     model = with_adapter(base, adapt, settings.seed)
     ends = [base.get_input_embeddings(), base.get_output_embeddings()]
     for end in ends:
         end.to(torch.float32).requires_grad_(True)
-    return model, ends, kernels_on(model, base, kernels) if kernels else None
+    return model, ends
 
 
 def _optimizer(model: nn.Module, ends: Sequence[Any], settings: FineTuning) -> torch.optim.Optimizer:

@@ -96,10 +96,10 @@ def test_the_gradients_are_those_of_peft(family: str, four_bit: bool, tmp_path: 
     assert on.kernels.dequantizes, "unsloth has not fallen back to bitsandbytes"
 
 
-@pytest.mark.parametrize("family", ["llama-3.1", "qwen3"])
-def test_in_16_bits_they_are_the_same_up_to_rounding(family: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("family", "four_bit"), [("llama-3.1", False), ("qwen3", True)])
+def test_in_16_bits_they_are_the_same_up_to_rounding(family: str, four_bit: bool, tmp_path: Path) -> None:
     """Under autocast with embeddings and head in float32 as well, as `pretrain --base` trains."""
-    engine = engine_of(miniature(tmp_path, family), dtype="float16")
+    engine = engine_of(miniature(tmp_path, family), four_bit=four_bit, dtype="float16")
     kernels_of(engine)
     with trial_adapter(engine.model):
         loss, true = gradients_of_peft(engine.model, TWO_ROWS)

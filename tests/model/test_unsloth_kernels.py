@@ -135,7 +135,7 @@ def test_the_code_of_the_packages_around_the_kernels_is_not_run(
 
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "qwen2": ({}, "knows Llama, Mistral and Qwen3; this model is a qwen2"),
-    "granite": ({}, "knows Llama, Mistral and Qwen3; this model is a granite"),
+    "gemma3_text": ({}, "knows Llama, Mistral and Qwen3; this model is a gemma3_text"),
     "llama": ({"hidden_act": "gelu"}, "this model is a llama with gelu"),
     "qwen3": ({"attention_bias": True}, "this model's projections have biases, which its kernels leave out"),
 }
@@ -290,12 +290,19 @@ def test_an_error_that_is_not_the_kernels_is_raised_by_native_training_too(tiny_
 
 def test_kernels_that_are_off_are_not_planned_with(tmp_path: Path) -> None:
     """A row that the kernels would keep whole is computed again where training is native."""
-    engine = engine_of(miniature(tmp_path, "qwen3"))
-    engine.settings = replace(engine.settings, model=replace(engine.settings.model, backend="unsloth"))
+    settings = Model(
+        device="cpu", dense_megabytes=0, gigabytes=(memory_plan.RESERVE + memory_plan.KERNELS_RESERVE) / 1e9
+    )
+    settings = replace(settings, gigabytes=settings.gigabytes + 0.01, context=4096)
+    adapt = replace(SMALL, checkpointing="off")
+    engine = loaded(miniature(tmp_path, "qwen3"), settings, adapt, Search(megabytes=1.0))
+    native = engine.longest_row
+    engine.settings = replace(engine.settings, model=replace(settings, backend="unsloth"))
     on = with_kernels(engine, plain_kernels())
-    assert engine._planned().model.backend == "unsloth"
+    with_them = engine._longest_row()
     on.on = False
-    assert engine._planned().model.backend == "native"
+    engine._begin_natively()
+    assert 0 < engine.longest_row == native != with_them
 
 
 def test_the_products_of_an_8b_keep_a_third_less_than_natively() -> None:
