@@ -46,7 +46,7 @@ class Model:
     layout: LayoutName = "auto"
     """How grids become tokens, see `arc.layouts`; auto: as the checkpoint's files say."""
     backend: Literal["native", "unsloth"] = "native"
-    """What loads the model: transformers with bitsandbytes, or unsloth where it is installed (CUDA only)."""
+    """What the LoRA is trained with: torch, or unsloth's kernels, see `model.unsloth_kernels` (CUDA only)."""
     gigabytes: float = 0.0
     """Device memory (10^9 bytes) to plan with, see `model.memory_plan`; 0: what the device has."""
 

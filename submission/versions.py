@@ -25,6 +25,9 @@ OLDEST_TORCHAO = (0, 16)
 """The oldest torchao that peft works beside, from peft 0.19 on; with an older one, Kaggle's, it refuses to add a LoRA.
 Nothing here needs torchao. To be dropped when the image has none, or a newer one."""
 
+KNOWN_UNSLOTH = ("2026.10.7", "2026.10.9")
+"""The versions of unsloth, and of unsloth_zoo, whose kernels are known to be what `model.unsloth_kernels` calls."""
+
 
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers that a version begins with: "2.10.0+cu128" is (2, 10, 0)."""

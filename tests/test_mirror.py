@@ -56,6 +56,7 @@ NO_MODULE = {
     "drill/test_drill": "the notebook of a bundle, on a machine like Kaggle's",
     "faults/test_faults": "whole runs in which something goes wrong",
     "gpu/test_gpu": "an 8B's shape on a GPU",
+    "kernels/test_kernels": "unsloth's kernels in Triton's interpreter",
     "inference/test_pretended_gpu": "all stages on a pretended GPU",
     "models/test_embedded": "the embedded model",
     "programs/sandbox/common/test_programs": "programs in BARC's form, on tasks",

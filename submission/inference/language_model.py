@@ -42,6 +42,7 @@ from submission.model.lora import (
     with_whole_ends,
 )
 from submission.model.modules import with_exact_head, with_fused_norms
+from submission.model.unsloth_kernels import TrainingKernels, kernels_on, load_kernels
 from submission.rng import generator
 from submission.solver.engine import Fit, Question, Scores, ViewResult
 
@@ -66,6 +67,8 @@ class LanguageModel:
             torch.set_num_threads(model.threads)
         self.settings = settings
         self.device = resolve_device(model.device)
+        kernels = load_kernels(self.device) if model.backend == "unsloth" else None
+        self.kernels: TrainingKernels | None = None
         self._shape = memory_plan.shape_of(path)
         self._free_bytes = device_bytes(model, self.device)
         self.longest_row = self._longest_row()
@@ -82,6 +85,9 @@ class LanguageModel:
         self.base = base
         self.model: nn.Module = with_adapter(base, adapt, seed) if adapt.rank else base
         self.model.eval()
+        if kernels and adapt.rank:
+            self.kernels = kernels_on(self.model, base, kernels)
+            self.longest_row = self._longest_row()
         self._adapter = [p for p in self.model.parameters() if p.requires_grad]
         # In the CPU's memory: the first weights of a large adapter would take a GPU's from the training.
         self._first = [p.detach().cpu().clone() for p in self._adapter]
@@ -98,9 +104,13 @@ class LanguageModel:
         """Train the adapter on the rows; a training that leaves the finite numbers is undone."""
         if not self._adapter or not rows:
             return Fit(0, (), 0.0, "off")
-        set_checkpointing(self.base, self.recomputes(rows))
-        rng = generator(seed, "finetune")
-        fit = test_time_training.finetune(self.model, self.layout, rows, self.settings.adapt, until, rng)
+
+        def train() -> Fit:
+            set_checkpointing(self.base, self.recomputes(rows))
+            rng = generator(seed, "finetune")
+            return test_time_training.finetune(self.model, self.layout, rows, self.settings.adapt, until, rng)
+
+        fit = self.kernels.guarded(train, self._begin_natively) if self.kernels else train()
         if fit.stopped == "not finite":
             self.forget()
         return fit
@@ -109,7 +119,7 @@ class LanguageModel:
         """Whether training on these rows recomputes activations: as the settings say, or where memory is short."""
         width = compute_dtype(self.settings.model.dtype, self.device).itemsize
         longest = max(len(each.ids) for each in rows)
-        return memory_plan.choose_plan(self._shape, self.settings, width, longest, self._free_bytes).checkpointing
+        return memory_plan.choose_plan(self._shape, self._planned(), width, longest, self._free_bytes).checkpointing
 
     def _longest_row(self) -> int:
         """Tokens of the longest trainable row; no limit but the context on a CPU, whose free memory varies."""
@@ -117,7 +127,17 @@ class LanguageModel:
         if self.device == "cpu" and not model.gigabytes:
             return model.context
         width = compute_dtype(model.dtype, self.device).itemsize
-        return memory_plan.longest_row(self._shape, self.settings, width, self._free_bytes)
+        return memory_plan.longest_row(self._shape, self._planned(), width, self._free_bytes)
+
+    def _begin_natively(self) -> None:
+        """After a kernel has failed: nothing is learned yet, and rows are as long as native training allows."""
+        self.forget()
+        self.longest_row = self._longest_row()
+
+    def _planned(self) -> Settings:
+        """The settings to plan memory with: kernels that were taken off count no more."""
+        off = self.kernels is not None and not self.kernels.on
+        return replace(self.settings, model=replace(self.settings.model, backend="native")) if off else self.settings
 
     @contextmanager
     def inference(self, questions: Sequence[Question]) -> Iterator[ForestInference]:

@@ -37,8 +37,7 @@ def load_base(path: Path, settings: Model, device: str) -> Any:
     disable_progress_bar()
     checkpoint = read_checkpoint(path)
     try:
-        load = from_unsloth if settings.backend == "unsloth" else from_transformers
-        model = load(checkpoint, settings, device)
+        model = from_transformers(checkpoint, settings, device)
     except (BadInput, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
         raise
     except Exception as error:
@@ -153,30 +152,6 @@ def require_whole(checkpoint: Checkpoint, report: Mapping[str, Any]) -> None:
     ):  # fmt: skip
         if names:
             raise BadInput(f"{checkpoint.folder}: {listed(sorted(names))} {what}")
-
-
-def from_unsloth(checkpoint: Checkpoint, settings: Model, device: str) -> Any:
-    """The model loaded by unsloth, with its own CUDA kernels; BadInput without a GPU or without unsloth.
-
-    Unsloth works neither with every transformers nor on a CPU, so it is imported here and nowhere else. Adapter,
-    training and search are the same as with the native backend.
-    """
-    if device != "cuda":
-        raise BadInput("model.backend=unsloth needs a CUDA GPU; model.backend=native works without one")
-    try:
-        from unsloth import FastLanguageModel
-    except (ImportError, NotImplementedError) as error:  # The latter is how unsloth says that there is no GPU.
-        raise BadInput(f"model.backend=unsloth: unsloth cannot be imported here ({error})") from error
-    model, _ = FastLanguageModel.from_pretrained(
-        str(checkpoint.folder),
-        max_seq_length=settings.context,
-        dtype=compute_dtype(settings.dtype, device),
-        load_in_4bit=settings.four_bit,
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
-    return model
 
 
 def resolve_device(setting: str) -> str:

@@ -26,6 +26,9 @@ NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 RESERVE = 0.8e9
 """Bytes that the CUDA context, cuBLAS and fragmentation take of a GPU: a generous estimate, not measured."""
 
+KERNELS_RESERVE = 0.1e9
+"""Bytes more with `model.backend=unsloth`: its kernels keep the space of one 16-bit weight, 94 MB for an 8B."""
+
 CARDS = {"t4": 14.6e9, "l4": 22.0e9}
 """Bytes of Kaggle's GPUs that may be used. A T4 has 14.56 GiB, an L4 22.03 GiB; taken as GB, which leaves 7 %."""
 
@@ -156,6 +159,7 @@ def plan(shape: Shape, settings: Settings, width: int, tokens: int, checkpointin
     """
     adapt, four_bit = settings.adapt, settings.model.four_bit or shape.quantized
     lora, whole = shape.lora_weights(adapt), shape.whole_weights(adapt)
+    kernels = settings.model.backend == "unsloth"
     dense = shape.block_weights * width
     merged = 2 * dense if four_bit and dense <= settings.model.dense_megabytes * 1e6 else 0
     # Ends that are trained have no weights in the compute type.
@@ -167,12 +171,12 @@ def plan(shape: Shape, settings: Settings, width: int, tokens: int, checkpointin
         weights=(packed if four_bit else dense) + frozen_ends * width + merged,
         adapter=FLOAT32 * (lora + whole),
         optimizer=(3 * FLOAT32 + width) * lora + 3 * FLOAT32 * whole,
-        activations=activations(shape, adapt.rank, width, tokens, checkpointing) if adapt.rank else 0.0,
+        activations=activations(shape, adapt.rank, width, tokens, checkpointing, kernels) if adapt.rank else 0.0,
         # Logits and their gradient, in float32 where the head is; a float32 copy, its log-softmax, and the gradient of
         # that. Every token may carry loss.
         logits=tokens * shape.vocabulary * (2 * head_width + 3 * FLOAT32) if adapt.rank else 0.0,
         search=max(settings.search.megabytes * 1e6, float(longest_prompt)),
-        reserve=RESERVE,
+        reserve=RESERVE + (KERNELS_RESERVE if kernels else 0),
         checkpointing=checkpointing,
         tokens=tokens,
     )
@@ -192,21 +196,44 @@ def kv_bytes(shape: Shape, width: int) -> int:
     return 2 * shape.blocks * shape.keys * width
 
 
-def activations(shape: Shape, rank: int, width: int, tokens: int, checkpointing: bool) -> float:
+def activations(shape: Shape, rank: int, width: int, tokens: int, checkpointing: bool, kernels: bool = False) -> float:
     """Bytes kept for the backward pass of `tokens` tokens: all of every block; or each block's input, and one block.
 
-    Counted per token of a Llama block with a LoRA as in `lora.fuse`. Float32: the inputs of the two norms. In the
-    compute type: the inputs of the adapted projections and the LoRA's inner products; queries, keys, values and output
-    of attention; three products of the gated MLP. A test compares it with what autograd really keeps.
+    `kernels`: by `model.unsloth_kernels`, not as in `lora.fuse`.
+    """
+    hidden, inner = shape.hidden, shape.intermediate
+    block = kernel_block(shape, width) if kernels else native_block(shape, rank, width)
+    kept = shape.blocks * hidden * width + block if checkpointing else shape.blocks * block
+    # The final norm, and the gradient that flows back through the widest layer.
+    return float(tokens * (kept + FLOAT32 * hidden + 2 * width * inner))
+
+
+def native_block(shape: Shape, rank: int, width: int) -> int:
+    """Bytes that a block keeps of a token.
+
+    Counted of a Llama block with a LoRA as in `lora.fuse`. Float32: the inputs of the two norms. In the compute type:
+    the inputs of the adapted projections and the LoRA's inner products; queries, keys, values and output of attention;
+    three products of the gated MLP. A test compares it with what autograd really keeps.
     """
     hidden, inner, queries, keys = shape.hidden, shape.intermediate, shape.queries, shape.keys
     # 4 * queries: keys and values count at the queries' width once more, as the T4 repeats them for each query head.
     block = FLOAT32 * 2 * hidden + width * (2 * hidden + inner + 7 * rank + 4 * queries + 2 * keys + 3 * inner)
     if shape.head_norms:
         block += FLOAT32 * (queries + keys)
-    kept = shape.blocks * hidden * width + block if checkpointing else shape.blocks * block
-    # The final norm, and the gradient that flows back through the widest layer.
-    return float(tokens * (kept + FLOAT32 * hidden + 2 * width * inner))
+    return block
+
+
+def kernel_block(shape: Shape, width: int) -> int:
+    """Bytes that a block keeps of a token with `model.unsloth_kernels`; a test holds it against autograd.
+
+    In the compute type: inputs and outputs of the two norms; queries, keys, values and output of attention, keys and
+    values at the queries' width, as the T4 repeats them for each query head; two products of the gated MLP. In float32:
+    a number for each norm and query head. Norms of heads keep their inputs, and a number for each head.
+    """
+    block = width * (4 * shape.hidden + 4 * shape.queries + 2 * shape.intermediate) + FLOAT32 * (2 + shape.heads)
+    if shape.head_norms:
+        block += width * (shape.queries + shape.keys) + FLOAT32 * (shape.heads + shape.key_heads)
+    return block
 
 
 def choose_plan(shape: Shape, settings: Settings, width: int, longest: int, budget_bytes: float) -> MemoryPlan:

@@ -18,7 +18,8 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,13 @@ from submission.config import Adapt, Model
 from submission.errors import BadInput
 from submission.model.loading import load_base, load_unquantized
 from submission.model.lora import lora_deltas, with_adapter
+from submission.model.unsloth_kernels import Kernels, TrainingKernels, kernels_on, load_kernels
 from submission.model.vocabulary import trainable_base, trainable_checkpoint, trainable_ids
-from submission.training.batches import loader
+from submission.training.batches import Batch, loader
 from submission.training.corpus import Corpus
 from submission.training.corpus_cache import CACHE_NAME
 from submission.training.evaluation import Evaluation, evaluate, evaluation_rows, log_evaluation
-from submission.training.loop import Learner, Progress, require_device, require_finite_evaluation, train
+from submission.training.loop import Learner, Progress, computing, require_device, require_finite_evaluation, train
 from submission.training.settings import FineTuning
 
 logger = logging.getLogger(__name__)
@@ -54,24 +56,30 @@ def finetune_base(
 ) -> float:
     """Fine-tune, save merged and in NF4, and return the held-out loss (nats a token of the last pair's answer).
 
-    BadInput, before the corpus is loaded, where the base cannot be used or is quantized, where there is no such device
-    or nothing to resume, and where `out` is not empty. TrainingFailed, with no model saved, where the training gives no
-    finite numbers any more.
+    BadInput, before the corpus is loaded, where the base cannot be used or is quantized, where there is no such device,
+    no kernels or nothing to resume, and where `out` is not empty. TrainingFailed, with no model saved, where the
+    training gives no finite numbers any more.
     """
     require_device(settings.device)
+    kernels = load_kernels(settings.device) if settings.backend == "unsloth" else None
     _require_folders(base, out, out / ADAPTER if resume else None)
     corpus = load_corpus()
     try:
-        return _finetuned(settings, corpus, base, out, resume)
+        return _finetuned(settings, kernels, corpus, base, out, resume)
     finally:
         shutil.rmtree(out / BASE16, ignore_errors=True)
 
 
-def _finetuned(settings: FineTuning, corpus: Corpus, base: Path, out: Path, resume: bool) -> float:
+def _finetuned(
+    settings: FineTuning, kernels: Kernels | None, corpus: Corpus, base: Path, out: Path, resume: bool
+) -> float:
     """`finetune_base` with a corpus; it leaves the folder BASE16."""
     adapter, base16 = out / ADAPTER, out / BASE16
     trainable_base(base, base16)
     model, ends = _adapted(base16, settings)
+    dtype = torch.bfloat16 if settings.device == "cuda" else torch.float32
+    with computing(settings.device, dtype):
+        training = kernels_on(model, model.get_base_model(), kernels) if kernels else None
     start = load_checkpoint(model, adapter) if resume else Progress()
     held_out = evaluation_rows(corpus.held_out, settings.limit, CHAT16)
 
@@ -86,8 +94,8 @@ def _finetuned(settings: FineTuning, corpus: Corpus, base: Path, out: Path, resu
         save_checkpoint(model, adapter, progress)
 
     evaluated()
-    dtype = torch.bfloat16 if settings.device == "cuda" else torch.float32
-    learner = Learner(model, [_optimizer(model, ends, settings)], dtype)
+    optimizers = [_optimizer(model, ends, settings)]
+    learner = Guarded(model, optimizers, dtype, kernels=training) if training else Learner(model, optimizers, dtype)
     done = train(learner, loader(corpus.train, settings, start.step), settings, start, checkpoint)
     result = evaluated()
     if settings.device == "cuda":
@@ -110,7 +118,19 @@ def _require_folders(base: Path, out: Path, adapter: Path | None) -> None:
         raise BadInput(f"{out}: is not empty; nothing is overwritten, --resume goes on with a training")
 
 
-def _adapted(base16: Path, settings: FineTuning) -> tuple[nn.Module, list[Any]]:
+@dataclass(frozen=True)
+class Guarded(Learner):
+    """A learner whose kernels are taken off where one of them fails; the step is taken again without them."""
+
+    kernels: TrainingKernels = field(kw_only=True)
+
+    def step(self, batch: Batch, device: str) -> float:
+        """`Learner.step`."""
+        step = partial(super().step, batch, device)
+        return self.kernels.guarded(step, partial(self.model.zero_grad, set_to_none=True))
+
+
+def _adapted(base16: Path, settings: FineTuning) -> tuple[Any, list[Any]]:
     """The frozen base with a new LoRA, and its embeddings and head, which are trained in float32."""
     base = load_base(base16, Model(four_bit=settings.four_bit), settings.device)
     adapt = Adapt(rank=settings.rank, alpha=settings.alpha, checkpointing=settings.checkpointing)

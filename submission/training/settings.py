@@ -112,3 +112,5 @@ class FineTuning(Training):
     """The frozen blocks in NF4 (QLoRA), or in 16 bits."""
     checkpointing: Literal["on", "off"] = "on"
     """Recompute activations in the backward pass: less memory, a third more time."""
+    backend: Literal["native", "unsloth"] = "native"
+    """What the blocks are trained with: torch, or unsloth's kernels, see `model.unsloth_kernels` (CUDA only)."""

@@ -8,6 +8,7 @@ The weights are random, so the search runs through scripted logits (see `shaped`
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 
 from submission.arc.layouts import CHAT16
 from submission.arc.prompts import Prompt, Row
-from submission.benchmarks import synthetic_model
+from submission.benchmarks import kernel_comparison, synthetic_model
 from submission.config import Settings, with_changes
 from submission.deadline import NEVER
 from submission.inference import threshold_search
@@ -117,6 +118,16 @@ def test_the_plan_holds_what_training_takes(eight: Path, checkpointing: bool) ->
     made = memory_plan.plan(memory_plan.shape_of(eight), settings, 2, length, checkpointing)
     held = made.weights + made.adapter + made.training
     assert 0.5 * held < torch.cuda.max_memory_allocated() < held + made.reserve
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(find_spec("unsloth") is None, reason="unsloth is not installed: tests/kernels.txt")
+def test_unsloth_s_kernels_train_as_native_training_does(eight: Path) -> None:
+    name = "l4x4" if torch.cuda.get_device_capability()[0] >= 8 else "t4x2"
+    told = kernel_comparison.compare(eight, preset(name), [1024, 4096], NEVER)
+    print(f"\n{told}")
+    assert told.problems() == []
 
 
 def test_the_task_that_the_gpu_is_given_runs_on_a_cpu_in_miniature(

@@ -20,14 +20,12 @@ import submission
 from submission.arc.layouts import CHAT16
 from submission.arc.prompts import row
 from submission.arc.tasks import Task, grid
-from submission.checkpoint.checkpoint import read_checkpoint
 from submission.config import Model, Search
 from submission.deadline import NEVER
 from submission.errors import BadInput
 from submission.inference.test_time_training import backward
 from submission.model.attention import attends_by_row
 from submission.model.loading import (
-    from_unsloth,
     is_of_memory,
     load_base,
 )
@@ -314,14 +312,6 @@ def test_no_door_runs_foreign_code_or_reads_pickles() -> None:
         assert None in words or wanted.items() <= words.items(), f"{name} line {call.lineno}"
     options = (package / "model" / "loading.py").read_text(encoding="utf-8")
     assert '"use_safetensors": True' in options and '"trust_remote_code": False' in options
-
-
-def test_unsloth_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
-    folder = miniature(tmp_path, "llama-3.1")
-    with pytest.raises(BadInput, match="needs a CUDA GPU"):
-        loaded(folder, Model(device="cpu", backend="unsloth"), ADAPT, Search())
-    with pytest.raises(BadInput, match="cannot be imported here"):
-        from_unsloth(read_checkpoint(folder), Model(backend="unsloth"), "cuda")
 
 
 @pytest.mark.parametrize("name", ["model.layers.1.mlp.up_proj.weight", "model.norm.weight"])

@@ -27,14 +27,15 @@ def asked(folder: Path, tasks: dict[str, object], training: dict[str, object] | 
     return folder / drill.TEST_FILE
 
 
-def wheelhouse(folder: Path, content: str = "value = 7\n") -> Path:
-    """A data set of wheels with one small real wheel, as `build.py` lays it out."""
+def wheelhouse(folder: Path, content: str = "value = 7\n", requires: str = "") -> Path:
+    """A data set of wheels with one small real wheel, as `build.py` lays it out; `requires`: another package."""
     (folder / "wheelhouse").mkdir(parents=True)
     wheel = folder / "wheelhouse" / "small_thing-1.0-py3-none-any.whl"
     info = "small_thing-1.0.dist-info"
     with zipfile.ZipFile(wheel, "w") as file:
         file.writestr("small_thing.py", content)
-        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: small-thing\nVersion: 1.0\n")
+        metadata = "Metadata-Version: 2.1\nName: small-thing\nVersion: 1.0\n"
+        file.writestr(f"{info}/METADATA", metadata + (f"Requires-Dist: {requires}\n" if requires else ""))
         file.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,12 +18,17 @@ from submission.arc.layouts import CHAT16
 from submission.checkpoint.layout import layout_of
 from submission.config import Adapt, Model, Search
 from submission.errors import BadInput
+from submission.model.loading import load_base
+from submission.model.lora import with_adapter
+from submission.model.unsloth_kernels import TrainingKernels
 from submission.model.vocabulary import CHAT16_WORDS, chat16_ids, trainable_base
 from submission.training.corpus import Corpus
-from submission.training.finetune_base import finetune_base
+from submission.training.finetune_base import Guarded, finetune_base
+from submission.training.loop import Learner
 from submission.training.settings import FineTuning, TrainingFailed
 from tests.support.checkpoints import NF4, config_of, hollow, in_nf4, tensors_of
 from tests.support.engines import loaded
+from tests.support.plain_kernels import plain_kernels
 
 SMALL = FineTuning(
     steps=120, tokens=1024, limit=100, warmup=3, rank=8, rate=2e-3, other_rate=1e-2, new_rules=0.0, checkpointing="off"
@@ -154,6 +160,48 @@ def test_a_base_that_is_quantized_already_is_refused(tiny_line_model: Path, tmp_
         finetune_base(SMALL, lambda: copying, tiny_line_model, tmp_path)
     with pytest.raises(BadInput, match=r"no config\.json"):
         finetune_base(SMALL, lambda: copying, tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_kernels_that_cannot_be_had_are_told_before_the_corpus_is_read(
+    tiny_line_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never() -> Corpus:
+        raise AssertionError("the corpus was read")
+
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(BadInput, match="model.backend=unsloth needs a CUDA GPU"):
+        finetune_base(replace(SMALL, backend="unsloth"), never, tiny_line_model, tmp_path)
+
+
+def test_a_kernel_that_fails_in_a_step_costs_nothing(tiny_line_model: Path) -> None:
+    """From the second step on one raises in the backward pass: that step, and all others, are native ones."""
+    steps = 3
+    kernels = plain_kernels()
+
+    def norm(module: Any, x: torch.Tensor) -> torch.Tensor:
+        result = kernels.norm(module, x)
+        if len(losses[1]) == 1 and result.requires_grad:
+            result.register_hook(raising)
+        return result
+
+    def raising(gradient: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no kernel image")
+
+    losses: list[list[float]] = [[], []]
+    ids = torch.arange(12)[None] % 10
+    batch = ids, torch.ones_like(ids, dtype=torch.bool), torch.arange(12)[None, None], 12
+    for k in range(2):
+        base = load_base(tiny_line_model, Model(device="cpu"), "cpu")
+        model = with_adapter(base, Adapt(rank=4), 0).train()
+        optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=1e-2)
+        learner = Learner(model, [optimizer], torch.float32)
+        if k == 1:
+            on = TrainingKernels(model, base, replace(kernels, norm=norm))
+            learner = Guarded(model, [optimizer], torch.float32, kernels=on)
+        for _ in range(steps):
+            losses[k].append(learner.step(batch, "cpu"))
+    assert not on.on
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5) and losses[1][2] < losses[1][0]
 
 
 def test_a_base_is_judged_whole_before_the_corpus_is_read(tmp_path: Path) -> None:

@@ -11,7 +11,11 @@ from submission.errors import BadInput
 OFFLINE_WHEELS = Path(__file__).parents[3] / "offline_wheels"
 
 PROFILES = ("native", "unsloth")
-"""native: bitsandbytes, which the image lacks. unsloth: unsloth and what it needs beside the image's torch."""
+"""native: bitsandbytes, which the image lacks. unsloth: the same, and unsloth for its kernels."""
+
+ALONE = ("unsloth",)
+"""Profiles that ship what they name and nothing of what that requires. Unsloth's kernels are imported without the rest
+of unsloth (`model.unsloth_kernels`) and work with the image's own transformers, which unsloth as a whole excludes."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class Profile:
     def folder(self) -> Path:
         """Where its wheels are downloaded to; not in git."""
         return self.home / self.name
+
+    @property
+    def alone(self) -> bool:
+        """Whether its requirements are resolved without their own: pip's --no-deps."""
+        return self.name in ALONE
 
     @property
     def image(self) -> Path:

@@ -61,6 +61,7 @@ def resolve(profile: Profile) -> list[Pin]:
         _pip([
             "install", "--dry-run", "--ignore-installed", "--target", scratch, "--report", str(report),
             "--constraint", str(constraints), "--requirement", str(profile.requirements), *_target(image),
+            *(["--no-deps"] if profile.alone else []),
         ])  # fmt: skip
         would_install: dict[str, Any] = json.loads(report.read_text())
     return missing_from_image(would_install, image.versions)

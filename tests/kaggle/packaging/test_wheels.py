@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from submission.errors import BadInput
+from submission.kaggle.manifests import sha256
 from submission.kaggle.packaging import wheels
 from submission.kaggle.packaging.bundle import bundle
 from submission.kaggle.packaging.image import PROFILES, Profile, read_image
@@ -41,6 +42,21 @@ def test_what_the_image_has_in_this_version_is_not_shipped() -> None:
     report = {"install": [*found, each("nvidia-nccl-cu12", "2.27.5")]}
     pins = wheels.missing_from_image(report, {"numpy": "2.0.2", "trl": "1", "torch": "2.10.0"})
     assert [pin.name for pin in pins] == ["new-thing", "trl"]
+
+
+@pytest.mark.slow
+def test_only_the_profile_of_kernels_is_resolved_without_what_its_wheels_require(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = wheelhouse(tmp_path / "made", requires="nowhere-to-be-had")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    shutil.copyfile(home / "image.txt", tmp_path / "image.txt")
+    for name in PROFILES:
+        (tmp_path / f"{name}.in").write_text("small_thing==1.0\n")
+    assert wheels.resolve(Profile("unsloth", tmp_path)) == [wheels.Pin("small-thing", "1.0", sha256(wheel))]
+    with pytest.raises(BadInput, match="could not be downloaded"):
+        wheels.resolve(Profile("native", tmp_path))
 
 
 def test_a_lock_without_hashes_is_refused(tmp_path: Path) -> None:

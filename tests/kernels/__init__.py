@@ -1,0 +1,1 @@
+"""unsloth's kernels in Triton's interpreter."""
