@@ -54,12 +54,12 @@ def evaluation_rows(held_out: Sequence[Family], limit: int, layout: Layout) -> l
 def evaluate(model: nn.Module, rows: Sequence[Row], layout: Layout) -> Evaluation:
     """Predict the learned tokens of the rows.
 
-    A model with float32 weights computes in float32, in whatever type it is trained, so that figures are comparable.
+    A model without 16-bit weights computes in float32, in whatever type it is trained, so that figures are comparable.
     """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device.type
-    dtype = torch.float32 if device == "cpu" or _is_float32(model) else torch.bfloat16
+    dtype = torch.bfloat16 if _has_16_bits(model) else torch.float32
     loss, right, tokens, whole_answers = 0.0, 0, 0, 0
     for each in rows:
         with loop.computing(device, dtype):
@@ -71,9 +71,9 @@ def evaluate(model: nn.Module, rows: Sequence[Row], layout: Layout) -> Evaluatio
     return Evaluation(loss / max(tokens, 1), 100 * right / max(tokens, 1), whole_answers, len(rows))
 
 
-def _is_float32(model: nn.Module) -> bool:
-    """Whether all weights are in float32; those of a large base are in 16 or 4 bits."""
-    return all(weight.dtype == torch.float32 for weight in model.parameters())
+def _has_16_bits(model: nn.Module) -> bool:
+    """Whether a weight is in 16 bits: those of a large base are, its norms at least, unless it computes in float32."""
+    return any(weight.dtype in (torch.bfloat16, torch.float16) for weight in model.parameters())
 
 
 def log_evaluation(result: Evaluation) -> None:
