@@ -39,8 +39,8 @@ from submission.model.vocabulary import trainable_base, trainable_checkpoint, tr
 from submission.training.batches import loader
 from submission.training.corpus import Corpus
 from submission.training.corpus_cache import CACHE_NAME
-from submission.training.evaluation import Evaluation, evaluate, evaluation_rows, log_evaluation
-from submission.training.loop import Learner, Progress, require_device, require_finite_evaluation, train
+from submission.training.evaluation import Evaluation, Evaluations, evaluation_rows
+from submission.training.loop import Learner, Progress, require_device, train
 from submission.training.precision import chosen_for_base
 from submission.training.settings import FineTuning
 
@@ -75,22 +75,16 @@ def _finetuned(settings: FineTuning, corpus: Corpus, base: Path, out: Path, resu
     dtype = chosen_for_base(settings)
     model, ends = _adapted(base16, settings, dtype)
     start = load_checkpoint(model, adapter) if resume else Progress()
-    held_out = evaluation_rows(corpus.held_out, settings.limit, CHAT16)
-
-    def evaluated() -> Evaluation:
-        result = evaluate(model, held_out, CHAT16)
-        log_evaluation(result)
-        require_finite_evaluation(result.loss)
-        return result
+    evaluations = Evaluations(model, evaluation_rows(corpus.held_out, settings.limit, CHAT16), CHAT16)
 
     def checkpoint(progress: Progress) -> None:
-        evaluated()
+        evaluations.where_due()
         save_checkpoint(model, adapter, progress)
 
-    evaluated()
+    evaluations.now()
     learner = Learner(model, [_optimizer(model, ends, settings)], dtype)
     done = train(learner, loader(corpus.train, settings, start.step), settings, start, checkpoint)
-    result = evaluated()
+    result = evaluations.now()
     if settings.device == "cuda":
         logger.info("peak memory of the GPU: %.1f GB", torch.cuda.max_memory_allocated() / 1e9)
     merge(base16, lora_deltas(model), [end.weight.detach().cpu() for end in ends], out / "merged")
