@@ -56,6 +56,7 @@ NO_MODULE = {
     "gpu/test_gpu": "an 8B's shape on a GPU",
     "inference/test_pretended_gpu": "all stages on a pretended GPU",
     "models/test_embedded": "the embedded model",
+    "real/test_smollm2": "a large model's path with pretrained weights",
     "runner/test_quick_runs": "whole runs with a scripted engine",
     "runner/test_same_bytes": "whole runs under other circumstances",
     "support/test_cases": "a helper of the tests",
