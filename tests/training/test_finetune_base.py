@@ -25,8 +25,9 @@ from tests.support.checkpoints import NF4, config_of, hollow, in_nf4, tensors_of
 from tests.support.engines import loaded
 
 SMALL = FineTuning(
-    steps=120, tokens=1024, limit=100, warmup=3, rank=8, rate=2e-3, other_rate=1e-2, new_rules=0.0, checkpointing="off"
-)
+    steps=120, tokens=1024, limit=100, warmup=3, rank=8, rate=2e-3, other_rate=1e-2, new_rules=0.0,
+    checkpointing="off", dtype="float32",  # the type that every machine is fast enough in
+)  # fmt: skip
 
 
 def logits(folder: Path, four_bit: bool) -> torch.Tensor:
@@ -50,6 +51,15 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
     quantized = logits(tmp_path / "merged", four_bit=True)
     assert torch.equal(logits(tmp_path / "nf4", four_bit=True), quantized), "nf4 is the merged model in four bits"
     assert 0 < (merged - quantized).abs().mean() < 0.5 * merged.std()
+
+
+@pytest.mark.parametrize("four_bit", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_base_learns_in_bfloat16_as_well(
+    tiny_line_model: Path, tmp_path: Path, copying: Corpus, four_bit: bool
+) -> None:
+    in_bfloat16 = replace(SMALL, dtype="bfloat16", four_bit=four_bit)
+    assert finetune_base(in_bfloat16, lambda: copying, tiny_line_model, tmp_path) < 0.35
+    assert json.loads((tmp_path / "merged" / "training.json").read_text())["products"] == "bfloat16"
 
 
 @pytest.mark.gpu
