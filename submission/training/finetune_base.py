@@ -81,14 +81,14 @@ def _finetuned(settings: FineTuning, corpus: Corpus, base: Path, out: Path, resu
         evaluations.where_due()
         save_checkpoint(model, adapter, progress)
 
-    evaluations.now()
+    before = evaluations.now()
     learner = Learner(model, [_optimizer(model, ends, settings)], dtype)
     done = train(learner, loader(corpus.train, settings, start.step), settings, start, checkpoint)
     result = evaluations.now()
     if settings.device == "cuda":
         logger.info("peak memory of the GPU: %.1f GB", torch.cuda.max_memory_allocated() / 1e9)
     merge(base16, lora_deltas(model), [end.weight.detach().cpu() for end in ends], out / "merged")
-    record = _record(settings, base, dtype, done, result)
+    record = _record(settings, base, dtype, done, before, result)
     (out / "merged" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
     load_base(out / "merged", Model(dtype="bfloat16"), settings.device).save_pretrained(out / "nf4")
     read_checkpoint(out / "nf4")
@@ -132,7 +132,7 @@ def _record(settings: FineTuning, base: Path, dtype: torch.dtype, done: Progress
         "base": base.name, "products": str(dtype)[6:], "steps": done.step, "steps_left_out": done.left_out,
         "million_tokens": round(done.tokens / 1e6, 2),
         "train_loss": round(done.loss, 4), "held_out_loss": round(result.loss, 4),
-        "held_out_grids": f"{result.whole_answers} of {result.rows}",
+        "held_out_loss_before": round(before.loss, 4), "held_out_grids": f"{result.whole_answers} of {result.rows}",
     }  # fmt: skip
 
 

@@ -38,7 +38,7 @@ SHORTEST = "9565186b"
 """The held-out training task with the shortest prompt: all cells become the colour that most of them have."""
 
 QUICK = (
-    "model.dtype=bfloat16", "model.context=1024", "training_rows.copies=1", "adapt.rate=0.001", "search.views=2",
+    "model.dtype=bfloat16", "model.context=2048", "training_rows.copies=1", "adapt.rate=0.001", "search.views=2",
     "search.megabytes=512", "time.seconds=900",
 )  # fmt: skip
 """Settings with which a task takes a minute or two on a CPU."""
@@ -56,8 +56,8 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tuned(stock: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What eight steps of `pretrain --base` make of it; a folder with merged/ and nf4/."""
     out = tmp_path_factory.mktemp("real") / "tuned"
-    words = ["--steps", "8", "--limit", "192", "--tokens", "512", "--rank", "16", "--warmup", "2", "--rate", "0.002"]
-    more = ["--other-rate", "0.002", "--checkpointing", "off", "--train-on", "arc1-train", "--generated", "0"]
+    words = ["--steps", "8", "--limit", "192", "--tokens", "512", "--rank", "32", "--warmup", "2", "--rate", "3e-4"]
+    more = ["--other-rate", "3e-4", "--checkpointing", "off", "--train-on", "arc1-train", "--generated", "0"]
     assert main(["pretrain", "--base", str(stock), "--out", str(out), *words, *more]) == 0
     return out
 
@@ -119,11 +119,10 @@ def test_a_layout_that_is_not_for_it_is_refused(
     assert not (tmp_path / "small").exists()
 
 
-def test_fine_tuning_lowers_the_held_out_loss(tuned: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Of the stock weights it is near 1 on these short rows, of a random model ln 16 = 2.77."""
+def test_fine_tuning_lowers_the_held_out_loss(tuned: Path) -> None:
     told = json.loads((tuned / "merged" / "training.json").read_text())
     assert told["steps"] == 8
-    assert told["held_out_loss"] < 0.85
+    assert told["held_out_loss"] < 0.97 * told["held_out_loss_before"] < 1.5, "ln 16 = 2.77 is a random model's"
     assert layout_of(tuned / "merged") == layout_of(tuned / "nf4") == CHAT16
     assert read_checkpoint(tuned / "nf4").quantized
 

@@ -44,7 +44,9 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
     caplog.set_level("INFO")
     loss = finetune_base(replace(SMALL, four_bit=four_bit), lambda: copying, tiny_line_model, tmp_path)
     assert loss < 0.3, "it has learned to copy; a random model is near ln 16 = 2.77"
-    assert json.loads((tmp_path / "merged" / "training.json").read_text())["steps"] == 120
+    told = json.loads((tmp_path / "merged" / "training.json").read_text())
+    assert told["steps"] == 120
+    assert told["held_out_loss_before"] > 2 > 0.3 > told["held_out_loss"]
     assert layout_of(tmp_path / "merged") == layout_of(tmp_path / "nf4") == CHAT16
     assert not (tmp_path / "base16").exists()
     merged = logits(tmp_path / "merged", four_bit=False)
