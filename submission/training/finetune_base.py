@@ -126,7 +126,9 @@ def _optimizer(model: nn.Module, ends: Sequence[Any], settings: FineTuning) -> t
     )  # fmt: skip
 
 
-def _record(settings: FineTuning, base: Path, dtype: torch.dtype, done: Progress, result: Evaluation) -> dict[str, Any]:
+def _record(
+    settings: FineTuning, base: Path, dtype: torch.dtype, done: Progress, before: Evaluation, result: Evaluation
+) -> dict[str, Any]:
     """What training.json says of a fine-tuning: settings and figures."""
     return asdict(settings) | {
         "base": base.name, "products": str(dtype)[6:], "steps": done.step, "steps_left_out": done.left_out,
