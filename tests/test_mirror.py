@@ -60,6 +60,7 @@ NO_MODULE = {
     "inference/test_pretended_gpu": "all stages on a pretended GPU",
     "models/test_embedded": "the embedded model",
     "programs/sandbox/common/test_programs": "programs in BARC's form, on tasks",
+    "real/test_smollm2": "a large model's path with pretrained weights",
     "runner/test_quick_runs": "whole runs with a scripted engine",
     "runner/test_same_bytes": "whole runs under other circumstances",
     "support/test_cases": "a helper of the tests",

@@ -17,7 +17,7 @@ from submission.checkpoint import quantization
 from submission.checkpoint.bounded_json import read_object
 from submission.checkpoint.config_json import CONFIG, SPECIAL_IDS, Config, check_special_ids, read_config
 from submission.checkpoint.families import EMBEDDINGS, HEAD, tensor_shapes
-from submission.checkpoint.weight_files import WHOLE, Tensor, WeightFiles, read_weights
+from submission.checkpoint.weight_files import GGUF, WHOLE, Tensor, WeightFiles, gguf_sentence, read_weights
 from submission.errors import BadInput, require
 
 GENERATION = "generation_config.json"
@@ -126,6 +126,10 @@ def require_folder(folder: Path) -> None:
         names = set(os.listdir(folder))
     except FileNotFoundError:
         raise BadInput(f"{folder}: there is no such folder, and so no {CONFIG}") from None
+    except NotADirectoryError:
+        if folder.suffix == GGUF:
+            raise BadInput(f"{folder}: {gguf_sentence(folder.parent, folder.name)}") from None
+        raise BadInput(f"{folder}: is a file; name the folder that holds {CONFIG} and the weights") from None
     except OSError as error:
         raise BadInput(f"{folder}: cannot be read as a model folder ({error.strerror})") from None
     if ADAPTER in names:
@@ -134,10 +138,8 @@ def require_folder(folder: Path) -> None:
         return
     below = model_below(folder)
     require(below is None, f"{folder}: there is no {CONFIG}, but there is one in {below}: name that folder")
-    if gguf := sorted(name for name in names if name.endswith(".gguf")):
-        raise BadInput(
-            f"{folder}: there is no {CONFIG}; GGUF ({gguf[0]}) is not taken: download the model in transformers' format"
-        )
+    if gguf := sorted(name for name in names if name.endswith(GGUF)):
+        raise BadInput(f"{folder}: there is no {CONFIG}; {gguf_sentence(folder, gguf[0])}")
     raise BadInput(f"{folder}: there is no {CONFIG}, so this is not a model folder")
 
 

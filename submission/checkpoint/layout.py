@@ -11,6 +11,9 @@ from submission.checkpoint.checkpoint import CHARACTERS
 from submission.checkpoint.tokenizer_files import has_tokenizer, read_words
 from submission.errors import BadInput
 
+CHARACTERS = 255
+"""Ids of a vocabulary up to which it is taken for one that was cut to characters."""
+
 
 def layout_of(path: Path, setting: str = "auto") -> Layout:
     """The layout of a checkpoint, for a value of `model.layout`.
@@ -35,11 +38,25 @@ def layout_of(path: Path, setting: str = "auto") -> Layout:
         raise BadInput(f"{path}: none of the known layouts fits this checkpoint ({error})") from error
     if setting not in ("auto", layout.name):
         raise BadInput(f"model.layout={setting}, but {path} was made for layout {layout.name}")
+    require_positions(path, layout)
     if vocabulary(layout)[-1] >= size:
         raise BadInput(
             f"{path}: layout {layout.name} writes id {vocabulary(layout)[-1]}, but there are only {size} ids"
         )
     return layout
+
+
+def require_positions(path: Path, layout: Layout) -> None:
+    """BadInput where a layout gives each token a row and a column, and the model in the folder knows no such positions.
+
+    The positions of every stock family are one running number: such a model would fail in each task.
+    """
+    family = read_object(path / "config.json").get("model_type")
+    if layout.axes > 1 and family != GRID_FAMILY:
+        raise BadInput(
+            f"{path}: layout {layout.name} is for the embedded model and its like ({GRID_FAMILY}), whose positions are "
+            f"rows and columns; a model of family {family} takes {CHAT16.name}"
+        )
 
 
 def tokenizer_layout(path: Path, setting: str, size: int) -> Layout:

@@ -39,6 +39,10 @@ PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 """Suffixes of weights in formats that may run code, or that nothing here reads."""
 
 
+GGUF = ".gguf"
+"""Suffix of the format of llama.cpp."""
+
+
 @dataclass(frozen=True)
 class Tensor:
     """A tensor as a safetensors header describes it."""
@@ -111,7 +115,7 @@ def read_weights(folder: Path) -> WeightFiles:
     names = sorted(os.listdir(folder))
     index = folder / INDEX if WHOLE not in names and INDEX in names else None
     if index is None and WHOLE not in names:
-        raise BadInput(f"{folder}: {_no_weights(names)}")
+        raise BadInput(f"{folder}: {_no_weights(folder, names)}")
     named = None if index is None else read_index(index)
     files = tuple(folder / name for name in ([WHOLE] if named is None else sorted(set(named.values()))))
     tensors: dict[str, Tensor] = {}
@@ -139,7 +143,7 @@ def read_weights(folder: Path) -> WeightFiles:
     return WeightFiles(files, tensors, places, index, tuple(ignored))
 
 
-def _no_weights(names: list[str]) -> str:
+def _no_weights(folder: Path, names: list[str]) -> str:
     """Why a folder with these files has no weights, and what to do."""
     shards = [name for name in names if name.endswith(".safetensors")]
     if shards:
@@ -153,9 +157,30 @@ def _no_weights(names: list[str]) -> str:
             f"has no *.safetensors; pickled weights ({pickled[0]}) are not taken: convert them by "
             "AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(OUT)"
         )
-    if gguf := [name for name in names if name.endswith(".gguf")]:
-        return f"has no *.safetensors; GGUF ({gguf[0]}) is not taken: download the model in transformers' format"
+    if gguf := [name for name in names if name.endswith(GGUF)]:
+        return f"has no *.safetensors; {gguf_sentence(folder, gguf[0])}"
     return f"has no *.safetensors: the weights are missing; {WHOLE} or the files of {INDEX} belong here"
+
+
+def gguf_sentence(folder: Path, name: str) -> str:
+    """What to do with the GGUF of this name in a folder."""
+    return (
+        f"GGUF ({name}) is not taken: download the model in transformers' format, or, where there is nothing but GGUF, "
+        f'convert it: pip install gguf && python -c "{gguf_conversion(folder, name, Path("CONVERTED"))}"'
+    )
+
+
+def gguf_conversion(folder: Path, name: str, out: Path) -> str:
+    """A line of Python, for transformers 5.23, that writes `out` in 16 bits: the model and its tokenizer.
+
+    Its weights stay as coarse as GGUF has them. Without `dequantize` transformers keeps them packed, and cannot save.
+    """
+    return (
+        "from transformers import AutoModelForCausalLM as M, AutoTokenizer as T, GgufConfig as G; "
+        f"of = dict(pretrained_model_name_or_path={str(folder)!r}, gguf_file={name!r}); "
+        "model = M.from_pretrained(quantization_config=G(dequantize=True), dtype='bfloat16', **of); "
+        f"[each.save_pretrained({str(out)!r}) for each in (model, T.from_pretrained(**of))]"
+    )
 
 
 def read_index(path: Path) -> dict[str, str]:

@@ -31,7 +31,7 @@ from torch import Tensor
 from submission.arc.layouts import CHAT16, NAMED, Layout, described, renumbered, vocabulary
 from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from submission.checkpoint.families import EMBEDDINGS, HEAD
-from submission.checkpoint.layout import layout_of
+from submission.checkpoint.layout import layout_of, require_positions
 from submission.checkpoint.tokenizer_files import read_words
 from submission.checkpoint.weight_files import INDEX
 from submission.config import Model
@@ -113,6 +113,7 @@ def kept_ids(source: Path, layout: str, size: int) -> tuple[list[int], Layout]:
     checkpoint has to be trained before it can solve anything.
     """
     if layout in NAMED and size != 16:
+        require_positions(source, NAMED[layout])
         return chat16_ids(source, size), NAMED[layout]
     whole = layout_of(source, layout)
     if whole.name in NAMED:

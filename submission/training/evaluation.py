@@ -6,6 +6,8 @@ There is no test-time training, and each token is predicted from the true tokens
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 MAX_PAIRS = 5
 """Pairs of an evaluation row, the query included."""
+
+
+MOST_SHARE = 0.1
+"""Share of a training's time that evaluations in its course take at most: on a slow machine one takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,12 @@ def evaluation_rows(held_out: Sequence[Family], limit: int, layout: Layout) -> l
 def evaluate(model: nn.Module, rows: Sequence[Row], layout: Layout) -> Evaluation:
     """Predict the learned tokens of the rows.
 
-    A model with float32 weights computes in float32, in whatever type it is trained, so that figures are comparable.
+    A model without 16-bit weights computes in float32, in whatever type it is trained, so that figures are comparable.
     """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device.type
-    dtype = torch.float32 if device == "cpu" or _is_float32(model) else torch.bfloat16
+    dtype = torch.bfloat16 if _has_16_bits(model) else torch.float32
     loss, right, tokens, whole_answers = 0.0, 0, 0, 0
     for each in rows:
         with loop.computing(device, dtype):
@@ -71,9 +77,9 @@ def evaluate(model: nn.Module, rows: Sequence[Row], layout: Layout) -> Evaluatio
     return Evaluation(loss / max(tokens, 1), 100 * right / max(tokens, 1), whole_answers, len(rows))
 
 
-def _is_float32(model: nn.Module) -> bool:
-    """Whether all weights are in float32; those of a large base are in 16 or 4 bits."""
-    return all(weight.dtype == torch.float32 for weight in model.parameters())
+def _has_16_bits(model: nn.Module) -> bool:
+    """Whether a weight is in 16 bits: those of a large base are, its norms at least, unless it computes in float32."""
+    return any(weight.dtype in (torch.bfloat16, torch.float16) for weight in model.parameters())
 
 
 def log_evaluation(result: Evaluation) -> None:
@@ -82,3 +88,26 @@ def log_evaluation(result: Evaluation) -> None:
         "held out: loss %.3f, %.1f %% of the answers' tokens, %d of %d whole answers",
         result.loss, result.token_accuracy, result.whole_answers, result.rows,
     )  # fmt: skip
+
+
+class Evaluations:
+    """The held-out evaluations of one training, each with its line in the log."""
+
+    def __init__(self, model: nn.Module, rows: Sequence[Row], layout: Layout) -> None:
+        self.model, self.rows, self.layout = model, rows, layout
+        self.ended, self.took = -math.inf, 0.0
+
+    def now(self) -> Evaluation:
+        """Evaluate; TrainingFailed where the loss is not finite."""
+        began = time.monotonic()
+        result = evaluate(self.model, self.rows, self.layout)
+        self.ended = time.monotonic()
+        self.took = self.ended - began
+        log_evaluation(result)
+        loop.require_finite_evaluation(result.loss)
+        return result
+
+    def where_due(self) -> None:
+        """Evaluate as `now` does, unless that would take more than MOST_SHARE of the time since the last one."""
+        if self.took <= MOST_SHARE * (time.monotonic() - self.ended):
+            self.now()

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import safe_open
@@ -41,8 +41,9 @@ from submission.model.vocabulary import trainable_base, trainable_checkpoint, tr
 from submission.training.batches import Batch, loader
 from submission.training.corpus import Corpus
 from submission.training.corpus_cache import CACHE_NAME
-from submission.training.evaluation import Evaluation, evaluate, evaluation_rows, log_evaluation
-from submission.training.loop import Learner, Progress, computing, require_device, require_finite_evaluation, train
+from submission.training.evaluation import Evaluation, Evaluations, evaluation_rows
+from submission.training.loop import Learner, Progress, computing, require_device, train
+from submission.training.precision import chosen_for_base
 from submission.training.settings import FineTuning
 
 logger = logging.getLogger(__name__)
@@ -76,32 +77,26 @@ def _finetuned(
     """`finetune_base` with a corpus; it leaves the folder BASE16."""
     adapter, base16 = out / ADAPTER, out / BASE16
     trainable_base(base, base16)
-    model, ends = _adapted(base16, settings)
-    dtype = torch.bfloat16 if settings.device == "cuda" else torch.float32
+    dtype = chosen_for_base(settings)
+    model, ends = _adapted(base16, settings, dtype)
     with computing(settings.device, dtype):
         training = kernels_on(model, model.get_base_model(), kernels) if kernels else None
     start = load_checkpoint(model, adapter) if resume else Progress()
-    held_out = evaluation_rows(corpus.held_out, settings.limit, CHAT16)
-
-    def evaluated() -> Evaluation:
-        result = evaluate(model, held_out, CHAT16)
-        log_evaluation(result)
-        require_finite_evaluation(result.loss)
-        return result
+    evaluations = Evaluations(model, evaluation_rows(corpus.held_out, settings.limit, CHAT16), CHAT16)
 
     def checkpoint(progress: Progress) -> None:
-        evaluated()
+        evaluations.where_due()
         save_checkpoint(model, adapter, progress)
 
-    evaluated()
+    before = evaluations.now()
     optimizers = [_optimizer(model, ends, settings)]
     learner = Guarded(model, optimizers, dtype, kernels=training) if training else Learner(model, optimizers, dtype)
     done = train(learner, loader(corpus.train, settings, start.step), settings, start, checkpoint)
-    result = evaluated()
+    result = evaluations.now()
     if settings.device == "cuda":
         logger.info("peak memory of the GPU: %.1f GB", torch.cuda.max_memory_allocated() / 1e9)
     merge(base16, lora_deltas(model), [end.weight.detach().cpu() for end in ends], out / "merged")
-    record = _record(settings, base, done, result)
+    record = _record(settings, base, dtype, done, before, result)
     (out / "merged" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
     load_base(out / "merged", Model(dtype="bfloat16"), settings.device).save_pretrained(out / "nf4")
     read_checkpoint(out / "nf4")
@@ -130,9 +125,10 @@ class Guarded(Learner):
         return self.kernels.guarded(step, partial(self.model.zero_grad, set_to_none=True))
 
 
-def _adapted(base16: Path, settings: FineTuning) -> tuple[Any, list[Any]]:
-    """The frozen base with a new LoRA, and its embeddings and head, which are trained in float32."""
-    base = load_base(base16, Model(four_bit=settings.four_bit), settings.device)
+def _adapted(base16: Path, settings: FineTuning, dtype: torch.dtype) -> tuple[Any, list[Any]]:
+    """The frozen base in this type with a new LoRA, and its embeddings and head, which are trained in float32."""
+    named: Literal["float32", "bfloat16"] = "bfloat16" if dtype is torch.bfloat16 else "float32"
+    base = load_base(base16, Model(four_bit=settings.four_bit, dtype=named), settings.device)
     adapt = Adapt(rank=settings.rank, alpha=settings.alpha, checkpointing=settings.checkpointing)
     model = with_adapter(base, adapt, settings.seed)
     ends = [base.get_input_embeddings(), base.get_output_embeddings()]
@@ -150,12 +146,15 @@ def _optimizer(model: nn.Module, ends: Sequence[Any], settings: FineTuning) -> t
     )  # fmt: skip
 
 
-def _record(settings: FineTuning, base: Path, done: Progress, result: Evaluation) -> dict[str, Any]:
+def _record(
+    settings: FineTuning, base: Path, dtype: torch.dtype, done: Progress, before: Evaluation, result: Evaluation
+) -> dict[str, Any]:
     """What training.json says of a fine-tuning: settings and figures."""
     return asdict(settings) | {
-        "base": base.name, "steps": done.step, "steps_left_out": done.left_out,
+        "base": base.name, "products": str(dtype)[6:], "steps": done.step, "steps_left_out": done.left_out,
         "million_tokens": round(done.tokens / 1e6, 2),
         "train_loss": round(done.loss, 4), "held_out_loss": round(result.loss, 4),
+        "held_out_loss_before": round(before.loss, 4), "held_out_grids": f"{result.whole_answers} of {result.rows}",
     }  # fmt: skip
 
 

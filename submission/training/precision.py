@@ -1,6 +1,7 @@
 """What a training computes in: float32, or bfloat16 where a short measurement shows that this device is faster in it.
 
-Weights, momentum and loss stay in float32 either way; autocast runs the matrix products and the attention in bfloat16.
+Trained weights, momentum and loss stay in float32 either way; autocast runs the matrix products and the attention in
+bfloat16.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from submission.arc.layouts import NAMED
 from submission.model.grid_lm import fresh
 from submission.training.muon import orthogonalized
-from submission.training.settings import Pretraining
+from submission.training.settings import Pretraining, Training
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,9 @@ TRIES = 3
 
 SIDE, TOKENS = 1024, 768
 """Side of the matrices and tokens of the row by which it is measured."""
+
+BASE_HIDDEN = 512
+"""Channels of the block by which it is measured for a large base: the smallest bases have about as many."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,8 @@ class Precision:
 
 def chosen(settings: Pretraining) -> Precision:
     """The precision of the settings; for "auto" bfloat16 on a GPU, and what a measurement finds faster on a CPU."""
-    if settings.dtype != "auto":
-        named = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
-        return Precision(named, named)
-    if settings.device == "cuda":
-        return Precision(torch.bfloat16, torch.bfloat16)
+    if (known := _known(settings)) is not None:
+        return Precision(known, known)
     product, step, iteration = (speedup(of) for of in (_product, _block_step(settings), _iteration(settings)))
     precision = Precision(_faster(min(product, step)), _faster(iteration))
     logger.info(
@@ -58,6 +59,31 @@ def chosen(settings: Pretraining) -> Precision:
         product, step, iteration, *precision.names().values(),
     )  # fmt: skip
     return precision
+
+
+def chosen_for_base(settings: Training) -> torch.dtype:
+    """What the fine-tuning of a large base computes in: `Precision.products` as `chosen` finds them.
+
+    The block that is measured is one of this package's own, of BASE_HIDDEN channels.
+    """
+    if (known := _known(settings)) is not None:
+        return known
+    block = Pretraining(steps=1, hidden=BASE_HIDDEN, positions="line", limit=settings.limit, seed=settings.seed)
+    product, step = speedup(_product), speedup(_block_step(block))
+    products = _faster(min(product, step))
+    logger.info(
+        "bfloat16 is %.2f times as fast as float32 in a matrix product, %.2f in a block's forward and backward pass: "
+        "products in %s",
+        product, step, str(products)[6:],
+    )  # fmt: skip
+    return products
+
+
+def _known(settings: Training) -> torch.dtype | None:
+    """The type that the settings name, or that a GPU has; None where a measurement has to tell."""
+    if settings.dtype != "auto":
+        return torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
+    return torch.bfloat16 if settings.device == "cuda" else None
 
 
 def _faster(times: float) -> torch.dtype:

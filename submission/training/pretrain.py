@@ -29,13 +29,12 @@ from submission.model.grid_lm import GridLM, fresh
 from submission.model.loading import load_unquantized
 from submission.training.batches import loader
 from submission.training.corpus import Corpus
-from submission.training.evaluation import Evaluation, evaluate, evaluation_rows, log_evaluation
+from submission.training.evaluation import Evaluation, Evaluations, evaluation_rows
 from submission.training.loop import (  # fmt: skip
     Forward,
     Learner,
     Progress,
     require_device,
-    require_finite_evaluation,
     train,
 )
 from submission.training.muon import Muon
@@ -60,20 +59,14 @@ def pretrain(settings: Pretraining, load_corpus: Callable[[], Corpus], out: Path
     precision = chosen(settings)
     optimizers = _optimizers(model, settings, precision.newton_schulz)
     learner = Learner(model, optimizers, precision.products, _forward(model, settings.compiled))
-    held_out = evaluation_rows(corpus.held_out, settings.limit, layout)
-
-    def evaluated() -> Evaluation:
-        result = evaluate(model, held_out, layout)
-        log_evaluation(result)
-        require_finite_evaluation(result.loss)
-        return result
+    evaluations = Evaluations(model, evaluation_rows(corpus.held_out, settings.limit, layout), layout)
 
     def checkpoint(progress: Progress) -> None:
-        evaluated()
+        evaluations.where_due()
         save_checkpoint(model, out / "trunk", progress)
 
     done = train(learner, loader(corpus.train, settings, start.step), settings, start, checkpoint)
-    result = evaluated()
+    result = evaluations.now()
     save_float16(model, out / "model")
     record = _record(settings, precision, model, done, result)
     (out / "model" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")

@@ -53,6 +53,8 @@ class Training:
     """Of the first weights and of the rows."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the model is trained; rows are made on the CPU."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What products are computed in, with the trained weights in float32; auto measures on a CPU which is faster."""
     workers: int = 0
     """Processes that make batches ahead of their use; 0 to make them between the steps, for 0.2 % of a CPU's time."""
 
@@ -80,8 +82,6 @@ class Pretraining(Training):
     """Rotary positions: (segment, row, column), or one running number."""
     decay: float = 0.01
     """Weight decay of the blocks' matrices."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What products are computed in, with the weights in float32; auto measures on a CPU which is faster."""
     compiled: bool = False
     """Whether the blocks go through torch.compile: a fifth more tokens a second on a CPU, after a minute or two at the
     start; it needs a C++ compiler."""

@@ -11,6 +11,7 @@ import pytest
 from submission.arc.layouts import ADDED, CHAT16, GRID16, described
 from submission.checkpoint.layout import layout_of
 from submission.errors import BadInput
+from submission.model.vocabulary import shrink
 from tests.support.cases import cases
 from tests.support.families import miniature
 from tests.support.layouts import LLAMA3_WORDS, MERGES, NUMPY, llama3_tokenizer, sentencepiece_tokenizer
@@ -24,7 +25,6 @@ def test_auto_takes_characters_for_architects_and_a_whole_vocabulary_for_numpy(t
     assert layout_of(miniature(tmp_path / "a", "minitron", "architects")).name == "architects"
     assert layout_of(miniature(tmp_path / "n", "llama-3.1", "numpy")).name == "numpy"
     assert layout_of(miniature(tmp_path / "c", "qwen3")) is CHAT16
-    assert layout_of(tmp_path / "c", "grid16") is GRID16
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,19 @@ def test_auto_takes_characters_for_architects_and_a_whole_vocabulary_for_numpy(t
 def test_a_layout_that_does_not_fit_is_refused_in_a_sentence(made: str, wish: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=told):
         layout_of(miniature(tmp_path, "llama-3.1", made), wish)
+
+
+def test_rows_and_columns_are_positions_of_the_grid_model_alone(tmp_path: Path) -> None:
+    stock = miniature(tmp_path / "stock", "qwen3", "chat16")
+    config = json.loads((stock / "config.json").read_text())
+    (stock / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "arc_layout"}))
+    told = "layout grid16 is for the embedded model .* a model of family qwen3 takes chat16"
+    with pytest.raises(BadInput, match=told):
+        layout_of(stock, "grid16")
+    wordy = miniature(tmp_path / "wordy", "qwen3", "numpy")
+    with pytest.raises(BadInput, match=told):
+        shrink(wordy, tmp_path / "out", "grid16")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_layout_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -153,9 +153,11 @@ REFUSED: dict[str, Case] = {
     # The folder.
     "nowhere": Case(lambda folder: None, "no such folder"),
     "empty": Case(lambda folder: folder.mkdir(), r"no config\.json"),
-    "a file": Case(lambda folder: folder.write_text(""), "cannot be read as a model folder"),
+    "a file": Case(lambda folder: folder.write_text(""), "is a file; name the folder"),
     "the parent of a version": Case(_below, "transformers/default/1: name that folder"),
-    "only GGUF": Case(lambda f: (f.mkdir(), (f / "a.gguf").write_text("")), "GGUF"),
+    "only GGUF": Case(
+        lambda f: (f.mkdir(), (f / "a.gguf").write_text("")), r"GGUF \(a\.gguf\).*pip install gguf && python"
+    ),
     "only an adapter": Case(_adapter, r"is an adapter \(a LoRA of big/base\).*merge_and_unload"),
     "an adapter beside": _files(r"adapter_config\.json\) beside the weights", _adapter),
     # The text of config.json.
@@ -295,7 +297,7 @@ REFUSED: dict[str, Case] = {
     # Files.
     "no weights": _files("the weights are missing", _gone("model.safetensors")),
     "pickled": _files(r"pickled weights \(pytorch_model\.bin\)", _only("pytorch_model.bin")),
-    "GGUF beside a config": _files(r"GGUF \(model\.gguf\)", _only("model.gguf")),
+    "GGUF beside a config": _files(r"GGUF \(model\.gguf\).*dequantize=True", _only("model.gguf")),
     "consolidated alone": _files(r"holds 1 safetensors files \(consolidated", _only("consolidated.safetensors")),
     "shards without an index": _files("holds 2 safetensors files", _gone("model.safetensors.index.json"), in_shards),
     "a shard missing": _files(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,8 @@ from torch import nn
 from submission.arc.layouts import GRID16
 from submission.arc.prompts import padded, row
 from submission.arc.tasks import Pair, grid
-from submission.training.evaluation import evaluate, evaluation_rows
+from submission.training.evaluation import Evaluations, evaluate, evaluation_rows
+from submission.training.settings import TrainingFailed
 from tests.training.families import families
 
 
@@ -63,3 +66,41 @@ def test_a_model_in_float32_is_evaluated_in_float32_and_left_as_it_was() -> None
 def test_without_rows_all_figures_are_zero() -> None:
     result = evaluate(nn.Linear(1, 1), [], GRID16)
     assert (result.loss, result.token_accuracy, result.whole_answers, result.rows) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("base", [torch.float32, torch.bfloat16])
+def test_a_frozen_base_in_16_bits_computes_in_them_and_its_trained_head_stays_in_float32(base: torch.dtype) -> None:
+    """As `finetune_base` trains: without autocast the product of two types is an error of torch."""
+
+    class Tuned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embeddings, self.block = nn.Embedding(16, 8), nn.Linear(8, 16).to(base)
+
+        def forward(self, input_ids: torch.Tensor, **_: object) -> object:
+            return type("Out", (), {"logits": self.block(self.embeddings(input_ids))})
+
+    assert 0 < evaluate(Tuned(), evaluation_rows(families(2), 1000, GRID16), GRID16).loss < 10
+
+
+def test_evaluations_in_the_course_of_a_training_take_a_tenth_of_its_time_at_most() -> None:
+    class Slow(nn.Linear):
+        loss = 0.0
+
+        def forward(self, input_ids: torch.Tensor, **_: object) -> object:
+            time.sleep(0.02)
+            return type("Out", (), {"logits": torch.full((*input_ids.shape, 16), self.loss)})
+
+    evaluations = Evaluations(Slow(1, 1), evaluation_rows(families(2), 1000, GRID16), GRID16)
+    evaluations.where_due()
+    first, took = evaluations.ended, evaluations.took
+    assert took >= 0.04, "the first is always due"
+    time.sleep(2 * took)
+    evaluations.where_due()
+    assert evaluations.ended == first, "too early"
+    time.sleep(9 * took)
+    evaluations.where_due()
+    assert evaluations.ended > first
+    evaluations.model.loss = torch.nan
+    with pytest.raises(TrainingFailed, match="held-out loss"):
+        evaluations.now()

@@ -31,8 +31,9 @@ from tests.support.engines import loaded
 from tests.support.plain_kernels import plain_kernels
 
 SMALL = FineTuning(
-    steps=120, tokens=1024, limit=100, warmup=3, rank=8, rate=2e-3, other_rate=1e-2, new_rules=0.0, checkpointing="off"
-)
+    steps=120, tokens=1024, limit=100, warmup=3, rank=8, rate=2e-3, other_rate=1e-2, new_rules=0.0,
+    checkpointing="off", dtype="float32",  # the type that every machine is fast enough in
+)  # fmt: skip
 
 
 def logits(folder: Path, four_bit: bool) -> torch.Tensor:
@@ -49,13 +50,24 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
     caplog.set_level("INFO")
     loss = finetune_base(replace(SMALL, four_bit=four_bit), lambda: copying, tiny_line_model, tmp_path)
     assert loss < 0.3, "it has learned to copy; a random model is near ln 16 = 2.77"
-    assert json.loads((tmp_path / "merged" / "training.json").read_text())["steps"] == 120
+    told = json.loads((tmp_path / "merged" / "training.json").read_text())
+    assert told["steps"] == 120
+    assert told["held_out_loss_before"] > 2 > 0.3 > told["held_out_loss"]
     assert layout_of(tmp_path / "merged") == layout_of(tmp_path / "nf4") == CHAT16
     assert not (tmp_path / "base16").exists()
     merged = logits(tmp_path / "merged", four_bit=False)
     quantized = logits(tmp_path / "merged", four_bit=True)
     assert torch.equal(logits(tmp_path / "nf4", four_bit=True), quantized), "nf4 is the merged model in four bits"
     assert 0 < (merged - quantized).abs().mean() < 0.5 * merged.std()
+
+
+@pytest.mark.parametrize("four_bit", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_base_learns_in_bfloat16_as_well(
+    tiny_line_model: Path, tmp_path: Path, copying: Corpus, four_bit: bool
+) -> None:
+    in_bfloat16 = replace(SMALL, dtype="bfloat16", four_bit=four_bit)
+    assert finetune_base(in_bfloat16, lambda: copying, tiny_line_model, tmp_path) < 0.35
+    assert json.loads((tmp_path / "merged" / "training.json").read_text())["products"] == "bfloat16"
 
 
 @pytest.mark.gpu

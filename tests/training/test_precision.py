@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from submission.training import precision
-from submission.training.precision import Precision, chosen, speedup
-from submission.training.settings import Pretraining
+from submission.training.precision import Precision, chosen, chosen_for_base, speedup
+from submission.training.settings import FineTuning, Pretraining
 
 FLOAT, BRAIN = torch.float32, torch.bfloat16
 TINY = Pretraining(steps=1, hidden=64, layers=1, limit=64)
@@ -50,6 +50,25 @@ def test_on_a_cpu_bfloat16_is_taken_where_it_is_faster_and_the_log_says_so(
     assert chosen(TINY) == expected
     assert f"{measured[0]:.2f} times as fast as float32 in a matrix product, {measured[1]:.2f} in" in caplog.text
     assert f"products in {expected.names()['products']}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "measured", "expected"),
+    [
+        (FineTuning(steps=1, dtype="bfloat16"), (), BRAIN),
+        (FineTuning(steps=1, dtype="float32"), (), FLOAT),
+        (FineTuning(steps=1, device="cuda"), (), BRAIN),
+        (FineTuning(steps=1), (4.0, 1.7), BRAIN),
+        (FineTuning(steps=1), (0.2, 1.7), FLOAT),
+        (FineTuning(steps=1), (4.0, 1.05), FLOAT),
+    ],
+)
+def test_the_fine_tuning_of_a_base_goes_by_the_same_measurements(
+    settings: FineTuning, measured: tuple[float, ...], expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter(measured)
+    monkeypatch.setattr(precision, "speedup", lambda work: next(values))
+    assert chosen_for_base(settings) is expected
 
 
 def test_the_speedup_is_that_of_the_fastest_tries() -> None:
