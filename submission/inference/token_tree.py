@@ -23,7 +23,7 @@ from torch import nn
 from submission.arc.layouts import AnswerState, Ids, Layout, successors
 from submission.arc.prompts import Prompt
 from submission.deadline import Deadline
-from submission.model.attention import attends_by_row
+from submission.model.attention import attends_by_row, pass_mask, query_group
 from submission.model.forward import position_ids
 from submission.model.kv_cache import CacheCapacity, SlotPlan, TokenBytes, block_count, pass_cache
 from submission.model.prompt_cache import PromptCache
@@ -93,6 +93,9 @@ class TokenForest:
         self.capacity = CacheCapacity.plan(token, len(prompts), longest, NODES_PER_PROMPT, megabytes)
         self.cache = PromptCache(self.capacity, block_count(model), token.kv, offload=self._device.type != "cpu")
         self._by_row = attends_by_row(model)
+        self._mask_copies = 1 if self._device.type == "cpu" else query_group(model)
+        # Embeddings, head and adapter may be kept in float32 beside blocks in 16 bits; norms are not.
+        self._dtype = next(weight.dtype for name, weight in model.named_parameters() if "norm" in name)
 
     # -- the trees ---------------------------------------------------------------------------------------------------
 
@@ -270,7 +273,7 @@ class TokenForest:
         logits = self.model(
             input_ids=torch.from_numpy(ids).to(self._device),
             position_ids=position_ids(torch.from_numpy(positions).to(self._device)),
-            attention_mask=None if mask is None else torch.from_numpy(mask).to(self._device)[:, None],
+            attention_mask=None if mask is None else pass_mask(mask, self._dtype, self._device, self._mask_copies),
             past_key_values=pass_cache(self.cache.buffers, plan, self._device),
             use_cache=True,
             **({"logits_to_keep": 1} if plan.prefill else {}),

@@ -2,7 +2,8 @@
 
 Grouped (few queries with a mask, on GPUs): with grouped-query attention transformers repeats the keys and values of the
 whole cache for each query head, in every block. Here the queries of the heads that share keys are stacked along the
-query axis instead, and nothing of the cache is copied. For few queries only, as the mask is repeated with them.
+query axis instead, and nothing of the cache is copied. For few queries only, as the mask is repeated with them: once a
+pass, in the form that the kernels take (`pass_mask`), not once a block.
 
 Repeated (whole rows, on GPUs before compute capability 8.0, such as the T4): without a mask transformers asks SDPA for
 grouped-query attention, which only torch's math kernel supports there, and that one holds the scores of all pairs of
@@ -19,8 +20,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -48,6 +51,30 @@ def register_backend(capability: tuple[int, int] | None) -> str:
     AttentionInterface.register(name, backends[name])
     AttentionMaskInterface.register(name, sdpa_mask)
     return name
+
+
+MASK_ALIGNMENT = 8
+"""Numbers to a multiple of which a row of a mask is padded: the memory-efficient kernel copies any other one."""
+
+
+def query_group(model: nn.Module) -> int:
+    """Query heads that share one head of keys and values."""
+    whole: Any = model.config
+    config = whole.get_text_config()
+    return int(config.num_attention_heads) // int(config.num_key_value_heads)
+
+
+def pass_mask(mask: NDArray[np.bool_], dtype: torch.dtype, device: torch.device, group: int = 1) -> Tensor:
+    """A mask that all blocks of a pass share, as what is added to the scores: 0 where a query may look, else -infinity.
+
+    bool [rows, queries, slots] to [rows, 1, queries, slots] of the compute type; for few queries whose heads are
+    stacked along the query axis (`grouped`), `group` times one after the other: [rows, 1, group * queries, slots].
+    """
+    rows, queries, slots = mask.shape
+    copies = group if queries <= MAX_GROUPED_QUERIES else 1
+    width = -(-slots // MASK_ALIGNMENT) * MASK_ALIGNMENT
+    added = torch.full((rows, 1, copies * queries, width), -torch.inf, dtype=dtype, device=device)[..., :slots]
+    return added.masked_fill_(torch.from_numpy(mask).to(device)[:, None].repeat(1, 1, copies, 1), 0.0)
 
 
 def attends_by_row(model: nn.Module) -> bool:
@@ -99,12 +126,14 @@ def grouped(otherwise: Attention) -> Attention:
 def _attend_grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
     """Attention of queries [rows, heads, n, channels] to keys and values [rows, key heads, m, channels].
 
-    The mask is [rows, 1, n, m]. Returns [rows, n, heads, channels].
+    The mask is [rows, 1, n, m], or [rows, 1, group * n, m] as `pass_mask` repeats it. Returns [rows, n, heads,
+    channels].
     """
     rows, heads, n, channels = query.shape
     group = heads // key.shape[1]
     stacked = query.reshape(rows, key.shape[1], group * n, channels)
-    attended = F.scaled_dot_product_attention(stacked, key, value, attn_mask=mask.repeat(1, 1, group, 1), scale=scaling)
+    mask = mask if mask.shape[2] == group * n else mask.repeat(1, 1, group, 1)
+    attended = F.scaled_dot_product_attention(stacked, key, value, attn_mask=mask, scale=scaling)
     return attended.reshape(rows, heads, n, channels).transpose(1, 2).contiguous()
 
 

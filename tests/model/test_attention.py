@@ -24,6 +24,8 @@ from submission.model.attention import (
     REPEATED,
     by_row,
     grouped,
+    pass_mask,
+    query_group,
     register_backend,
     repeated,
 )
@@ -90,6 +92,40 @@ def test_a_few_tokens_share_the_keys_of_the_cache(whole: Any, n: int) -> None:
     every = [each.repeat_interleave(2, dim=1) for each in (keys, values)]
     scores = (0.3 * query @ every[0].transpose(2, 3)).masked_fill(~mask, -torch.inf)
     torch.testing.assert_close(seen, (scores.softmax(-1) @ every[1]).transpose(1, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_mask_is_made_once_a_pass_in_the_form_that_the_kernels_take(dtype: torch.dtype) -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.random((2, 3, 41)) < 0.5
+    added = pass_mask(mask, dtype, torch.device("cpu"), group=4)
+    assert (added.shape, added.dtype) == ((2, 1, 12, 41), dtype)
+    assert all(stride % 8 == 0 for stride in added.stride()[:-1]), "rows begin where the kernels can read them"
+    for k in range(4):
+        assert np.array_equal(added[:, 0, 3 * k : 3 * k + 3].float().numpy() == 0, mask)
+    assert set(added.float().unique().tolist()) == {-np.inf, 0.0}
+    many = rng.random((1, MAX_GROUPED_QUERIES + 1, 9)) < 0.5
+    assert pass_mask(many, dtype, torch.device("cpu"), group=4).shape == (1, 1, MAX_GROUPED_QUERIES + 1, 9)
+
+
+def test_a_stacked_mask_gives_what_a_plain_one_gives() -> None:
+    torch.manual_seed(0)
+    query, keys, values = torch.randn(2, 6, 3, 8), *torch.randn(2, 2, 3, 40, 8)
+    mask = np.random.default_rng(0).random((2, 3, 40)) < 0.5
+    mask[..., 0] = True
+    module = torch.nn.Module()
+    module.num_key_value_groups = 2
+    plain, stacked = (pass_mask(mask, torch.float32, torch.device("cpu"), copies) for copies in (1, 2))
+    attend = grouped(repeated)
+    assert torch.equal(
+        attend(module, query, keys, values, plain, scaling=0.3)[0],
+        attend(module, query, keys, values, stacked, scaling=0.3)[0],
+    )
+
+
+def test_the_group_is_told_by_the_config(tmp_path: Path) -> None:
+    engine = loaded(miniature(tmp_path, "llama-3.1"), Model(device="cpu"), Adapt(rank=0), Search())
+    assert query_group(engine.base) == 4
 
 
 def test_rows_that_lie_apart_and_reach_differently_far_see_their_own_part_of_the_cache() -> None:

@@ -1,0 +1,228 @@
+"""Models of true size that hold no memory: what training and search would take is counted, operation by operation.
+
+Tensors are torch's fake ones: shapes and types without contents. Blocks, LoRA, checkpointing and the loss are the real
+code; the products in 4 bits are bitsandbytes' own operations. Two things stand in for what a GPU has and a CPU has not:
+attention is one operation that keeps what flash attention keeps (queries, keys, values, output, a float32 a row), and
+norms are one operation each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from bitsandbytes.autograd._functions import matmul_4bit
+from bitsandbytes.functional import QuantState
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM
+from transformers.masking_utils import sdpa_mask
+
+from submission.config import Adapt
+from submission.model import checkpointing, lora
+from submission.model.memory_plan import Shape
+
+MINITRON = ("mistral", Shape(4096, 11520, 40, 32, 8, 128, vocabulary=81, tied=False, quantized=True, positions=8192))
+LLAMA = ("llama", Shape(4096, 14336, 32, 32, 8, 128, vocabulary=81, tied=False, quantized=True, positions=8192))
+QWEN = (
+    "qwen3",
+    Shape(2560, 9728, 36, 32, 8, 128, vocabulary=16, tied=True, quantized=True, positions=8192, head_norms=True),
+)
+SHAPES = {"Minitron-8B": MINITRON, "Llama-3-8B": LLAMA, "Qwen3-4B": QWEN}
+"""Published models with the vocabularies of their ARC checkpoints: model_type, sizes."""
+
+
+class Counting(TorchDispatchMode):
+    """Counts operations by name, and the bytes of the tensors that live at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: Counter[str] = Counter()
+        self.peak = 0
+        """The most bytes so far."""
+        self._living: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.operations[func.name()] += 1
+        for each in tree_iter(result):
+            if isinstance(each, Tensor):
+                self._note(each)
+        return result
+
+    def living(self) -> int:
+        """Bytes that live now."""
+        for key in [key for key, (reference, _) in self._living.items() if reference.expired()]:
+            self._total -= self._living.pop(key)[1]
+        return self._total
+
+    def _note(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        reference = StorageWeakRef(storage)
+        known = self._living.get(reference.cdata)
+        if known is not None and not known[0].expired():
+            return
+        self._total += storage.nbytes() - (known[1] if known else 0)
+        self._living[reference.cdata] = (reference, storage.nbytes())
+        if self._total > self.peak:
+            self.peak = max(self.peak, self.living())
+
+
+class Packed(nn.Linear):
+    """A linear layer in NF4 with nested scales, as bitsandbytes keeps it; peft takes it for a plain one."""
+
+    def __init__(self, like: nn.Linear) -> None:
+        super().__init__(like.in_features, like.out_features, bias=False, device="meta")
+        weights = like.in_features * like.out_features
+        self.weight = nn.Parameter(torch.empty(weights // 2, 1, dtype=torch.uint8), requires_grad=False)
+        for name, size, dtype in (
+            ("scales", (weights // 64,), torch.uint8), ("outer", (weights // 64 // 256,), torch.float32),
+            ("code", (256,), torch.float32), ("offset", (), torch.float32),
+        ):  # fmt: skip
+            self.register_buffer(name, torch.empty(size, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        outer = QuantState(absmax=self.outer, code=self.code, blocksize=256, dtype=torch.float32)
+        state = QuantState(
+            absmax=self.scales, shape=torch.Size((self.out_features, self.in_features)), code=self.code[:16],
+            blocksize=64, quant_type="nf4", dtype=x.dtype, offset=self.offset, state2=outer,
+        )  # fmt: skip
+        product: Tensor = matmul_4bit(x, self.weight, state)
+        return product
+
+
+@torch.library.custom_op("counted::attention", mutates_args=())
+def attention(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Flash attention: its output, and the logarithm of each row's sum."""
+    raise NotImplementedError
+
+
+@torch.library.custom_op("counted::attention_backward", mutates_args=())
+def attention_backward(
+    gradient: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, sums: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of queries, keys and values."""
+    raise NotImplementedError
+
+
+@torch.library.custom_op("counted::norm", mutates_args=())
+def norm(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """An RMS norm as one operation: its output, and a float32 a row."""
+    raise NotImplementedError
+
+
+@torch.library.custom_op("counted::norm_backward", mutates_args=())
+def norm_backward(gradient: Tensor, x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """The gradient of its input; its weight has none."""
+    raise NotImplementedError
+
+
+attention.register_fake(lambda query, key, value: (torch.empty_like(query), query.new_empty(query.shape[:3]).float()))
+attention_backward.register_fake(
+    lambda gradient, query, key, value, output, sums: tuple(map(torch.empty_like, (query, key, value)))
+)
+attention.register_autograd(
+    lambda context, gradient, _: attention_backward(gradient, *context.saved_tensors),
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, *output),
+)
+norm.register_fake(lambda x, weight: (torch.empty_like(x), x.new_empty(x.shape[:-1], dtype=torch.float32)))
+norm_backward.register_fake(lambda gradient, x, weight, scale: torch.empty_like(x))
+norm.register_autograd(
+    lambda context, gradient, _: (norm_backward(gradient, *context.saved_tensors), None),
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, output[1]),
+)
+
+
+def _grouped(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any) -> Any:
+    return attention(query, key, value)[0].transpose(1, 2).contiguous(), None
+
+
+def _repeated(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any) -> Any:
+    group = query.shape[1] // key.shape[1]
+    return _grouped(module, query, *(each.repeat_interleave(group, dim=1) for each in (key, value)), mask)
+
+
+BACKENDS = {"t4": _repeated, "l4": _grouped}
+"""Attention of whole rows by GPU: before Ampere keys and values are repeated for each query head."""
+
+
+@dataclass(frozen=True)
+class Fake:
+    """A model without memory, and the counter of its operations and bytes."""
+
+    adapted: nn.Module
+    base: Any
+    counting: Counting
+    vocabulary: int
+
+
+@contextmanager
+def faked(name: str, blocks: int, card: str, adapt: Adapt) -> Iterator[Fake]:
+    """A model of a published shape with so many blocks and a LoRA, as it lies on this card; bytes are counted."""
+    kind, shape = SHAPES[name]
+    backend = f"counted_{card}"
+    AttentionInterface.register(backend, BACKENDS[card])
+    AttentionMaskInterface.register(backend, sdpa_mask)
+    config = AutoConfig.for_model(
+        kind, hidden_size=shape.hidden, intermediate_size=shape.intermediate, num_hidden_layers=blocks,
+        num_attention_heads=shape.heads, num_key_value_heads=shape.key_heads, head_dim=shape.head,
+        vocab_size=shape.vocabulary, tie_word_embeddings=shape.tied, max_position_embeddings=shape.positions,
+        sliding_window=None, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    config._attn_implementation = backend
+    with torch.device("meta"):
+        base: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float16 if card == "t4" else torch.bfloat16)
+        _with_stand_ins(base)
+        adapted = lora.with_adapter(base.requires_grad_(False), adapt, 0)
+    counting = Counting()
+    with FakeTensorMode(), counting:
+        _on_fake_memory(adapted)
+        yield Fake(adapted, base, counting, shape.vocabulary)
+
+
+def _with_stand_ins(base: nn.Module) -> None:
+    for name, module in list(base.named_modules()):
+        if isinstance(module, nn.Linear) and name.rpartition(".")[2] in lora.PROJECTIONS:
+            base.set_submodule(name, Packed(module))
+        elif name.endswith("norm"):
+            module.forward = lambda x, weight=module.weight, module=module: norm(x, module.weight)[0]  # type: ignore[misc]
+
+
+def _on_fake_memory(model: nn.Module) -> None:
+    """Put fake tensors in the place of a model's meta tensors; a tied weight stays one."""
+    known: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            if id(weight) not in known:
+                empty = torch.empty(weight.shape, dtype=weight.dtype)
+                known[id(weight)] = nn.Parameter(empty, requires_grad=weight.requires_grad)
+            module._parameters[name] = known[id(weight)]
+        for name, buffer in module.named_buffers(recurse=False):
+            module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)
+
+
+def train(fake: Fake, tokens: int, level: checkpointing.Level, rank: int, steps: int = 2) -> None:
+    """Steps of test-time training on one row of which every token is learned, after a copy of the first weights."""
+    weights = [each for each in fake.adapted.parameters() if each.requires_grad]
+    first = [each.detach().clone() for each in weights]
+    optimizer = torch.optim.AdamW(weights, weight_decay=0.0, fused=False)
+    checkpointing.set_level(fake.base, level, rank)
+    fake.adapted.train()
+    ids = torch.zeros(1, tokens, dtype=torch.int64)
+    for _ in range(steps):
+        logits = fake.adapted(input_ids=ids, use_cache=False).logits[0, :-1].float()
+        loss = nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum") / tokens
+        loss.backward()
+        del logits, loss
+        nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    assert len(first) == len(weights)
