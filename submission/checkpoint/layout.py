@@ -11,8 +11,8 @@ from submission.checkpoint.checkpoint import CHARACTERS
 from submission.checkpoint.tokenizer_files import has_tokenizer, read_words
 from submission.errors import BadInput
 
-CHARACTERS = 255
-"""Ids of a vocabulary up to which it is taken for one that was cut to characters."""
+GRID_FAMILY = "qwen3_vl_text"
+"""The family of `model.grid_lm`, by its model_type."""
 
 
 def layout_of(path: Path, setting: str = "auto") -> Layout:
