@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -254,7 +255,9 @@ def _value(text: str, kind: Any, shown: str) -> Any:
         _require(text in choices, f"--set {shown}: expected one of {', '.join(choices)}")
         return text
     try:
-        value = ast.literal_eval(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "0in[0]" is refused below, in a sentence of ours alone.
+            value = ast.literal_eval(text)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         value = text
     if kind is float and type(value) is int:

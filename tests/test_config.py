@@ -225,3 +225,9 @@ def test_every_setting_is_documented_by_the_string_below_it() -> None:
             if isinstance(field, ast.AnnAssign):
                 documented = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
                 assert documented, f"{kind.__name__}.{ast.unparse(field.target)} has no string below it"
+
+
+def test_a_value_that_python_warns_of_is_refused_without_the_warning(recwarn: pytest.WarningsRecorder) -> None:
+    with pytest.raises(BadInput, match="expected a value of type float"):
+        with_changes(Settings(), ["adapt.clip=0in[0]"])
+    assert not list(recwarn)

@@ -510,3 +510,16 @@ def test_120_megabytes_are_read_in_20_seconds(tmp_path: Path) -> None:
     path = written(tmp_path, large(120_000_000 // len(large(1))))
     assert path.stat().st_size > 119_000_000
     assert seconds(path) < 20
+
+
+def test_tasks_beside_the_train_and_test_of_one_task_are_not_dropped(tmp_path: Path) -> None:
+    one = {"train": [{"input": [[1]], "output": [[1]]}], "test": [{"input": [[1]]}]}
+    (tmp_path / "tasks.json").write_text(json.dumps({**one, "another": one}))
+    with pytest.raises(BadInput, match="holds 1 more tasks, the first 'another'"):
+        read_tasks(tmp_path / "tasks.json")
+
+
+def test_a_gzip_file_of_very_many_members_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tasks.json").write_bytes(gzip.compress(b"") * 100_001)
+    with pytest.raises(BadInput, match="more than 100000 gzip members"):
+        read_tasks(tmp_path / "tasks.json")

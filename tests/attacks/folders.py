@@ -43,7 +43,7 @@ FILES = (
 )
 """What is damaged; the last two are folders."""
 
-SETTINGS = with_changes(SCRIPTED, ["programs.seconds=1"])
+SETTINGS = with_changes(SCRIPTED, ["programs.seconds=1", "time.loading_timeout=60", "time.heartbeat_timeout=60"])
 
 
 def _job(out: Path, resume: bool) -> RunSpec:

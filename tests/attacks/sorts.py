@@ -11,14 +11,12 @@ import numpy as np
 
 from tests.attacks import files as in_files
 from tests.attacks import folders as in_folders
-from tests.attacks import models as in_models
 from tests.attacks import options as in_options
 from tests.attacks import programs as in_programs
 from tests.attacks.bombs import bombs
 from tests.attacks.places import places
 from tests.attacks.structures import structures
 from tests.attacks.verdicts import Attack, Tally, tallied
-from tests.attacks.weights import weights
 
 T = TypeVar("T")
 
@@ -41,6 +39,9 @@ def files(folder: Path, number: int = 0, seed: int = 0) -> Tally:
 
 def models(folder: Path, number: int = 0, seed: int = 0) -> Tally:
     """Model folders: config, weights, tokenizer, and what lies beside them."""
+    from tests.attacks import models as in_models  # torch, which the other sorts do not need
+    from tests.attacks.weights import weights
+
     every = [*in_models.models(), *weights()]
     attacks = [in_models.attack_of(*named, folder) for named, _ in chosen(every, number, seed)]
     return tallied("model folders", attacks, folder)

@@ -24,3 +24,7 @@ def test_frames_hold_every_size_of_grid() -> None:
         cells = rng.integers(0, 10, shape)
         assert len(frame_of(cells)) <= MAX_FRAME_BYTES
         assert read_frame(frame_of(cells)) == {"grid": cells.tolist()}
+
+
+def test_a_reason_holds_nothing_that_drives_a_terminal() -> None:
+    assert read_frame(b"r\x1b[2J\r\xff") == {"reason": " [2J \ufffd"}
