@@ -133,7 +133,7 @@ class Programs:
     writer: str = ""
     """Folder of a language model that writes programs as well; empty: none. It needs minutes a task."""
     format: Literal["plain", "barc"] = "plain"
-    """The prompt, and which program of an answer counts. barc: as BARC's checkpoints were trained. plain: for others."""
+    """How it is asked for a program. plain: for any model. barc: as the checkpoints of BARC (arXiv 2411.02272) were."""
     samples: int = 336
     """Most programs that the language model writes for a task."""
     reasoning_tokens: int = 512

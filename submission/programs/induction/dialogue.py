@@ -53,15 +53,15 @@ BARC_SYSTEM = (
     "programming. Your task is to analyze puzzles and provide Python solutions."
 )
 BARC_START = (
-    "Given input-output grid pairs as reference examples, carefully observe the patterns to predict the output grid for "
-    "new test input. Each pair follows the same transformation rule. Grids are 2D arrays represented as strings, with "
+    "Given input-output grid pairs as reference examples, carefully observe the patterns to predict the output grid "
+    "for new test input. Each pair follows the same transformation rule. Grids are 2D arrays represented as strings, with "
     "cells (colors) separated by spaces and rows by newlines.\n"
     "Here are the input and output grids for the reference examples:\n"
 )
 BARC_TEST = "Here is the input grid for the test example:\nInput:\n"
 BARC_END = (
-    "\nWrite a Python function `transform` that can convert any given input grid to its corresponding output grid based "
-    "on the pattern observed in the reference examples."
+    "\nWrite a Python function `transform` that can convert any given input grid to its corresponding output grid "
+    "based on the pattern observed in the reference examples."
 )
 BARC_LIBRARY = "from common import *\n"
 """What BARC puts in front of a program that it runs; numpy, as np, comes with it."""
