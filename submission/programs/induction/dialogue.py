@@ -54,8 +54,8 @@ BARC_SYSTEM = (
 )
 BARC_START = (
     "Given input-output grid pairs as reference examples, carefully observe the patterns to predict the output grid "
-    "for new test input. Each pair follows the same transformation rule. Grids are 2D arrays represented as strings, with "
-    "cells (colors) separated by spaces and rows by newlines.\n"
+    "for new test input. Each pair follows the same transformation rule. Grids are 2D arrays represented as strings, "
+    "with cells (colors) separated by spaces and rows by newlines.\n"
     "Here are the input and output grids for the reference examples:\n"
 )
 BARC_TEST = "Here is the input grid for the test example:\nInput:\n"
