@@ -102,6 +102,8 @@ HOSTILE = (
     f"signal = {REACH}['signal']; signal.signal(24, signal.SIG_IGN)\n    while True: pass",
     f"{REACH}['ctypes'].CDLL(None).system(b'id')",
     f"{REACH}['ctypes'].memset(0, 0, 1)",
+    "from common import crop; return [list(crop.__builtins__['open']('PLANTED', 'rb').read())]",
+    "import time; time.sleep(9)",
     "raise SystemExit",
     "raise BaseException('x' * 10 ** 6)",
     "print('x' * 10 ** 7)",

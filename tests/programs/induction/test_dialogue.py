@@ -7,8 +7,16 @@ import re
 import numpy as np
 import pytest
 
-from submission.arc.tasks import Task, grid
-from submission.programs.induction.dialogue import COLOURS, MOST_CHARACTERS, grid_text, messages, program_of, syntax_of
+from submission.arc.tasks import Pair, Task, grid
+from submission.programs.induction.dialogue import (
+    BARC_LIBRARY,
+    COLOURS,
+    MOST_CHARACTERS,
+    grid_text,
+    messages,
+    program_of,
+    syntax_of,
+)
 
 
 def test_a_grid_is_lines_of_colour_names_or_of_digits() -> None:
@@ -39,6 +47,55 @@ def test_demonstrations_are_left_out_from_the_end(small_task: Task) -> None:
     assert all(grid_text(each, "colours") in one for each in small_task.tests)
 
 
+BARC_PROMPT = """\
+Given input-output grid pairs as reference examples, carefully observe the patterns to predict the output grid for new \
+test input. Each pair follows the same transformation rule. Grids are 2D arrays represented as strings, with cells \
+(colors) separated by spaces and rows by newlines.
+Here are the input and output grids for the reference examples:
+Example 1
+Input:
+Black Blue Gray
+Purple Brown Green
+
+Output:
+Orange
+
+
+Example 2
+Input:
+Red
+
+Output:
+Pink Yellow
+
+
+Here is the input grid for the test example:
+Input:
+Black Black
+{more}
+Write a Python function `transform` that can convert any given input grid to its corresponding output grid based on \
+the pattern observed in the reference examples."""
+"""Written out by the template in BARC's gen_dataset_both.py, which its README names; compared with a prompt of its own
+(arc_problems_concept_arc_528_extra_newline_v2.jsonl)."""
+
+
+def test_the_format_barc_is_barcs_prompt_to_the_letter() -> None:
+    pairs = (Pair(grid([[0, 1, 5], [8, 9, 3]]), grid([[7]])), Pair(grid([[2]]), grid([[6, 4]])))
+    one = Task("t", pairs, (grid([[0, 0]]),))
+    system, user = messages(one, form="barc")
+    assert system.content == (
+        "You are a world-class puzzle solver with exceptional pattern recognition skills and expertise in Python "
+        "programming. Your task is to analyze puzzles and provide Python solutions."
+    )
+    assert (system.role, user.role) == ("system", "user")
+    assert user.content == BARC_PROMPT.format(more="")
+    assert messages(one, "digits", form="barc") == (system, user), "cells are always colours"
+    two = Task("t", pairs, (grid([[0, 0]]), grid([[1], [2]])))
+    assert messages(two, form="barc")[1].content == BARC_PROMPT.format(more="\nBlue\nRed\n")
+    shorter = messages(one, demonstrations=1, form="barc")[1].content
+    assert "Example 1\n" in shorter and "Example 2" not in shorter
+
+
 PROGRAM = "# concepts: flip\ndef transform(grid):\n    return grid[::-1]\n"
 
 
@@ -62,6 +119,26 @@ PROGRAM = "# concepts: flip\ndef transform(grid):\n    return grid[::-1]\n"
 )
 def test_the_program_is_the_last_block_that_defines_transform(text: str, program: str | None) -> None:
     assert program_of(text) == program
+
+
+IMPORTING = BARC_LIBRARY + "\nimport numpy as np\n" + PROGRAM
+
+
+@pytest.mark.parametrize(
+    ("text", "program"),
+    [
+        (f"Here it is:\n```python\n{IMPORTING}```\n", IMPORTING),
+        (f"```python\n{IMPORTING}```\nOr\n```python\ndef transform(grid): pass\n```", IMPORTING),
+        (f"```python\ndef help(): pass\n```\n```python\n{IMPORTING}```", IMPORTING),
+        (f"```python\n{PROGRAM}```", BARC_LIBRARY + PROGRAM),
+        (f"```python\nimport common\n{PROGRAM}```", "import common\n" + PROGRAM),
+        (f"```python\n{IMPORTING}", IMPORTING),
+        (f"```python\n{PROGRAM.ljust(MOST_CHARACTERS)}```", None),
+        (IMPORTING, None),
+    ],
+)
+def test_in_the_format_barc_it_is_the_first_block_that_defines_transform(text: str, program: str | None) -> None:
+    assert program_of(text, "barc") == program
 
 
 @pytest.mark.parametrize(

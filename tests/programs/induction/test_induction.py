@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
 
 from submission.arc.tasks import Grid, Pair, Solutions, Task, Tasks, grid, public_set
 from submission.deadline import NEVER, Deadline, within
+from submission.programs.induction.dialogue import BARC_LIBRARY
 from submission.programs.induction.induction import Induction, ranked, verify
 from submission.programs.program import Program, Source
 from submission.programs.sandbox.sandbox import Limits, Sandbox
@@ -58,8 +60,8 @@ def sandbox() -> Iterator[Sandbox]:
         yield made
 
 
-def induced(texts: Sequence[str], task: Task, sandbox: Sandbox, **settings: int) -> list[Program]:
-    source: Source = Induction(Scripted(texts), sandbox, **settings)  # type: ignore[arg-type]
+def induced(texts: Sequence[str], task: Task, sandbox: Sandbox, **settings: Any) -> list[Program]:
+    source: Source = Induction(Scripted(texts), sandbox, **settings)
     return source.programs(task, NEVER, seed=0)
 
 
@@ -71,6 +73,14 @@ def test_of_right_wrong_and_hostile_programs_the_right_ones_are_left(small_task:
         assert each.origin == "written" and each.stability == 1.0
         assert [a.tolist() for a in each.answers if a is not None] == [t[::-1].tolist() for t in small_task.tests]
     assert programs[0].size < programs[1].size
+
+
+def test_the_form_says_which_program_counts_and_that_it_has_the_library(small_task: Task, sandbox: Sandbox) -> None:
+    flipped = "def transform(input_grid):\n    return blit(np.zeros_like(input_grid), input_grid[::-1])"
+    texts = [block(flipped) + block(WRONG)]
+    assert induced(texts, small_task, sandbox) == []
+    (program,) = induced(texts, small_task, sandbox, form="barc")
+    assert program.source.strip() == BARC_LIBRARY + flipped
 
 
 def test_a_program_is_run_once_however_it_is_spelt(small_task: Task, sandbox: Sandbox) -> None:
