@@ -26,7 +26,7 @@ MODULES = frozenset({
 """Modules that a program may import; `time.sleep` counts as time that the program takes."""
 OPTIONAL = ("scipy", "scipy.ndimage")
 """Modules that it may import as well where they can be loaded."""
-FAMILIES = ("numpy.", "scipy.")
+FAMILIES = ("numpy.", "scipy.ndimage.")
 """Submodules of these may be imported if the server has loaded them."""
 REMOVED_BUILTINS = frozenset({"breakpoint", "copyright", "credits", "exit", "help", "input", "license", "open", "quit"})
 """Builtins that a program does not have."""
@@ -38,27 +38,39 @@ PARTS = ("colours", "labelling", "drawing", "objects", "outlines", "symmetry", "
 
 def load() -> str:
     """Load all that programs may import; return why there is no scipy, "" where there is."""
-    missing = _load_scipy()
     _load_library()
-    if not missing:
-        sys.modules[f"{LIBRARY}.labelling"].use_label(sys.modules["scipy.ndimage"].label)
     for name in sorted(MODULES):
         importlib.import_module(name)
+    missing = _load_scipy()
+    if not missing:
+        sys.modules[f"{LIBRARY}.labelling"].use_label(sys.modules["scipy.ndimage"].label)
     return missing
 
 
 def _load_scipy() -> str:
     """Load the optional modules; return why that failed, "" if it did not."""
+    before = set(sys.modules)
     try:
         for name in OPTIONAL:
             importlib.import_module(name)
         # Parts of it are only imported when a function is first called.
         sys.modules["scipy.ndimage"].label(np.ones((2, 2), dtype=bool), np.ones((3, 3), dtype=int))
     except Exception as error:  # a scipy that does not fit this numpy raises whatever it likes
-        for name in [each for each in sys.modules if each.partition(".")[0] == "scipy"]:
-            del sys.modules[name]
+        _forget(before, "scipy")
         return f"{type(error).__name__}: {error}"
+    finally:
+        # scipy keeps what it has imported, but programs find no more of numpy than without it: no numpy.ctypeslib.
+        _forget(before, "numpy")
     return ""
+
+
+def _forget(before: set[str], package: str) -> None:
+    """Take modules of a package that were not loaded before out of reach: out of `sys.modules` and their parents."""
+    for name in [each for each in sys.modules if each.partition(".")[0] == package and each not in before]:
+        parent, _, last = name.rpartition(".")
+        if parent in sys.modules:
+            vars(sys.modules[parent]).pop(last, None)
+        del sys.modules[name]
 
 
 def _load_library() -> None:

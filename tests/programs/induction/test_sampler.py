@@ -24,7 +24,7 @@ from submission.config import PRESETS, Model, with_changes
 from submission.deadline import NEVER, Deadline, within
 from submission.errors import BadInput
 from submission.programs.induction.budget_forcing import WAIT, TokenBudget
-from submission.programs.induction.dialogue import OPENING, messages, program_of
+from submission.programs.induction.dialogue import OPENING, WriterFormat, messages, program_of
 from submission.programs.induction.induction import Induction, Writer
 from submission.programs.induction.sampler import LanguageWriter, Sampling, sample_tokens
 from submission.programs.sandbox.sandbox import Limits, Sandbox
@@ -118,6 +118,23 @@ def test_a_worker_has_it_beside_the_search_if_the_settings_name_it(trained_model
     refused = with_changes(settings, [f"programs.writer={tmp_path}"])
     with pytest.raises(BadInput, match=r"no config\.json"):
         ProgramSolver(WorkerSpec(tmp_path, refused, 0, kind="programs"))
+
+
+@pytest.mark.parametrize(("form", "tokens"), [("plain", 1024), ("barc", 1536)])
+def test_the_setting_format_says_how_a_worker_asks_and_reads(
+    random_model: Path, tmp_path: Path, form: WriterFormat, tokens: int
+) -> None:
+    changes = [f"programs.writer={random_model}", f"programs.format={form}", "model.four_bit=False", "model.threads=1"]
+    settings = with_changes(PRESETS["laptop"], changes if form == "barc" else [changes[0], *changes[2:]])
+    solver = ProgramSolver(WorkerSpec(tmp_path, settings, 0, kind="programs"))
+    solver.close()
+    (written,) = (each for each in solver.sources if isinstance(each, Induction))
+    assert written.form == form
+    assert isinstance(written.writer, LanguageWriter)
+    assert written.writer.budget.program == tokens
+    prompt = written.writer.prompt(task_of(1))
+    assert prompt is not None
+    assert messages(task_of(1), form=form)[1].content in written.writer.words.decode(prompt)
 
 
 @pytest.fixture(scope="module")
