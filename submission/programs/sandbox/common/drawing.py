@@ -76,8 +76,7 @@ def blit(grid: Cells, sprite: Cells, x: int = 0, y: int = 0, background: int | N
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + sprite.shape[0], grid.shape[0]), min(y + sprite.shape[1], grid.shape[1])
     if left < right and top < bottom:
-        # A copy, as the sprite may be a part of the grid.
-        part = sprite[left - x : right - x, top - y : bottom - y].copy()
+        part = sprite[left - x : right - x, top - y : bottom - y]
         target = grid[left:right, top:bottom]
         shown = np.ones(part.shape, dtype=bool) if background is None else part != background
         target[shown] = part[shown]

@@ -23,6 +23,8 @@ def test_the_boundary_borders_on_the_outside_or_lies_at_the_edge() -> None:
     assert text_of(object_boundary(RING)) == "..... .111. .1.1. .1111 ....."
     solid = drawn("..... .1111 .1111 .1111 .....")
     assert text_of(object_boundary(solid)) == "..... .1111 .1..1 .1111 ....."
+    step = drawn("..... .11.. .111. .111. .....")
+    assert text_of(object_boundary(step)) == "..... .11.. .1.1. .111. .....", "outside at a corner is not bordering"
     assert text_of(object_boundary(drawn("111 111 111"))) == "111 1.1 111"
     assert text_of(object_boundary(drawn("88888 81118 81118 81118 88888"), background=8)) == (
         "..... .111. .1.1. .111. ....."
