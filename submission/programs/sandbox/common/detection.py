@@ -51,7 +51,7 @@ def detect_objects(
             if (window != background).any() and fits(window):
                 candidate = _at(window, x, y, grid.shape, background)
                 objects += [candidate] * (not any(np.array_equal(candidate, each) for each in objects))
-    return objects if can_overlap else _apart(objects, background)
+    return objects if can_overlap or not objects else _apart(objects, background)
 
 
 def _windows(grid: Cells, sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, Cells]]:
@@ -78,7 +78,9 @@ def _apart(objects: Sequence[Cells], background: int) -> list[Cells]:
 
     ordered = sorted(objects, key=size, reverse=True)
     masks: list[Mask] = [each != background for each in ordered]
-    meets = [{j for j, other in enumerate(masks) if j != i and (mask & other).any()} for i, mask in enumerate(masks)]
+    cells = np.array(masks, dtype=np.float32).reshape(len(masks), -1)
+    common = cells @ cells.T  # the number of common cells of each two
+    meets = [set(np.flatnonzero(row).tolist()) - {i} for i, row in enumerate(common)]
     free = [i for i, others in enumerate(meets) if not others]
     rest = [i for i, others in enumerate(meets) if others]
     return [ordered[i] for i in [*free, *_cover(rest, masks, meets)]]
@@ -87,10 +89,7 @@ def _apart(objects: Sequence[Cells], background: int) -> list[Cells]:
 def _cover(candidates: Sequence[int], masks: Sequence[Mask], meets: Sequence[set[int]]) -> list[int]:
     """The candidates that do not meet and cover the most cells; of equals the first found, taking before leaving."""
     sizes = [int(mask.sum()) for mask in masks]
-    possible = np.zeros(masks[0].shape if masks else (0, 0), dtype=bool)
-    for i in candidates:
-        possible = possible | masks[i]
-    whole = int(possible.sum())
+    whole = int(np.any([masks[i] for i in candidates], axis=0).sum()) if candidates else 0
     best: list[int] = []
     covered, choices = 0, 0
     todo: list[tuple[list[int], list[int], int]] = [(list(candidates), [], 0)]
