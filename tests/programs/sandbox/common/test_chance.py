@@ -110,6 +110,7 @@ def test_a_sprite_has_one_of_the_sizes_and_the_colours_of_the_palette() -> None:
         colours |= set(sprite.flat)
         symmetric.add(np.array_equal(sprite, sprite[::-1]))
         assert random_sprite(3, 4, density=1).min() >= 1
+        assert random_sprite([2, 3], [2, 3], symmetry="radial").shape in [(2, 2), (3, 3)]
     assert shapes == {(2, 4), (2, 5), (3, 4), (3, 5)}
     assert colours == {3, 7, 9}
     assert symmetric == {True, False}

@@ -52,6 +52,18 @@ def test_overlapping_windows_are_all_found_if_they_may_overlap() -> None:
     assert [text_of(each) for each in detect_objects(drawn("1111"), **how)] == ["11..", "..11"]
 
 
+def test_two_objects_that_cover_one_cell_more_are_better_than_the_largest() -> None:
+    chosen = detect_objects(
+        drawn("1111"), allowed_dimensions=[(1, 2), (1, 3)], predicate=lambda sprite: bool(sprite.all())
+    )
+    assert [text_of(each) for each in chosen] == ["11..", "..11"]
+
+
+def test_a_component_as_large_as_the_grid_is_no_second_object_as_a_window() -> None:
+    how: dict[str, Any] = {"connectivity": 4, "allowed_dimensions": [(1, 2)], "can_overlap": True}
+    assert [text_of(each) for each in detect_objects(drawn("12"), **how)] == ["12"]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_those_are_kept_that_cover_the_most(seed: int) -> None:
     """Against all choices among the windows of three sizes."""
