@@ -1,18 +1,23 @@
-"""Small grids drawn as text."""
+"""Grids drawn as text: rows between spaces, a dot for black."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
+
+from submission.arc.tasks import Grid, grid
+from submission.programs.grid_language.values import Cells
 
 
-def drawn(text: str) -> npt.NDArray[np.int64]:
-    """The grid of a text: a digit for a cell, a dot for 0, lines separated by spaces."""
-    return np.array([[int(cell.replace(".", "0")) for cell in line] for line in text.split()], dtype=np.int64)
+def cells(text: str) -> Cells:
+    """A grid that may be written to."""
+    return np.array([[0 if each == "." else int(each) for each in row] for row in text.split()], np.uint8)
 
 
-def text_of(cells: npt.NDArray[Any]) -> str:
-    """The text of a grid or mask, as `drawn` reads it."""
-    return " ".join("".join("." if cell == 0 else str(int(cell)) for cell in line) for line in cells)
+def drawn(text: str) -> Grid:
+    """A grid as tasks hold them."""
+    return grid(cells(text))
+
+
+def text(grid: Cells) -> str:
+    """The drawing of a grid."""
+    return " ".join("".join("." if cell == 0 else str(cell) for cell in row) for row in grid.tolist())

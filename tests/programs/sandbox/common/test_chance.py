@@ -19,7 +19,7 @@ from submission.programs.sandbox.common.chance import (
 )
 from submission.programs.sandbox.common.objects import collision, contact, is_contiguous
 from tests.support.cases import cases
-from tests.support.drawn import drawn, text_of
+from tests.support.library_grids import drawn, text_of
 
 MANY = 60
 

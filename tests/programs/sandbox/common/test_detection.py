@@ -10,7 +10,7 @@ import pytest
 
 from submission.programs.sandbox.common.detection import detect_objects
 from tests.support.cases import cases
-from tests.support.drawn import drawn, text_of
+from tests.support.library_grids import drawn, text_of
 
 GRID = "11.2 .1.2 3... 3.11"
 

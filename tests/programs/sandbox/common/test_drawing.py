@@ -16,7 +16,7 @@ from submission.programs.sandbox.common.drawing import (
     show_colored_grid,
 )
 from tests.support.cases import cases
-from tests.support.drawn import drawn, text_of
+from tests.support.library_grids import drawn, text_of
 
 
 @cases(

@@ -16,7 +16,7 @@ from submission.programs.sandbox.common.labelling import (
     structure,
     use_label,
 )
-from tests.support.drawn import drawn, text_of
+from tests.support.library_grids import drawn, text_of
 
 
 @pytest.fixture

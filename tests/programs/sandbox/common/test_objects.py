@@ -19,7 +19,7 @@ from submission.programs.sandbox.common.objects import (
     translate,
 )
 from tests.support.cases import cases
-from tests.support.drawn import drawn, text_of
+from tests.support.library_grids import drawn, text_of
 
 GRID = "11.2 .12. 3..2"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from submission.programs.sandbox.common.outlines import object_boundary, object_interior, object_neighbors
-from tests.support.drawn import drawn, text_of
+from tests.support.library_grids import drawn, text_of
 
 RING = drawn("..... .333. .3.3. .3333 .....")
 

@@ -15,7 +15,7 @@ from submission.programs.induction.induction import verify
 from submission.programs.sandbox.common import chance, colours, detection, drawing, objects, outlines, symmetry
 from submission.programs.sandbox.sandbox import Limits, Sandbox
 from tests.support.cases import cases
-from tests.support.drawn import drawn
+from tests.support.library_grids import drawn
 
 ANSWER = """\
 Let's solve this puzzle using Python code with the common library functions.

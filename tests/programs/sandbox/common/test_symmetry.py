@@ -16,7 +16,7 @@ from submission.programs.sandbox.common.symmetry import (
     orbit,
 )
 from tests.support.cases import cases
-from tests.support.drawn import drawn
+from tests.support.library_grids import drawn
 
 
 @cases(
