@@ -85,26 +85,27 @@ def messages(
 
     In the format `barc` cells are always written as colours.
     """
-    shown = task.demonstrations[:demonstrations]
     if form == "barc":
-        pairs = [
-            f"Example {k + 1}\nInput:\n{_barc_grid(pair.input)}\nOutput:\n{_barc_grid(pair.output)}\n\n"
-            for k, pair in enumerate(shown)
-        ]
-        tests = "\n".join(_barc_grid(each) for each in task.tests)
-        return Message("system", BARC_SYSTEM), Message(
-            "user", BARC_START + "".join(pairs) + BARC_TEST + tests + BARC_END
-        )
+        return _barc_messages(task, demonstrations)
     legend = ", ".join(f"{k} is {name}" for k, name in enumerate(COLOURS))
     if cells == "digits":
         legend = "0 is mostly the background"
     parts = [RULES.format(legend=legend)]
-    for k, pair in enumerate(shown):
+    for k, pair in enumerate(task.demonstrations[:demonstrations]):
         parts.append(
             f"Example {k + 1}\nInput:\n{grid_text(pair.input, cells)}\n\nOutput:\n{grid_text(pair.output, cells)}"
         )
     parts += [f"Test input:\n{grid_text(each, cells)}" for each in task.tests]
     return Message("system", SYSTEM), Message("user", "\n\n".join(parts))
+
+
+def _barc_messages(task: Task, demonstrations: int | None) -> tuple[Message, ...]:
+    """`messages` in the format `barc`."""
+    content = BARC_START
+    for k, pair in enumerate(task.demonstrations[:demonstrations]):
+        content += f"Example {k + 1}\nInput:\n{_barc_grid(pair.input)}\nOutput:\n{_barc_grid(pair.output)}\n\n"
+    content += BARC_TEST + "\n".join(_barc_grid(each) for each in task.tests) + BARC_END
+    return Message("system", BARC_SYSTEM), Message("user", content)
 
 
 def _barc_grid(cells: Grid) -> str:

@@ -1,9 +1,9 @@
 """Run untrusted programs on grids, and collect their outputs or the reasons why there are none.
 
-A program is Python text that defines `transform(grid)`, from an int64 array [height, width] to a grid. It runs in a
-process of its own, forked from a clean interpreter (`forkserver`) and confined by the kernel as far as the machine
-permits (`confinement` says what is covered and what is not); where that is too little, no program is run. Only inputs
-are sent to it, never outputs or solutions; its outputs are verified outside.
+A program is Python text that defines `transform(grid)`, from an int64 array [height, width] to a grid; `modules` says
+what it may import. It runs in a process of its own, forked from a clean interpreter (`forkserver`) and confined by the
+kernel as far as the machine permits (`confinement` says what is covered and what is not); where that is too little, no
+program is run. Only inputs are sent to it, never outputs or solutions; its outputs are verified outside.
 """
 
 from __future__ import annotations
