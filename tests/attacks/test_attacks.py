@@ -22,7 +22,7 @@ def test_files_are_read_as_a_person_reads_them_or_refused_in_a_sentence(number: 
     held(sorts.files(tmp_path, number, seed=1), number)
 
 
-@pytest.mark.parametrize("number", [10, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [4, pytest.param(400, marks=pytest.mark.slow)])
 def test_model_folders_compute_what_their_files_say_or_are_refused_before_they_are_loaded(
     number: int, tmp_path: Path
 ) -> None:
