@@ -104,7 +104,7 @@ def preset(name: str) -> Settings:
 
 
 TTT_ON_T4 = (
-    "there is no preset ttt-t4x2: the TTT paper's 250 rows, twice, take an 8B on a T4 more than an hour a task; take "
+    "there is no preset ttt-t4x2: the TTT paper's 250 rows, twice, take an 8B on a T4 about an hour a task; take "
     "L4 x4 and ttt-l4x4"
 )
 """Why one pair of recipe and machine has no preset."""
