@@ -11,6 +11,7 @@ one pass over each task, and no training ends early: as an upper bound it is as 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from submission.benchmarks.rates import LAYOUTS_OF, SHAPES, Rates, measured, sta
 from submission.config import EMBEDDED, Settings
 from submission.errors import BadInput
 from submission.model import memory_plan
-from submission.model.memory_plan import CARDS, LARGE, Shape
+from submission.model.memory_plan import CARDS, DEVICE_OF, LARGE, Shape
 from submission.presets import card_of, gpus_of, recipe_of
 from submission.rng import generator
 
@@ -41,6 +42,7 @@ class Machine:
     width: int
     """Bytes of a number in the data type that is computed in."""
     workers: int
+    device: memory_plan.Device = "cpu"
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ class Cost:
     training: float
     prefill: float
     search: float
-    recomputes: bool
-    """Whether training recomputes activations to save memory."""
+    level: memory_plan.Level
+    """What training keeps of each block."""
     seconds: float
     """The sum of these, at most the limit that the settings give a task."""
     reached: bool = False
@@ -142,7 +144,7 @@ def _on_gpus(model: Path, settings: Settings, preset: str, card: str, workers: i
         from submission.checkpoint.layout import layout_of
 
         spec = ModelSpec(layout_of(model, settings.model.layout), memory_plan.shape_of(model))
-    return spec, Machine(stated(card, spec.shape), CARDS[card], memory_plan.SIXTEEN_BITS, workers)
+    return spec, Machine(stated(card, spec.shape), CARDS[card], memory_plan.SIXTEEN_BITS, workers, DEVICE_OF[card])
 
 
 def forecast_tasks(
@@ -183,15 +185,15 @@ def views_of(settings: Settings) -> int:
 def cost(tokens: Demand, shape: Shape, settings: Settings, machine: Machine) -> Cost:
     """Return the seconds of a task: training, up to its share of the task's limit; prefill; passes of the search."""
     rates, limit = machine.rates, settings.time.seconds
-    plan = memory_plan.choose_plan(shape, settings, machine.width, max(1, tokens.longest_row), machine.budget_bytes)
-    rate = rates.recomputing if plan.checkpointing else rates.training
-    training = min(tokens.row_tokens / rate, settings.adapt.share * limit)
+    longest = max(1, tokens.longest_row)
+    plan = memory_plan.choose_plan(shape, settings, machine.width, longest, machine.budget_bytes, machine.device)
+    training = min(tokens.row_tokens / rates.training_at(plan.level), settings.adapt.share * limit)
     prefill = tokens.prompt_tokens / rates.prefill
     passes = PASSES_A_TOKEN * tokens.answer_tokens + PASSES_A_TEST * tokens.tests
     drafts = tokens.answer_tokens * views_of(settings) / rates.prefill
     search = passes * rates.pass_seconds + drafts
     seconds = min(limit, training + prefill + search)
-    return Cost(tokens.task, training, prefill, search, plan.checkpointing, seconds)
+    return Cost(tokens.task, training, prefill, search, plan.level, seconds)
 
 
 def finish_times(seconds: Sequence[float], workers: int, loading: float) -> list[float]:
@@ -214,9 +216,12 @@ def table(forecast: Forecast, hours: float) -> list[str]:
     for name in ("training", "prefill", "search", "seconds"):
         values = [asdict(each)[name] for each in forecast.tasks]
         lines.append(f"{name:16}" + "".join(f"{value:9.1f}" for value in spread(values)))
-    recomputing = sum(each.recomputes for each in forecast.tasks)
+    levels = Counter(each.level for each in forecast.tasks)
     count = len(forecast.tasks)
-    lines.append(f"{recomputing} of {count} tasks recompute activations; {forecast.workers} workers")
+    lines.append(
+        f"checkpointing of {count} tasks: {levels['keep']} none, {levels['selective']} selective, "
+        f"{levels['recompute']} all; {forecast.workers} workers"
+    )
     lines.append(f"{forecast.hours:.2f} hours for all {count} tasks")
     if hours < float("inf"):
         lines.append(f"{forecast.reached} of {count} tasks in {hours:g} hours, the cheapest first")

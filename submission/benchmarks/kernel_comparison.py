@@ -27,8 +27,9 @@ from submission.errors import BadInput
 from submission.inference import test_time_training
 from submission.inference.language_model import LanguageModel
 from submission.model import memory_plan, unsloth_kernels
+from submission.model.checkpointing import set_level
 from submission.model.gradient_check import gradient_distance, gradients, random_row, trial_adapter
-from submission.model.lora import set_checkpointing
+from submission.model.loading import device_kind
 from submission.model.memory_plan import Shape
 from submission.model.unsloth_kernels import TrainingKernels, compute_dtype_of
 from submission.rng import generator
@@ -154,13 +155,13 @@ def _measured(
     model, base = engine.model, engine.base
     batch = random_row(base, unsloth_kernels.CHECKED_TOKENS)
     with trial_adapter(model):
-        set_checkpointing(base, False)
+        set_level(base, "keep")
         with kernels.turned(False):
             native_loss, native = gradients(model, batch)
         kernel_loss, ours = gradients(model, batch)
-        set_checkpointing(base, True)
+        set_level(base, "recompute")
         _, recomputed = gradients(model, batch)
-        set_checkpointing(base, False)
+        set_level(base, "keep")
         roundings = (0.0, 0.0)
         if made.dtype != "float32":
             with kernels.turned(False), in_float32(model):
@@ -229,8 +230,8 @@ def _steps(
         if until.passed() or tokens > engine.longest_row:
             return
         lesson = Row(generator(0, "step").integers(0, 10, tokens), np.arange(tokens) >= tokens // 2)
-        recomputes = engine.recomputes([lesson])
-        set_checkpointing(engine.base, recomputes)
+        level = engine.level_for([lesson])
+        set_level(engine.base, level)
         best = {False: math.inf, True: math.inf}
         peak = {False: 0, True: 0}
         for _ in range(1 + REPEATS):
@@ -238,9 +239,9 @@ def _steps(
                 with kernels.turned(on):
                     seconds, peak[on] = _step(engine, lesson)
                 best[on] = min(best[on], seconds)
-        made = memory_plan.plan(shape, engine.settings, width, tokens, recomputes)
+        made = memory_plan.plan(shape, engine.settings, width, tokens, level, device_kind(engine.device))
         held = made.weights + made.adapter + made.training
-        yield StepSpeed(tokens, recomputes, best[False], best[True], peak[False], peak[True], held)
+        yield StepSpeed(tokens, level != "keep", best[False], best[True], peak[False], peak[True], held)
 
 
 def _step(engine: LanguageModel, lesson: Row) -> tuple[float, int]:

@@ -14,7 +14,7 @@ import numpy as np
 from submission.arc.layouts import CHAT16, Layout
 from submission.arc.prompts import Prompt, Row
 from submission.config import Settings
-from submission.model.memory_plan import Shape
+from submission.model.memory_plan import LEVELS, Level, Shape
 from submission.rng import generator
 
 
@@ -24,8 +24,10 @@ class Rates:
 
     training: float
     """Tokens per second of training steps that keep their activations."""
+    selective: float
+    """The same with selective checkpointing."""
     recomputing: float
-    """Tokens per second of training steps that recompute their activations."""
+    """The same where all activations of the blocks are recomputed."""
     prefill: float
     """Tokens per second of prompts, and of drafts in large passes."""
     pass_seconds: float
@@ -34,6 +36,10 @@ class Rates:
     """Seconds until a worker has loaded its model."""
     source: str
     """Where these figures come from."""
+
+    def training_at(self, level: Level) -> float:
+        """Tokens per second of training steps at a level of checkpointing."""
+        return {"keep": self.training, "selective": self.selective, "recompute": self.recomputing}[level]
 
 
 SHAPE_8B = Shape(4096, 11520, 40, 32, 8, 128, vocabulary=78, tied=False, quantized=True, positions=8192)
@@ -62,17 +68,23 @@ EFFICIENCY = 0.6
 
 _ROOFLINE = "a roofline model of an 8B in NF4, at 60 % of its rates; measured on no GPU"
 
+SELECTIVE, RECOMPUTING = 1.1, 1.4
+"""Seconds of a step with checkpointing, in those of a step without. The products with base weights are three quarters
+of a step, a third of them forward; what selective checkpointing computes again is a third of the remaining quarter."""
+
+_TRAINING = {"t4": EFFICIENCY * 64 * 1427 / 130, "l4": EFFICIENCY * 64 * 1427 / 58}
+
 STATED = {
     # The roofline: 64 rows of 1427 tokens, the mean of the ARC-AGI-1 evaluation tasks, in 130 s (T4) and 58 s (L4)
-    # without recomputing, which adds a third to a half; prompts at 1550 and 3460 tokens per second; 130 ms for a pass
-    # that has to dequantize the weights.
+    # without recomputing; prompts at 1550 and 3460 tokens per second; 130 ms for a pass that has to dequantize the
+    # weights.
     "t4": Rates(
-        EFFICIENCY * 64 * 1427 / 130, EFFICIENCY * 64 * 1427 / 130 / 1.4, EFFICIENCY * 1550, 0.130 / EFFICIENCY, 60.0,
-        _ROOFLINE,
+        _TRAINING["t4"], _TRAINING["t4"] / SELECTIVE, _TRAINING["t4"] / RECOMPUTING, EFFICIENCY * 1550,
+        0.130 / EFFICIENCY, 60.0, _ROOFLINE,
     ),
     "l4": Rates(
-        EFFICIENCY * 64 * 1427 / 58, EFFICIENCY * 64 * 1427 / 58 / 1.4, EFFICIENCY * 3460, 0.130 / EFFICIENCY, 60.0,
-        _ROOFLINE,
+        _TRAINING["l4"], _TRAINING["l4"] / SELECTIVE, _TRAINING["l4"] / RECOMPUTING, EFFICIENCY * 3460,
+        0.130 / EFFICIENCY, 60.0, _ROOFLINE,
     ),
 }  # fmt: skip
 """Rates of an 8B on Kaggle's GPUs."""
@@ -82,8 +94,9 @@ def stated(card: str, shape: Shape) -> Rates:
     """Return the stated rates of a GPU of Kaggle's, scaled by the number of weights from an 8B to this shape."""
     of, part = STATED[card], shape.block_weights / SHAPE_8B.block_weights
     return Rates(
-        of.training / part, of.recomputing / part, of.prefill / part, of.pass_seconds * part, of.loading, of.source
-    )
+        of.training / part, of.selective / part, of.recomputing / part, of.prefill / part, of.pass_seconds * part,
+        of.loading, of.source,
+    )  # fmt: skip
 
 
 def measured(model: Path, settings: Settings, length: int, seed: int = 0) -> Rates:
@@ -92,7 +105,7 @@ def measured(model: Path, settings: Settings, length: int, seed: int = 0) -> Rat
     from submission.deadline import NEVER
     from submission.inference.language_model import LanguageModel
     from submission.inference.test_time_training import finetune
-    from submission.model.lora import set_checkpointing
+    from submission.model.checkpointing import set_level
     from submission.solver.engine import Question
 
     began = time.monotonic()
@@ -100,12 +113,12 @@ def measured(model: Path, settings: Settings, length: int, seed: int = 0) -> Rat
     loading, layout = time.monotonic() - began, engine.layout
     rng = generator(seed, "plan")
     rows = [random_row(layout, length, rng) for _ in range(3 * settings.adapt.batch)]
-    training = {}
-    for recompute in (False, True):
-        set_checkpointing(engine.base, recompute)
+    training: dict[Level, float] = {}
+    for level in LEVELS:
+        set_level(engine.base, level)
         fit = finetune(engine.model, layout, rows, settings.adapt, NEVER, rng) if settings.adapt.rank else None
-        training[recompute] = sum(len(each.ids) for each in rows) / fit.seconds if fit else float("inf")
-    set_checkpointing(engine.base, False)
+        training[level] = sum(len(each.ids) for each in rows) / fit.seconds if fit else float("inf")
+    set_level(engine.base, "keep")
     engine.forget()
     questions = [Question(identity(1), Prompt(each.ids, 0)) for each in rows[:4]]
     with engine.inference(questions) as inference:
@@ -117,7 +130,8 @@ def measured(model: Path, settings: Settings, length: int, seed: int = 0) -> Rat
             inference.forest.evaluate({0: [(layout.cells[0],) * n]}, NEVER)
         pass_seconds = (time.monotonic() - began) / tokens
     source = f"measured here on rows of {length} tokens"
-    return Rates(training[False], training[True], prefill, pass_seconds, loading, source)
+    by_level = [training[level] for level in LEVELS]
+    return Rates(*by_level, prefill, pass_seconds, loading, source)
 
 
 def random_row(layout: Layout, length: int, rng: np.random.Generator) -> Row:

@@ -180,8 +180,12 @@ def judged_memory(shape: Shape, settings: Settings, preset: str, gpus: Sequence[
         device, available, weight_bytes = f"a {card.upper()}, which is not here", memory_plan.CARDS[card], 2
     else:
         device, available, weight_bytes = "the CPU", float(psutil.virtual_memory().available), 4
-    plan = memory_plan.choose_plan(shape, settings, weight_bytes, settings.model.context, available)
-    longest = memory_plan.longest_row(shape, settings, weight_bytes, available)
+    if gpus:
+        kind: memory_plan.Device = "ampere" if min(each.capability for each in gpus) >= (8, 0) else "turing"
+    else:
+        kind = memory_plan.DEVICE_OF[card] if card is not None else "cpu"
+    plan = memory_plan.choose_plan(shape, settings, weight_bytes, settings.model.context, available, kind)
+    longest = memory_plan.longest_row(shape, settings, weight_bytes, available, kind)
     findings = [Finding("pass", "memory", f"{device} has {available / 1e9:.1f} GB; {plan.sentence()}")]
     if plan.weights + plan.adapter + plan.search + plan.reserve > available:
         findings.append(Finding("fail", "memory", "the search does not fit: lower search.megabytes"))

@@ -28,16 +28,17 @@ from submission.errors import BadInput
 from submission.inference import sampling, scoring, test_time_training, threshold_search
 from submission.inference.token_tree import TokenForest
 from submission.model import memory_plan
+from submission.model.checkpointing import set_level
 from submission.model.loading import (
     compute_dtype,
     device_bytes,
+    device_kind,
     load_base,
     resolve_device,
 )
 from submission.model.lora import (
     MergedModel,
     dense_bytes,
-    set_checkpointing,
     with_adapter,
     with_whole_ends,
 )
@@ -106,7 +107,7 @@ class LanguageModel:
             return Fit(0, (), 0.0, "off")
 
         def train() -> Fit:
-            set_checkpointing(self.base, self.recomputes(rows))
+            set_level(self.base, self.level_for(rows))
             rng = generator(seed, "finetune")
             return test_time_training.finetune(self.model, self.layout, rows, self.settings.adapt, until, rng)
 
@@ -115,11 +116,12 @@ class LanguageModel:
             self.forget()
         return fit
 
-    def recomputes(self, rows: Sequence[Row]) -> bool:
-        """Whether training on these rows recomputes activations: as the settings say, or where memory is short."""
+    def level_for(self, rows: Sequence[Row]) -> memory_plan.Level:
+        """What training on these rows keeps of each block: as the settings say, or as much as memory allows."""
         width = compute_dtype(self.settings.model.dtype, self.device).itemsize
         longest = max(len(each.ids) for each in rows)
-        return memory_plan.choose_plan(self._shape, self._planned(), width, longest, self._free_bytes).checkpointing
+        planned, kind = self._planned(), device_kind(self.device)
+        return memory_plan.choose_plan(self._shape, planned, width, longest, self._free_bytes, kind).level
 
     def _longest_row(self) -> int:
         """Tokens of the longest trainable row; no limit but the context on a CPU, whose free memory varies."""
@@ -127,7 +129,7 @@ class LanguageModel:
         if self.device == "cpu" and not model.gigabytes:
             return model.context
         width = compute_dtype(model.dtype, self.device).itemsize
-        return memory_plan.longest_row(self._shape, self._planned(), width, self._free_bytes)
+        return memory_plan.longest_row(self._shape, self._planned(), width, self._free_bytes, device_kind(self.device))
 
     def _begin_natively(self) -> None:
         """After a kernel has failed: nothing is learned yet, and rows are as long as native training allows."""

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch.utils.checkpoint import CheckpointPolicy, create_selective_checkpoint_contexts
 
-Level = Literal["keep", "selective", "recompute"]
-"""keep: every activation. selective: outputs of base products and of attention. recompute: each block's input alone."""
-
-LEVELS: tuple[Level, ...] = ("keep", "selective", "recompute")
-"""From the fastest, which takes most memory, to the slowest."""
+from submission.model.memory_plan import Level
 
 _ATEN = torch.ops.aten
 ATTENTION = {
@@ -31,12 +27,9 @@ ATTENTION = {
 """The fused kernels of attention; the math kernel is several operations, which are computed again."""
 
 
-def set_level(base: Any, level: Level, rank: int) -> None:
-    """Have the blocks of a transformers model keep or recompute their activations in training.
-
-    `rank`: that of the LoRA, by which its products are told from those of a base in 16 bits.
-    """
-    if getattr(base, "_checkpointing_level", "keep") == level:
+def set_level(base: Any, level: Level) -> None:
+    """Have the blocks of a transformers model keep or recompute their activations in training."""
+    if level_of(base) == level:
         return
     base._checkpointing_level = level
     with warnings.catch_warnings():
@@ -47,12 +40,19 @@ def set_level(base: Any, level: Level, rank: int) -> None:
             return
         options: dict[str, Any] = {"use_reentrant": False}
         if level == "selective":
+            rank = min((len(each.weight) for name, each in base.named_modules() if ".lora_A." in name), default=0)
             options["context_fn"] = partial(create_selective_checkpoint_contexts, partial(_policy, rank))
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
 
 
+def level_of(base: Any) -> Level:
+    """The level that was set last."""
+    level: Level = getattr(base, "_checkpointing_level", "keep")
+    return level
+
+
 def _policy(rank: int, context: Any, operation: Any, *arguments: Any, **named: Any) -> CheckpointPolicy:
-    """Whether the output of an operation is kept."""
+    """Whether the output of an operation is kept; `rank` is that of the LoRA."""
     kept = operation in ATTENTION or _is_base_product(operation, arguments, rank)
     return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
 
@@ -61,5 +61,5 @@ def _is_base_product(operation: Any, arguments: tuple[Any, ...], rank: int) -> b
     """Whether an operation multiplies activations with a weight of the base, in 4 bits or 16."""
     if operation.name() == "bitsandbytes::gemm_4bit":
         return True
-    # The LoRA's second product sums over its rank, all others over the channels of the model.
+    # The LoRA's second product sums over its rank, all others over channels of the model.
     return operation is _ATEN.mm.default and int(arguments[0].shape[-1]) > rank

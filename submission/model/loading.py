@@ -18,6 +18,7 @@ from submission.config import Model
 from submission.errors import BadInput, require
 from submission.model import attention
 from submission.model.grid_lm import GridLM
+from submission.model.memory_plan import Device
 from submission.model.modules import (
     require_finite,
     set_compute_dtype,
@@ -175,9 +176,20 @@ def compute_dtype(setting: str, device: str) -> torch.dtype:
 
 
 def device_bytes(settings: Model, device: str) -> float:
-    """Bytes of memory to plan with: `model.gigabytes`, or all of the GPU's, or what the machine has available now."""
+    """Bytes of memory to plan with: `model.gigabytes`, or what is free on the GPU or on the machine now.
+
+    On a GPU what this process holds already counts as free: it is planned with.
+    """
     if settings.gigabytes:
         return settings.gigabytes * 1e9
     if device == "cpu":
         return float(psutil.virtual_memory().available)
-    return float(torch.cuda.get_device_properties(0).total_memory)
+    torch.zeros(1, device="cuda")  # The context takes its part of the GPU first.
+    return float(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
+
+
+def device_kind(device: str) -> Device:
+    """What a device computes with, as `memory_plan` counts it."""
+    if device == "cpu":
+        return "cpu"
+    return "ampere" if torch.cuda.get_device_capability() >= (8, 0) else "turing"

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from submission.checkpoint import families
 from submission.config import Adapt
 from submission.errors import BadInput
+from submission.model.checkpointing import set_level
 from submission.versions import is_old_torchao
 
 PROJECTIONS = list(families.PROJECTIONS)
@@ -43,7 +44,7 @@ def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
     """
     require_projections(base, [name for name, _ in projections(base)])
     targets = TARGETS[settings.targets]
-    set_checkpointing(base, settings.checkpointing == "on")
+    set_level(base, "recompute" if settings.checkpointing == "on" else "keep")
     hide_old_torchao()
     lora = LoraConfig(
         r=settings.rank,
@@ -89,22 +90,6 @@ def require_projections(base: Any, names: Sequence[str], targets: Sequence[str] 
             f"{7 * config.num_hidden_layers} linear layers, and this model ({config.model_type}) has {have}: a family "
             "that joins projections or has experts cannot be adapted"
         )
-
-
-def set_checkpointing(base: Any, on: bool) -> None:
-    """Turn gradient checkpointing on or off: activations of each block recomputed in the backward pass, or kept.
-
-    The gradient is the same.
-    """
-    with warnings.catch_warnings():
-        # transformers 5.23 deprecates the only names that 5.0 has.
-        warnings.simplefilter("ignore", FutureWarning)
-        if on == base.is_gradient_checkpointing:
-            return
-        if on:
-            base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        else:
-            base.gradient_checkpointing_disable()
 
 
 def hide_old_torchao() -> None:

@@ -4,7 +4,7 @@
     adapter           the LoRA in float32, and embeddings and head likewise where they are trained
     training          gradients and Adam's two moments; activations of the longest training row; its logits
     search            KV cache and the activations of a pass: `search.megabytes`
-    reserve           the CUDA context, workspaces, fragmentation
+    reserve           workspaces, fragmentation
 
 Training and search take turns, so the larger of the two counts. All figures are bytes.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from submission.checkpoint.config_json import Config
@@ -23,8 +24,8 @@ from submission.config import Adapt, Settings
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes of a weight: 4 bits, an 8-bit scale for each 64, a 32-bit one for each 256 of these (arXiv 2305.14314)."""
 
-RESERVE = 0.8e9
-"""Bytes that the CUDA context, cuBLAS and fragmentation take of a GPU: a generous estimate, not measured."""
+RESERVE = 0.5e9
+"""Bytes that cuBLAS and fragmentation take of what is free on a GPU: an estimate, not measured."""
 
 KERNELS_RESERVE = 0.1e9
 """Bytes more with `model.backend=unsloth`: its kernels keep the space of one 16-bit weight, 94 MB for an 8B."""
@@ -37,6 +38,21 @@ LARGE = 1e8
 
 SIXTEEN_BITS, FLOAT32 = 2, 4
 """Bytes of a number."""
+
+Level = Literal["keep", "selective", "recompute"]
+"""What training keeps of a block for its backward pass, see `model.checkpointing`. keep: every activation. selective:
+outputs of the products with base weights and of attention. recompute: the block's input alone."""
+
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""From the fastest, which takes most memory, to the slowest."""
+
+Device = Literal["cpu", "turing", "ampere"]
+"""What a device computes with. ampere: GPUs of compute capability 8.0 and later, such as the L4, on which norms are one
+kernel and attention shares keys between query heads. turing: earlier ones, such as the T4, on which attention repeats
+keys and values for each query head. cpu: neither fused norms nor 16 bits between the kernels."""
+
+DEVICE_OF: dict[str, Device] = {"t4": "turing", "l4": "ampere"}
+"""Of Kaggle's GPUs."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +106,15 @@ class MemoryPlan:
     logits: float
     search: float
     reserve: float
-    checkpointing: bool
-    """Whether activations are recomputed in the backward pass (gradient checkpointing)."""
+    level: Level
+    """What training keeps of each block."""
     tokens: int
     """Tokens in one forward and backward pass, padding included: see `microbatch_tokens`."""
+
+    @property
+    def checkpointing(self) -> bool:
+        """Whether activations are recomputed in the backward pass (gradient checkpointing)."""
+        return self.level != "keep"
 
     @property
     def training(self) -> float:
@@ -112,7 +133,7 @@ class MemoryPlan:
             "reserve": self.reserve,
         }  # fmt: skip
         listed = ", ".join(f"{name} {value / 1e9:.2f}" for name, value in parts.items())
-        how = "with" if self.checkpointing else "without"
+        how = {"keep": "without", "selective": "with selective", "recompute": "with"}[self.level]
         return f"{self.total / 1e9:.1f} GB at {self.tokens} tokens {how} checkpointing ({listed})"
 
 
@@ -151,8 +172,10 @@ def read_shape(config: Config, quantized: bool) -> Shape:
     )
 
 
-def plan(shape: Shape, settings: Settings, width: int, tokens: int, checkpointing: bool) -> MemoryPlan:
-    """What a model of this shape takes with these settings, with or without gradient checkpointing.
+def plan(
+    shape: Shape, settings: Settings, width: int, tokens: int, level: Level, device: Device = "cpu"
+) -> MemoryPlan:  # fmt: skip
+    """What a model of this shape takes with these settings at a level of gradient checkpointing.
 
     `width`: bytes of a number of the compute type. `tokens`: those of one training pass, see `microbatch_tokens`. Where
     `adapt.rank` is 0 nothing is trained.
@@ -171,13 +194,13 @@ def plan(shape: Shape, settings: Settings, width: int, tokens: int, checkpointin
         weights=(packed if four_bit else dense) + frozen_ends * width + merged,
         adapter=FLOAT32 * (lora + whole),
         optimizer=(3 * FLOAT32 + width) * lora + 3 * FLOAT32 * whole,
-        activations=activations(shape, adapt.rank, width, tokens, checkpointing, kernels) if adapt.rank else 0.0,
+        activations=activations(shape, adapt.rank, width, tokens, level, device, kernels) if adapt.rank else 0.0,
         # Logits and their gradient, in float32 where the head is; a float32 copy, its log-softmax, and the gradient of
         # that. Every token may carry loss.
         logits=tokens * shape.vocabulary * (2 * head_width + 3 * FLOAT32) if adapt.rank else 0.0,
         search=max(settings.search.megabytes * 1e6, float(longest_prompt)),
         reserve=RESERVE + (KERNELS_RESERVE if kernels else 0),
-        checkpointing=checkpointing,
+        level=level,
         tokens=tokens,
     )
 
@@ -196,31 +219,47 @@ def kv_bytes(shape: Shape, width: int) -> int:
     return 2 * shape.blocks * shape.keys * width
 
 
-def activations(shape: Shape, rank: int, width: int, tokens: int, checkpointing: bool, kernels: bool = False) -> float:
-    """Bytes kept for the backward pass of `tokens` tokens: all of every block; or each block's input, and one block.
+def activations(
+    shape: Shape, rank: int, width: int, tokens: int, level: Level, device: Device = "cpu", kernels: bool = False
+) -> float:  # fmt: skip
+    """Bytes kept for the backward pass of `tokens` tokens: those of every block at this level, and one block whole.
 
     `kernels`: by `model.unsloth_kernels`, not as in `lora.fuse`.
     """
     hidden, inner = shape.hidden, shape.intermediate
-    block = kernel_block(shape, width) if kernels else native_block(shape, rank, width)
-    kept = shape.blocks * hidden * width + block if checkpointing else shape.blocks * block
+    block = kernel_block(shape, width) if kernels else native_block(shape, rank, width, device)
+    each = {"keep": block, "selective": selective_block(shape, width), "recompute": hidden * width}[level]
+    kept = shape.blocks * each + (block if level != "keep" else 0)
     # The final norm, and the gradient that flows back through the widest layer.
     return float(tokens * (kept + FLOAT32 * hidden + 2 * width * inner))
 
 
-def native_block(shape: Shape, rank: int, width: int) -> int:
+def native_block(shape: Shape, rank: int, width: int, device: Device = "cpu") -> int:
     """Bytes that a block keeps of a token.
 
-    Counted of a Llama block with a LoRA as in `lora.fuse`. Float32: the inputs of the two norms. In the compute type:
-    the inputs of the adapted projections and the LoRA's inner products; queries, keys, values and output of attention;
-    three products of the gated MLP. A test compares it with what autograd really keeps.
+    Counted of a Llama block with a LoRA as in `lora.fuse`. In the compute type: the inputs of the adapted projections
+    and the LoRA's inner products; queries, keys, values and output of attention; three products of the gated MLP. The
+    inputs of the two norms: in float32 on a CPU, in the compute type where a norm is one kernel. Tests compare it with
+    what autograd really keeps, and with models of true size (`tests/support/counted.py`).
     """
     hidden, inner, queries, keys = shape.hidden, shape.intermediate, shape.queries, shape.keys
-    # 4 * queries: keys and values count at the queries' width once more, as the T4 repeats them for each query head.
-    block = FLOAT32 * 2 * hidden + width * (2 * hidden + inner + 7 * rank + 4 * queries + 2 * keys + 3 * inner)
+    norms = FLOAT32 if device == "cpu" else width
+    # On the T4 keys and values are kept at the queries' width, as they are repeated for each query head.
+    attention = {"cpu": 4 * queries + 2 * keys, "turing": 5 * queries, "ampere": 3 * queries + 2 * keys}[device]
+    block = norms * 2 * hidden + width * (2 * hidden + inner + 7 * rank + attention + 3 * inner)
+    block += FLOAT32 * (shape.heads + 2) if device != "cpu" else 0
     if shape.head_norms:
-        block += FLOAT32 * (queries + keys)
+        block += norms * (queries + keys)
     return block
+
+
+def selective_block(shape: Shape, width: int) -> int:
+    """Bytes that a block keeps of a token with selective checkpointing: its input, and what is not computed again.
+
+    The outputs of the seven projections and of attention in the compute type, and a float32 for each query head.
+    """
+    outputs = 2 * shape.queries + 2 * shape.keys + 2 * shape.hidden + 2 * shape.intermediate
+    return width * (shape.hidden + outputs) + FLOAT32 * shape.heads
 
 
 def kernel_block(shape: Shape, width: int) -> int:
@@ -236,16 +275,34 @@ def kernel_block(shape: Shape, width: int) -> int:
     return block
 
 
-def choose_plan(shape: Shape, settings: Settings, width: int, longest: int, budget_bytes: float) -> MemoryPlan:
+def choose_plan(
+    shape: Shape, settings: Settings, width: int, longest: int, budget_bytes: float, device: Device = "cpu"
+) -> MemoryPlan:  # fmt: skip
     """The plan for training rows of at most `longest` tokens, with checkpointing as `adapt.checkpointing` says.
 
-    auto: without, wherever that fits into the budget. The plan may exceed the budget: the caller has to compare.
+    auto: the fastest level that fits into the budget. The plan may exceed the budget: the caller has to compare.
     """
     tokens = microbatch_tokens(settings, longest)
-    made = plan(shape, settings, width, tokens, settings.adapt.checkpointing == "on")
-    if settings.adapt.checkpointing == "auto" and made.training > training_budget(made, budget_bytes):
-        return plan(shape, settings, width, tokens, True)
+    for level in levels_of(settings):
+        made = plan(shape, settings, width, tokens, level, device)
+        if made.training <= training_budget(made, budget_bytes):
+            break
     return made
+
+
+def levels_of(settings: Settings) -> tuple[Level, ...]:
+    """The levels that the settings allow, from the fastest on.
+
+    unsloth's kernels keep what they need themselves: between their products there is nothing to select.
+    """
+    match settings.adapt.checkpointing:
+        case "auto" if settings.model.backend == "native":
+            return LEVELS
+        case "auto":
+            return ("keep", "recompute")
+        case told:
+            named: dict[str, Level] = {"off": "keep", "selective": "selective", "on": "recompute"}
+            return (named[told],)
 
 
 def training_budget(made: MemoryPlan, budget_bytes: float) -> float:
@@ -253,11 +310,13 @@ def training_budget(made: MemoryPlan, budget_bytes: float) -> float:
     return budget_bytes - made.weights - made.adapter - made.reserve
 
 
-def longest_row(shape: Shape, settings: Settings, width: int, budget_bytes: float) -> int:
+def longest_row(
+    shape: Shape, settings: Settings, width: int, budget_bytes: float, device: Device = "cpu"
+) -> int:  # fmt: skip
     """Tokens of the longest training row that fits into the budget, at most `model.context`; 0 where none does."""
     low, high = 0, settings.model.context
     while low < high:
         middle = (low + high + 1) // 2
-        made = choose_plan(shape, settings, width, middle, budget_bytes)
+        made = choose_plan(shape, settings, width, middle, budget_bytes, device)
         low, high = (middle, high) if made.training <= training_budget(made, budget_bytes) else (low, middle - 1)
     return low

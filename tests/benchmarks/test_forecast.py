@@ -24,7 +24,9 @@ from submission.rng import generator
 from tests.support.checkpoints import LARGE, config_of, hollow
 from tests.support.families import miniature
 
-RATES = Rates(training=1000.0, recomputing=500.0, prefill=2000.0, pass_seconds=0.1, loading=10.0, source="a test")
+RATES = Rates(
+    training=1000.0, selective=800.0, recomputing=500.0, prefill=2000.0, pass_seconds=0.1, loading=10.0, source="a test"
+)
 MACHINE = Machine(RATES, CARDS["l4"], width=2, workers=1)
 MODEL = ModelSpec(CHAT16, SHAPE_8B)
 
@@ -57,12 +59,14 @@ def test_seconds_follow_from_tokens_and_rates() -> None:
     settings = with_changes(Settings(), ["adapt.checkpointing=off", "time.seconds=1000"])
     asked = replace(demand(task("a", 5), CHAT16, settings), row_tokens=20_000, prompt_tokens=4000, answer_tokens=30)
     made = cost(asked, SHAPE_8B, settings, MACHINE)
-    assert (made.training, made.prefill, made.recomputes) == (20.0, 2.0, False)
+    assert (made.training, made.prefill, made.level) == (20.0, 2.0, "keep")
     passes = forecast.PASSES_A_TOKEN * 30 + forecast.PASSES_A_TEST
     assert made.search == pytest.approx(passes * 0.1 + 30 * 16 / 2000)
     assert made.seconds == pytest.approx(made.training + made.prefill + made.search)
     again = cost(asked, SHAPE_8B, with_changes(settings, ["adapt.checkpointing=on"]), MACHINE)
-    assert (again.training, again.recomputes) == (40.0, True)
+    assert (again.training, again.level) == (40.0, "recompute")
+    partly = cost(asked, SHAPE_8B, with_changes(settings, ["adapt.checkpointing=selective"]), MACHINE)
+    assert (partly.training, partly.level) == (25.0, "selective")
     hurried = cost(asked, SHAPE_8B, with_changes(settings, ["time.seconds=10"]), MACHINE)
     assert (hurried.training, hurried.seconds) == (6.0, 10.0), "training has its share, and the task its limit"
 

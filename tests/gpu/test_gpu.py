@@ -25,7 +25,8 @@ from submission.inference import threshold_search
 from submission.inference.language_model import LanguageModel
 from submission.inference.token_tree import TokenForest
 from submission.model import memory_plan
-from submission.model.lora import set_checkpointing
+from submission.model.checkpointing import set_level
+from submission.model.loading import device_kind
 from submission.presets import preset
 from tests.support.large_shapes import build
 
@@ -103,19 +104,23 @@ def test_an_8b_does_a_task_within_the_memory_of_the_card(eight: Path, name: str,
     assert peak <= room
 
 
+TOLD = {"keep": "off", "selective": "selective", "recompute": "on"}
+"""Level -> `adapt.checkpointing`."""
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_the_plan_holds_what_training_takes(eight: Path, checkpointing: bool) -> None:
-    settings = with_changes(preset("poe-l4x4"), [f"adapt.checkpointing={'on' if checkpointing else 'off'}"])
+@pytest.mark.parametrize("level", memory_plan.LEVELS)
+def test_the_plan_holds_what_training_takes(eight: Path, level: memory_plan.Level) -> None:
+    settings = with_changes(preset("poe-l4x4"), [f"adapt.checkpointing={TOLD[level]}"])
     engine = LanguageModel(eight, settings)
-    set_checkpointing(engine.base, checkpointing)
-    length = 4096 if checkpointing else 1024
+    set_level(engine.base, level)
+    length = 1024 if level == "keep" else 4096
     lesson = Row(np.zeros(length, np.int64), np.arange(length) >= length // 2)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     engine.adapt([lesson] * 2, NEVER, 0)
-    made = memory_plan.plan(memory_plan.shape_of(eight), settings, 2, length, checkpointing)
+    made = memory_plan.plan(memory_plan.shape_of(eight), settings, 2, length, level, device_kind("cuda"))
     held = made.weights + made.adapter + made.training
     assert 0.5 * held < torch.cuda.max_memory_allocated() < held + made.reserve
 

@@ -61,7 +61,7 @@ def test_the_logits_of_a_small_vocabulary_are_not_rounded(ends: Ends, tmp_path: 
 def test_rows_are_as_long_as_the_memory_allows(tiny_line_model: Path, small_task: Task) -> None:
     whole = engine(tiny_line_model)
     assert whole.longest_row == Model().context
-    made = memory_plan.plan(memory_plan.shape_of(tiny_line_model), whole.settings, 4, 64, True)
+    made = memory_plan.plan(memory_plan.shape_of(tiny_line_model), whole.settings, 4, 64, "recompute")
     tight = Model(device="cpu", gigabytes=(made.weights + made.adapter + made.training + made.reserve) / 1e9)
     little = loaded(tiny_line_model, tight, replace(ADAPT, batch=1), Search())
     assert 32 <= little.longest_row <= 64
@@ -103,7 +103,7 @@ def test_the_settings_of_an_order_reach_the_training_and_the_search(tiny_grid_mo
             warnings.simplefilter("ignore", FutureWarning)  # transformers 5.23 deprecates the only name that 5.0 has.
             return model.base.is_gradient_checkpointing, opened.forest.capacity.parallel_prompts
 
-    assert (model.longest_row, model.recomputes(rows)) == (4096, False)
+    assert (model.longest_row, model.level_for(rows)) == (4096, "keep")
     before = held()
     model.use(with_less_memory(whole, context=True))
     after = held()

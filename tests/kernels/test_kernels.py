@@ -24,9 +24,9 @@ from submission.deadline import NEVER
 from submission.errors import BadInput
 from submission.inference.language_model import LanguageModel
 from submission.model import memory_plan, unsloth_kernels
+from submission.model.checkpointing import set_level
 from submission.model.forward import predictions
 from submission.model.gradient_check import Batch, gradient_distance, gradients, trial_adapter
-from submission.model.lora import set_checkpointing
 from submission.model.unsloth_kernels import TrainingKernels
 from submission.training.corpus import Corpus
 from submission.training.finetune_base import finetune_base
@@ -81,7 +81,7 @@ def test_the_gradients_are_those_of_peft(family: str, four_bit: bool, tmp_path: 
     with trial_adapter(engine.model):
         loss, true = gradients_of_peft(engine.model, TWO_ROWS)
         theirs, found = gradients(engine.model, TWO_ROWS)
-        set_checkpointing(engine.base, True)
+        set_level(engine.base, "recompute")
         on.kernels.lora.matmul_lora = lambda *a, **k: products.append(len(a[1])) or product(*a, **k)
         again, recomputed = gradients(engine.model, TWO_ROWS)
         on.kernels.lora.matmul_lora = product

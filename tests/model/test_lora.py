@@ -26,8 +26,9 @@ from submission.errors import BadInput
 from submission.inference.language_model import LanguageModel
 from submission.inference.test_time_training import backward
 from submission.model import lora
+from submission.model.checkpointing import set_level
 from submission.model.loading import load_base
-from submission.model.lora import set_checkpointing, with_adapter
+from submission.model.lora import with_adapter
 from tests.support.cases import cases
 from tests.support.engines import ADAPT, engine, loaded, questions, scored
 from tests.support.families import FAMILIES, miniature, packed
@@ -92,7 +93,7 @@ def test_in_16_bits_it_is_the_same_up_to_their_rounding(
 def test_what_is_computed_again_ends_before_the_last_product_of_a_block(tmp_path: Path, small_task: Task) -> None:
     settings = Model(device="cpu", dense_megabytes=0, dtype="bfloat16")
     engine = loaded(miniature(tmp_path, "llama-3.1"), settings, SMALL, Search())
-    set_checkpointing(engine.base, True)
+    set_level(engine.base, "recompute")
     engine.model.train()
     calls: Counter[str] = Counter()
 

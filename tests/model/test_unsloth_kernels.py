@@ -317,7 +317,7 @@ def test_the_products_of_an_8b_keep_a_third_less_than_natively() -> None:
     native, kernels = (memory_plan.native_block(SHAPE_8B, 32, 2), memory_plan.kernel_block(SHAPE_8B, 2))
     assert kernels == 2 * (4 * 4096 + 4 * 4096 + 2 * 11520) + 4 * (2 + 32)
     assert kernels < native
-    plans = [memory_plan.plan(SHAPE_8B, with_changes(Settings(), [f"model.backend={each}"]), 2, 64, False)
+    plans = [memory_plan.plan(SHAPE_8B, with_changes(Settings(), [f"model.backend={each}"]), 2, 64, "keep")
              for each in ("native", "unsloth")]  # fmt: skip
     assert plans[1].reserve - plans[0].reserve == pytest.approx(0.1e9)
 

@@ -27,7 +27,7 @@ from transformers.masking_utils import sdpa_mask
 
 from submission.config import Adapt
 from submission.model import checkpointing, lora
-from submission.model.memory_plan import Shape
+from submission.model.memory_plan import Level, Shape
 
 MINITRON = ("mistral", Shape(4096, 11520, 40, 32, 8, 128, vocabulary=81, tied=False, quantized=True, positions=8192))
 LLAMA = ("llama", Shape(4096, 14336, 32, 32, 8, 128, vocabulary=81, tied=False, quantized=True, positions=8192))
@@ -209,12 +209,11 @@ def _on_fake_memory(model: nn.Module) -> None:
             module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)
 
 
-def train(fake: Fake, tokens: int, level: checkpointing.Level, rank: int, steps: int = 2) -> None:
-    """Steps of test-time training on one row of which every token is learned, after a copy of the first weights."""
+def train(fake: Fake, tokens: int, level: Level, steps: int = 2) -> None:
+    """Steps of test-time training on one row of which every token is learned."""
     weights = [each for each in fake.adapted.parameters() if each.requires_grad]
-    first = [each.detach().clone() for each in weights]
     optimizer = torch.optim.AdamW(weights, weight_decay=0.0, fused=False)
-    checkpointing.set_level(fake.base, level, rank)
+    checkpointing.set_level(fake.base, level)
     fake.adapted.train()
     ids = torch.zeros(1, tokens, dtype=torch.int64)
     for _ in range(steps):
@@ -225,4 +224,3 @@ def train(fake: Fake, tokens: int, level: checkpointing.Level, rank: int, steps:
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    assert len(first) == len(weights)
