@@ -192,17 +192,20 @@ def test_poe_drops_the_pairs_that_are_shown_last(n: int) -> None:
     """The reference is the released code's loop: it takes the last pair away until the text fits."""
     layout, family = LAYOUTS["architects"], REFERENCES["architects"]
     *pairs, query = random_pairs(np.random.default_rng(n), n + 1)
-    for limit in range(50, len(family(pairs, query.input, None)) + 2):
+    lengths = [len(family(pairs[:k], query.input, None)) for k in range(n + 1)]
+    for limit in [each - less for each in lengths for less in (0, 1)]:
         shown = list(pairs)
         while shown and len(family(shown, query.input, None)) > limit:
             shown.pop()
         made = prompt(layout, pairs, query.input, limit, "last")
         assert (made.ids.tolist(), made.dropped) == (family(shown, query.input, None), n - len(shown))
-    for limit in range(50, len(family(pairs, query.input, query.output)) + 2):
-        shown = [*pairs, query]
+    every = [*pairs, query]
+    lengths = [len(family(every[:k], every[k].input, every[k].output)) for k in range(n + 1)]
+    for limit in [each - less for each in lengths for less in (0, 1)]:
+        shown = list(every)
         while len(shown) > 1 and len(family(shown[:-1], shown[-1].input, shown[-1].output)) > limit:
             shown.pop()
-        trained = row(layout, [*pairs, query], limit, 1, "last")
+        trained = row(layout, every, limit, 1, "last")
         assert trained.ids.tolist() == family(shown[:-1], shown[-1].input, shown[-1].output)
         assert_outputs_with_their_close(layout, learned_runs(trained), shown[1:] or shown)
 
