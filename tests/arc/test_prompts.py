@@ -6,14 +6,16 @@ import string
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from submission.arc.layouts import Ids, Layout
 from submission.arc.prompts import Prompt, Row, padded, prompt, row, task_length
-from submission.arc.tasks import Grid, Pair, grid
+from submission.arc.tasks import Grid, Pair, grid, public_set
 from submission.arc.tokenizer_layouts import numpy_layout, numpy_text
+from submission.config import Dropped
 from tests.support.layouts import CHARACTERS, LAYOUTS, LLAMA3, UNLIMITED, llama3_ids, random_pairs
 
 # -- the text forms ---------------------------------------------------------------------------------------------
@@ -190,19 +192,41 @@ def test_poe_drops_the_pairs_that_are_shown_last(n: int) -> None:
     """The reference is the released code's loop: it takes the last pair away until the text fits."""
     layout, family = LAYOUTS["architects"], REFERENCES["architects"]
     *pairs, query = random_pairs(np.random.default_rng(n), n + 1)
-    for limit in range(50, len(family(pairs, query.input, None)) + 2):
+    lengths = [len(family(pairs[:k], query.input, None)) for k in range(n + 1)]
+    for limit in [each - less for each in lengths for less in (0, 1)]:
         shown = list(pairs)
         while shown and len(family(shown, query.input, None)) > limit:
             shown.pop()
         made = prompt(layout, pairs, query.input, limit, "last")
         assert (made.ids.tolist(), made.dropped) == (family(shown, query.input, None), n - len(shown))
-    for limit in range(50, len(family(pairs, query.input, query.output)) + 2):
-        shown = [*pairs, query]
+    every = [*pairs, query]
+    lengths = [len(family(every[:k], every[k].input, every[k].output)) for k in range(n + 1)]
+    for limit in [each - less for each in lengths for less in (0, 1)]:
+        shown = list(every)
         while len(shown) > 1 and len(family(shown[:-1], shown[-1].input, shown[-1].output)) > limit:
             shown.pop()
-        trained = row(layout, [*pairs, query], limit, 1, "last")
+        trained = row(layout, every, limit, 1, "last")
         assert trained.ids.tolist() == family(shown[:-1], shown[-1].input, shown[-1].output)
         assert_outputs_with_their_close(layout, learned_runs(trained), shown[1:] or shown)
+
+
+@pytest.mark.parametrize(("name", "prompts", "cut", "long"), [("arc1-eval", 419, 4, 17), ("arc2-eval", 167, 3, 5)])
+def test_as_many_prompts_of_the_public_sets_lose_demonstrations_as_in_the_released_code(
+    name: str, prompts: int, cut: int, long: int
+) -> None:
+    """Counted with PoE's own code at 8192 tokens, which keeps 931 for the answer; no training row is over 8192 tokens,
+    and those of so many tasks are over the Architects' 4224."""
+    tasks, _ = public_set(name)
+    layout = LAYOUTS["architects"]
+    for dropped in get_args(Dropped):
+        asked = [
+            prompt(layout, task.demonstrations, query, 8192 - layout.longest_answer, dropped).dropped > 0
+            for task in tasks.values()
+            for query in task.tests
+        ]
+        assert (len(asked), sum(asked)) == (prompts, cut)
+    rows = [len(row(layout, task.demonstrations, UNLIMITED, 1).ids) for task in tasks.values()]
+    assert (max(rows) <= 8192, sum(length > 4224 for length in rows)) == (True, long)
 
 
 # -- batches ----------------------------------------------------------------------------------------------------
