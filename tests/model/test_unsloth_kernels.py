@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.integrations import finegrained_fp8
 
 from submission.arc.layouts import CHAT16
 from submission.arc.prompts import row
@@ -125,13 +126,18 @@ def packages(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, version: 
     monkeypatch.setattr(unsloth_import, "version", lambda name: version)
 
 
-def test_the_code_of_the_packages_around_the_kernels_is_not_run(
+def test_the_kernels_are_imported_and_nothing_else_is_changed(
     no_unsloth: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packages(tmp_path, monkeypatch, "apply_lora_qkv = apply_lora_o = apply_lora_mlp_swiglu = matmul_lora = len")
+    replacing = "from transformers.integrations import finegrained_fp8\nfinegrained_fp8.FP8Linear.forward = len\n"
+    first = finegrained_fp8.FP8Linear.forward
+    packages(
+        tmp_path, monkeypatch, f"{replacing}apply_lora_qkv = apply_lora_o = apply_lora_mlp_swiglu = matmul_lora = len"
+    )
     found = load_kernels("cuda")
     assert found.norm is len and found.rope is len and found.dequantizes
     assert load_kernels("cuda").lora is found.lora, "and a second model gets the same"
+    assert finegrained_fp8.FP8Linear.forward is first, "what a kernel's module replaces is put back"
 
 
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
