@@ -307,7 +307,7 @@ def test_kernels_that_are_off_are_not_planned_with(tmp_path: Path) -> None:
     native = engine.longest_row
     engine.settings = replace(engine.settings, model=replace(settings, backend="unsloth"))
     on = with_kernels(engine, plain_kernels())
-    with_them = engine._longest_row()
+    with_them = engine.longest_row = engine._longest_row()
     on.on = False
     engine._begin_natively()
     assert 0 < engine.longest_row == native != with_them
