@@ -26,7 +26,7 @@ OLDEST_TORCHAO = (0, 16)
 Nothing here needs torchao. To be dropped when the image has none, or a newer one."""
 
 KNOWN_UNSLOTH = ("2026.10.7", "2026.10.9")
-"""The versions of unsloth, and of unsloth_zoo, whose kernels are known to be what `model.unsloth_kernels` calls."""
+"""The versions of unsloth, and of unsloth_zoo, whose kernels are known to be what `model.unsloth_import` loads."""
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "errors": "cli/test_commands",
     "kaggle/install": "kaggle/test_prepare",
     "model/modules": "model/test_loading",
+    "model/unsloth_import": "model/test_unsloth_kernels",
     "programs/grid_language/assembly": "programs/grid_language/test_vocabulary",
     "programs/grid_language/colours": "programs/grid_language/test_vocabulary",
     "programs/grid_language/drawing": "programs/grid_language/test_vocabulary",

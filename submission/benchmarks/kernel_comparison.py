@@ -216,7 +216,7 @@ def searches_equally(engine: LanguageModel, until: Deadline) -> bool:
         with engine.inference(asked) as inference:
             read.append(inference.score([inputs[3], grid(inputs[3][::-1])], 2, until).log_p)
         if len(read) == 1:
-            engine.adapt([row(engine.layout, task.demonstrations, limit)], until, 0)
+            engine.adapt([row(engine.layout, task.demonstrations[:1], limit)], until, 0)
             engine.forget()
     return bool(np.array_equal(read[0], read[1]) and np.isfinite(read[0]).all())
 

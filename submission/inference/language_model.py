@@ -43,7 +43,8 @@ from submission.model.lora import (
     with_whole_ends,
 )
 from submission.model.modules import with_exact_head, with_fused_norms
-from submission.model.unsloth_kernels import TrainingKernels, kernels_on, load_kernels
+from submission.model.unsloth_import import load_kernels
+from submission.model.unsloth_kernels import TrainingKernels, kernels_on
 from submission.rng import generator
 from submission.solver.engine import Fit, Question, Scores, ViewResult
 

@@ -229,7 +229,8 @@ def activations(
     hidden, inner = shape.hidden, shape.intermediate
     block = kernel_block(shape, width) if kernels else native_block(shape, rank, width, device)
     each = {"keep": block, "selective": selective_block(shape, width), "recompute": hidden * width}[level]
-    kept = shape.blocks * each + (block if level != "keep" else 0)
+    # The block that is gone through again keeps everything, and gives up what it had kept.
+    kept = (shape.blocks - 1) * each + block
     # The final norm, and the gradient that flows back through the widest layer.
     return float(tokens * (kept + FLOAT32 * hidden + 2 * width * inner))
 

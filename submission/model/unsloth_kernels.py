@@ -1,30 +1,17 @@
 """unsloth's Triton kernels, for training alone: LoRA projections, RMS norms, rotary positions and the gated MLP.
 
-`import unsloth` replaces functions of transformers, peft, bitsandbytes and torch in the whole process. Its kernels need
-none of that: here they are imported without the code of the packages around them, and put on the modules of one model.
-A pass goes through them while the module trains and a gradient is wanted; all other passes, the whole search among
-them, run the code that was there before.
-
-Of unsloth functions are called, and nothing is copied (unsloth is Apache-2.0, unsloth_zoo LGPL-3.0).
+They are put on the modules of one model. A pass goes through them while the module trains and a gradient is wanted; all
+other passes, the whole search among them, run the code that was there before.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.machinery
-import importlib.util
 import logging
 import math
-import os
-import sys
 import time
-import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -33,7 +20,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from submission.errors import BadInput
 from submission.model.gradient_check import gradient_distance, gradients, random_row, trial_adapter
-from submission.versions import KNOWN_UNSLOTH
+from submission.model.unsloth_import import Kernels
 
 logger = logging.getLogger(__name__)
 
@@ -42,104 +29,16 @@ T = TypeVar("T")
 FAMILIES = ("llama", "mistral", "qwen3")
 """The model_type of the models that the kernels are put on: others have norms, biases or activations of their own."""
 
-PACKAGES = ("unsloth", "unsloth.kernels", "unsloth_zoo", "unsloth_zoo.temporary_patches")
-"""Packages whose own code, which changes other packages, is not run."""
-
-INTERPRETER = "TRITON_INTERPRET"
-"""The environment variable with which Triton computes kernels on the CPU, for tests: "1"."""
-
 LIMITS = {torch.float32: 1e-4, torch.float16: 0.03, torch.bfloat16: 0.12}
 """How far the kernels' gradients may be off the native ones, by the type of the computation; see `gradient_distance`.
-Rounding alone gives 1e-6, 0.003 and 0.024 (peft's way and `lora.fuse` compared: 40 blocks, narrow, random weights); a
-scale that is off by a half in one of the seven projections gives 0.15 or more."""
+Rounding alone gives 1e-6, 0.003 and 0.024 (peft's way and `lora.fuse` compared: 40 blocks, narrow, random weights). A
+scale that is off by a half in one of the seven projections is beyond them: a test, in float32 and float16."""
 
 CHECKED_TOKENS = 256
 """Tokens of the row on which the gradients are compared."""
 
 _OF_ATTENTION = {"hidden_states", "position_embeddings", "attention_mask", "past_key_values"}
 """The arguments of transformers' attention that the backend of attention does not get."""
-
-
-# -- the kernels ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """The functions of `unsloth.kernels` that are called."""
-
-    lora: Any
-    """The module fast_lora: q, k and v in one function, the output projection, the gated MLP."""
-    norm: Callable[..., Tensor]
-    """(norm, x): the RMS norm of x."""
-    rope: Callable[..., tuple[Tensor, Tensor]]
-    """(queries, keys, cos, sin, rows of cos and sin): queries and keys, rotated."""
-    state: Any
-    """The module utils, which knows whether NF4 weights are dequantized by Triton."""
-
-    @property
-    def dequantizes(self) -> bool:
-        """Whether NF4 weights are dequantized by unsloth's kernel; False where it has fallen back to bitsandbytes."""
-        return bool(self.state._USE_NF4_KERNELS)
-
-
-def load_kernels(device: str) -> Kernels:
-    """Import the kernels; BadInput without a GPU, without unsloth, or with a version of it that is not known.
-
-    In Triton's interpreter they run on a CPU as well. The packages of `PACKAGES` stay empty for the process.
-    """
-    if device != "cuda" and os.environ.get(INTERPRETER) != "1":
-        raise BadInput("model.backend=unsloth needs a CUDA GPU; model.backend=native does without one")
-    found = {name: installed_version(name) for name in ("unsloth", "unsloth_zoo")}
-    try:
-        unknown = sorted(set(found.values()) - set(KNOWN_UNSLOTH))
-        if unknown:
-            raise ImportError(f"version {unknown[0]} was not tried")
-        _add_empty_packages()
-        lora, norm, rope, state = (
-            importlib.import_module(f"unsloth.kernels.{name}")
-            for name in ("fast_lora", "rms_layernorm", "rope_embedding", "utils")
-        )
-        for name in ("apply_lora_qkv", "apply_lora_o", "apply_lora_mlp_swiglu", "matmul_lora"):
-            getattr(lora, name)
-        return Kernels(lora, norm.fast_rms_layernorm, rope.fast_rope_embedding, state)
-    except Exception as error:  # Whatever the code of a package raises while it is imported.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(
-            f"model.backend=unsloth: the kernels of unsloth {found['unsloth']} cannot be had here ({reason}); known "
-            f"are {', '.join(KNOWN_UNSLOTH)}"
-        ) from error
-
-
-def installed_version(name: str) -> str:
-    """The version of an installed package; BadInput where it is not installed."""
-    try:
-        return version(name)
-    except PackageNotFoundError as error:
-        raise BadInput(
-            f"model.backend=unsloth: {name} is not installed; the wheels of profile unsloth are needed"
-        ) from error
-
-
-def _add_empty_packages() -> None:
-    """Enter unsloth's packages into `sys.modules` with their folders, so that modules in them can be imported."""
-    for name in PACKAGES:
-        if name in sys.modules:
-            continue
-        parent, _, child = name.rpartition(".")
-        if parent:
-            folder = Path(sys.modules[parent].__path__[0], child)
-        else:
-            spec = importlib.util.find_spec(name)
-            if spec is None or spec.origin is None:
-                raise ImportError(f"{name} has no folder")
-            folder = Path(spec.origin).parent
-        package = types.ModuleType(name)
-        package.__path__ = [str(folder)]
-        package.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
-        sys.modules[name] = package
-
-
-# -- on a model -------------------------------------------------------------------------------------------------------
 
 
 class TrainingKernels:

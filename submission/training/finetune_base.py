@@ -36,7 +36,8 @@ from submission.config import Adapt, Model
 from submission.errors import BadInput
 from submission.model.loading import load_base, load_unquantized
 from submission.model.lora import lora_deltas, with_adapter
-from submission.model.unsloth_kernels import Kernels, TrainingKernels, kernels_on, load_kernels
+from submission.model.unsloth_import import Kernels, load_kernels
+from submission.model.unsloth_kernels import TrainingKernels, kernels_on
 from submission.model.vocabulary import trainable_base, trainable_checkpoint, trainable_ids
 from submission.training.batches import Batch, loader
 from submission.training.corpus import Corpus

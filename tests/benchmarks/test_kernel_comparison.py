@@ -19,7 +19,8 @@ from submission.deadline import NEVER, within
 from submission.errors import BadInput
 from submission.inference.language_model import LanguageModel
 from submission.model import memory_plan, unsloth_kernels
-from submission.model.unsloth_kernels import Kernels, TrainingKernels
+from submission.model.unsloth_import import Kernels
+from submission.model.unsloth_kernels import TrainingKernels
 from tests.support.engines import loaded
 from tests.support.families import miniature
 from tests.support.plain_kernels import plain_kernels

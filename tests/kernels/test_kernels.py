@@ -219,11 +219,11 @@ def test_a_large_base_is_fine_tuned_by_them(tmp_path: Path, copying: Corpus, mon
 
 def test_native_and_kernels_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unsloth_kernels, "CHECKED_TOKENS", 6)
-    engine = engine_of(miniature(tmp_path, "qwen3"))
+    engine = engine_of(miniature(tmp_path, "llama-3.1"))
     kernels_of(engine)
-    told = compared(engine, memory_plan.shape_of(tmp_path), [32], NEVER)
+    told = compared(engine, memory_plan.shape_of(tmp_path), [], NEVER)
     assert told.problems() == []
-    assert told.dequantizes and told.search_equal
+    assert told.dequantizes and told.search_equal and 0 < told.distance < 1e-5
 
 
 UNCHANGED = """
@@ -231,7 +231,7 @@ import sys, types
 import bitsandbytes, peft, torch, transformers
 from transformers.models import llama, mistral, qwen3
 import transformers.models.llama.modeling_llama, transformers.models.qwen3.modeling_qwen3
-from submission.model.unsloth_kernels import load_kernels
+from submission.model.unsloth_import import load_kernels
 
 WATCHED = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
 
@@ -251,7 +251,7 @@ def seen():
 before = seen()
 load_kernels("cpu")
 after = seen()
-COUNTERS = {"__warningregistry__", "__annotations__", "__annotations_cache__"}
+COUNTERS = {"__warningregistry__", "__annotations__", "__annotations_cache__", "next_id"}
 changed = [key for key, value in before.items() if after.get(key) is not value and COUNTERS.isdisjoint(key)]
 print(len(before), changed)
 assert len(before) > 10000

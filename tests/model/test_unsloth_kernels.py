@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.integrations import finegrained_fp8
 
 from submission.arc.layouts import CHAT16
 from submission.arc.prompts import row
@@ -28,9 +29,10 @@ from submission.errors import BadInput
 from submission.inference.language_model import LanguageModel
 from submission.kaggle.packaging import wheels
 from submission.kaggle.packaging.image import Profile, read_image
-from submission.model import memory_plan, unsloth_kernels
+from submission.model import memory_plan, unsloth_import
 from submission.model.lora import with_adapter
-from submission.model.unsloth_kernels import Kernels, TrainingKernels, load_kernels
+from submission.model.unsloth_import import Kernels, load_kernels
+from submission.model.unsloth_kernels import TrainingKernels
 from submission.solver.engine import Fit
 from submission.versions import KNOWN_UNSLOTH
 from tests.support import interpreter
@@ -64,10 +66,10 @@ def test_without_a_gpu_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def version(name: str) -> str:
         if name == "unsloth_zoo":
-            raise unsloth_kernels.PackageNotFoundError(name)
+            raise unsloth_import.PackageNotFoundError(name)
         return KNOWN_UNSLOTH[-1]
 
-    monkeypatch.setattr(unsloth_kernels, "version", version)
+    monkeypatch.setattr(unsloth_import, "version", version)
     with pytest.raises(BadInput) as told:
         load_kernels("cuda")
     assert str(told.value) == (
@@ -111,7 +113,7 @@ def test_kernels_that_cannot_be_had_are_refused_with_the_versions_that_are_known
 
 def packages(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, version: str = KNOWN_UNSLOTH[-1]) -> None:
     """Packages laid out as unsloth's are, whose own code must not run; `code` is that of fast_lora."""
-    for name in unsloth_kernels.PACKAGES:
+    for name in unsloth_import.PACKAGES:
         inside = folder.joinpath(*name.split("."))
         inside.mkdir(parents=True)
         (inside / "__init__.py").write_text("raise AssertionError('the code of a package was run')")
@@ -121,16 +123,21 @@ def packages(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, version: 
     }.items():  # fmt: skip
         (folder / "unsloth" / "kernels" / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr(unsloth_kernels, "version", lambda name: version)
+    monkeypatch.setattr(unsloth_import, "version", lambda name: version)
 
 
-def test_the_code_of_the_packages_around_the_kernels_is_not_run(
+def test_the_kernels_are_imported_and_nothing_else_is_changed(
     no_unsloth: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packages(tmp_path, monkeypatch, "apply_lora_qkv = apply_lora_o = apply_lora_mlp_swiglu = matmul_lora = len")
+    replacing = "from transformers.integrations import finegrained_fp8\nfinegrained_fp8.FP8Linear.forward = len\n"
+    first = finegrained_fp8.FP8Linear.forward
+    packages(
+        tmp_path, monkeypatch, f"{replacing}apply_lora_qkv = apply_lora_o = apply_lora_mlp_swiglu = matmul_lora = len"
+    )
     found = load_kernels("cuda")
     assert found.norm is len and found.rope is len and found.dequantizes
     assert load_kernels("cuda").lora is found.lora, "and a second model gets the same"
+    assert finegrained_fp8.FP8Linear.forward is first, "what a kernel's module replaces is put back"
 
 
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
@@ -300,7 +307,7 @@ def test_kernels_that_are_off_are_not_planned_with(tmp_path: Path) -> None:
     native = engine.longest_row
     engine.settings = replace(engine.settings, model=replace(settings, backend="unsloth"))
     on = with_kernels(engine, plain_kernels())
-    with_them = engine._longest_row()
+    with_them = engine.longest_row = engine._longest_row()
     on.on = False
     engine._begin_natively()
     assert 0 < engine.longest_row == native != with_them

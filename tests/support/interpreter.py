@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from submission.model.unsloth_kernels import Kernels, load_kernels
+from submission.model.unsloth_import import Kernels, load_kernels
 
 ENVIRONMENT = ("TRITON_INTERPRET", "UNSLOTH_ALLOW_CPU")
 """Variables that are "1": Triton computes on the CPU, and unsloth, by the switch of its own tests, wants no GPU."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from submission.model.lora import ADAPTER
-from submission.model.unsloth_kernels import Kernels
+from submission.model.unsloth_import import Kernels
 
 
 def projected(layer: Any, x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ PROFILES = ("native", "unsloth")
 
 ALONE = ("unsloth",)
 """Profiles that ship what they name and nothing of what that requires. Unsloth's kernels are imported without the rest
-of unsloth (`model.unsloth_kernels`) and work with the image's own transformers, which unsloth as a whole excludes."""
+of unsloth (`model.unsloth_import`) and work with the image's own transformers, which unsloth as a whole excludes."""
 
 
 @dataclass(frozen=True)
