@@ -26,9 +26,6 @@ from submission.versions import is_old_torchao
 PROJECTIONS = list(families.PROJECTIONS)
 """The linear layers of a block, by the names that Llama, Mistral and Qwen3 share in transformers."""
 
-TARGETS = families.TARGETS
-"""A value of `adapt.targets` -> the projections that have a LoRA."""
-
 ENDS = (families.EMBEDDINGS, families.HEAD)
 """What the names of the weights of embeddings and language head end in."""
 
@@ -43,7 +40,7 @@ def with_adapter(base: Any, settings: Adapt, seed: int) -> nn.Module:
     LoRA's initial weights depend on the seed alone. BadInput for a model without the seven projections.
     """
     require_projections(base, [name for name, _ in projections(base)])
-    targets = TARGETS[settings.targets]
+    targets = families.TARGETS[settings.targets]
     set_level(base, "recompute" if settings.checkpointing == "on" else "keep")
     hide_old_torchao()
     lora = LoraConfig(

@@ -183,6 +183,14 @@ def test_each_lesson_has_a_copy_with_other_colours_and_order_that_keeps_the_back
     assert reordered > len(known) // 4  # of all orders of three pairs, one in six is the given one
 
 
+def test_the_copy_of_a_lesson_in_one_colour_never_has_the_same_colour() -> None:
+    """One in nine of all permutations would keep it, and the copy would be merged with its lesson."""
+    pairs = tuple(Pair(grid([[4] * width]), grid([[4] * width, [0] * width])) for width in (1, 2, 3))
+    for seed in range(5):
+        lessons = list(marc_row_pairs(pairs, 1, generator(seed)))
+        assert not any(4 in side for copy in lessons[1::2] for pair in copy for side in (pair.input, pair.output))
+
+
 def test_the_augmenters_on_one_grid() -> None:
     shown = {name: change(grid([[1, 2], [3, 4]])) for name, change in augmenters((1, 2)).items()}
     worked = {

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from submission.arc.layouts import CHAT16
 from submission.arc.prompts import padded, row
 from submission.arc.tasks import Task
-from submission.benchmarks.rates import SHAPE_8B
+from submission.benchmarks.rates import SHAPE_8B, SHAPES
 from submission.checkpoint.config_json import validated
 from submission.config import Adapt, Model, Search, Settings, with_changes
 from submission.deadline import NEVER
@@ -37,7 +37,7 @@ from submission.model.memory_plan import (
     read_shape,
     shape_of,
 )
-from submission.presets import preset
+from submission.presets import PRESETS, card_of, preset, recipe_of
 from tests.support.checkpoints import config_of
 from tests.support.counted import SHAPES, faked, train
 from tests.support.engines import loaded
@@ -139,12 +139,12 @@ def test_a_row_that_fits_keeps_its_activations_and_a_longer_one_does_not() -> No
         assert {choose_plan(SHAPE_8B, told, 2, n, room).checkpointing for n in (512, 8192)} == {wanted}
 
 
-@pytest.mark.parametrize("name", ["poe-t4x2", "poe-l4x4"])
-def test_the_presets_fit_an_8b_on_their_gpus(name: str) -> None:
-    settings, room = preset(name), CARDS["l4" if name.endswith("l4x4") else "t4"]
-    made = choose_plan(SHAPE_8B, settings, 2, settings.model.context, room)
+@pytest.mark.parametrize("name", [name for name in PRESETS if recipe_of(name)])
+def test_the_presets_fit_the_models_of_their_recipes_on_their_gpus(name: str) -> None:
+    settings, room, shape = preset(name), CARDS[card_of(name) or ""], SHAPES[recipe_of(name)]
+    made = choose_plan(shape, settings, 2, settings.model.context, room)
     assert made.total < room, made.sentence()
-    assert longest_row(SHAPE_8B, settings, 2, room) == settings.model.context
+    assert longest_row(shape, settings, 2, room) == settings.model.context
 
 
 def test_a_whole_vocabulary_does_not_fit_a_t4_and_the_plan_says_how_far_it_goes() -> None:
