@@ -198,7 +198,10 @@ GRID16 = replace(CHAT16, name="grid16", positions="grid")
 NAMED = {layout.name: layout for layout in (CHAT16, GRID16)}
 """The layouts that the `arc_layout` of a checkpoint's config may name; all others are described by their fragments."""
 
-ADDED = {"opening_alone", "learned_before_output", "learned_before_answer"}
+LEARNED = {"learned_before_output": "input_to_output", "learned_before_answer": "query_to_answer"}
+"""Fields that are numbers of tokens -> the fragment at whose end these are."""
+
+ADDED = {"opening_alone", *LEARNED}
 """Fields that the description of a layout may lack: their defaults are what all layouts but numpy have."""
 
 
@@ -225,8 +228,11 @@ def read_layout(description: Any) -> Layout:
     }
     layout = Layout(**read)
     for name, value in read.items():
-        if name not in ("name", "positions") and not _is_fragment(value if name != "pad" else (value,)):
+        if name not in ("name", "positions", *LEARNED) and not _is_fragment(value if name != "pad" else (value,)):
             raise ValueError(f"{name} in its arc_layout is not made of token ids")
+    for name in LEARNED.keys() & read.keys():
+        if type(read[name]) is not int or not 0 <= read[name] <= len(read[LEARNED[name]]):
+            raise ValueError(f"{name} in its arc_layout is not a number of tokens of its {LEARNED[name]}")
     if not isinstance(layout.name, str) or not layout.name.isidentifier() or layout.positions not in POSITIONS:
         raise ValueError("its arc_layout has a name or positions that are not known")
     return layout

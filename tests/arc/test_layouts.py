@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tokenizers.pre_tokenizers import ByteLevel
 
-from submission.arc.layouts import CHAT16, GRID16, AnswerState, Layout, successors
+from submission.arc.layouts import CHAT16, GRID16, AnswerState, Layout, described, read_layout, successors
 from submission.arc.prompts import prompt, row
 from submission.arc.tasks import LARGEST_SIDE, Pair, grid
 from submission.arc.tokenizer_layouts import architects, numpy_layout, numpy_text
@@ -351,3 +351,11 @@ def test_an_answer_can_end_only_where_a_row_is_full() -> None:
     assert ends(CHAT16, AnswerState(width=0, rows=0, column=2)) == [15]
     assert ends(CHAT16, AnswerState(width=3, rows=1, column=2)) == []
     assert ends(CHAT16, AnswerState(width=3, rows=1, column=3)) == [15]
+
+
+@pytest.mark.parametrize("number", [-1, 8, 1.0, True, "1", [1], None])
+def test_the_learned_tokens_of_a_described_layout_are_a_number_of_those_that_there_are(number: object) -> None:
+    described_layout = described(LAYOUTS["numpy-pieces"])
+    assert read_layout(described_layout | {"learned_before_answer": 5}).learned_before_answer == 5
+    with pytest.raises(ValueError, match="learned_before_answer in its arc_layout is not a number of tokens"):
+        read_layout(described_layout | {"learned_before_answer": number})

@@ -39,7 +39,7 @@ from submission.model.memory_plan import (
 )
 from submission.presets import PRESETS, card_of, preset, recipe_of
 from tests.support.checkpoints import config_of
-from tests.support.counted import SHAPES, faked, train
+from tests.support.counted import TRUE_SIZES, faked, train
 from tests.support.engines import loaded
 from tests.support.families import FAMILIES, miniature, packed
 
@@ -177,7 +177,7 @@ def test_the_plan_of_a_model_of_true_size_is_what_a_training_step_takes_and_at_m
     name: str, card: str, tokens: int, level: Level
 ) -> None:
     """Counted without memory, see `tests.support.counted`: weights, adapter, optimizer, activations, logits."""
-    adapt, shape = Adapt(rank=32), SHAPES[name][1]
+    adapt, shape = Adapt(rank=32), TRUE_SIZES[name][1]
     blocks = 8 if (name, card, tokens, level) in QUICK_COUNTED else shape.blocks
     with faked(name, blocks, card, adapt) as fake:
         train(fake, tokens, level)
@@ -199,16 +199,17 @@ def test_a_task_recomputes_where_its_rows_need_it(tmp_path: Path, small_task: Ta
     short = [row(CHAT16, small_task.demonstrations, 4096)]
     long = [row(CHAT16, small_task.demonstrations * 20, 4096)]
     chosen, losses = {}, {}
-    for told in ("auto", "on", "off"):
+    for told in ("auto", "off", "selective", "on"):
         adapt = with_changes(Settings(adapt=Adapt(rank=4)), [f"adapt.checkpointing={told}"]).adapt
         search = Search(megabytes=1.0)
         model = Model(device="cpu", gigabytes=memory_plan.RESERVE / GB + 0.005, dense_megabytes=0, context=4096)
         engine = loaded(folder, model, adapt, search)
         chosen[told] = [engine.level_for(rows) for rows in (short, long)]
         losses[told] = [engine.adapt(rows, NEVER, 0).losses for rows in (short, long)]
-        assert engine.base.model.layers[0].gradient_checkpointing == chosen[told][1]
-    assert chosen == {"auto": [False, True], "on": [True, True], "off": [False, False]}
-    assert losses["auto"] == losses["on"] == losses["off"]
+        assert engine.base.model.layers[0].gradient_checkpointing == (told != "off")
+    assert chosen.pop("auto") == ["keep", "recompute"]
+    assert chosen == {"off": ["keep"] * 2, "selective": ["selective"] * 2, "on": ["recompute"] * 2}
+    assert losses["auto"] == losses["off"] == losses["selective"] == losses["on"]
 
 
 def test_what_is_quantized_already_counts_in_four_bits(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ QWEN = (
     "qwen3",
     Shape(2560, 9728, 36, 32, 8, 128, vocabulary=16, tied=True, quantized=True, positions=8192, head_norms=True),
 )
-SHAPES = {"Minitron-8B": MINITRON, "Llama-3-8B": LLAMA, "Qwen3-4B": QWEN}
+TRUE_SIZES = {"Minitron-8B": MINITRON, "Llama-3-8B": LLAMA, "Qwen3-4B": QWEN}
 """Published models with the vocabularies of their ARC checkpoints: model_type, sizes."""
 
 
@@ -167,7 +167,7 @@ class Fake:
 @contextmanager
 def faked(name: str, blocks: int, card: str, adapt: Adapt) -> Iterator[Fake]:
     """A model of a published shape with so many blocks and a LoRA, as it lies on this card; bytes are counted."""
-    kind, shape = SHAPES[name]
+    kind, shape = TRUE_SIZES[name]
     backend = f"counted_{card}"
     AttentionInterface.register(backend, BACKENDS[card])
     AttentionMaskInterface.register(backend, sdpa_mask)
