@@ -10,7 +10,8 @@ merged into the base in its own precision, not into the 4-bit weights: OUT/merge
 `--dtype auto` finds out.
 
 OUT/adapter.safetensors is the checkpoint, written every ten minutes and before the learning rates fall: what `--resume`
-starts from. The held-out loss is measured before and after, and between in a tenth of the time at most. The optimizer's state is not saved: each call warms up anew.
+starts from. The optimizer's state is not saved: each call warms up anew. The held-out loss is measured before and after
+a call, and in its course for a tenth of the time at most.
 """
 
 from __future__ import annotations
