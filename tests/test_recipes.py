@@ -280,7 +280,7 @@ def test_the_trained_weights_are_as_many_as_the_released_logs_and_tables_say() -
     ("name", "views", "threshold", "rule"),
     [
         ("poe-l4x4", 16, 0.09, "poe"), ("poe-t4x2", 16, 0.09, "poe"), ("nvarc-l4x4", 16, 0.2, "kgmon"),
-        ("nvarc-t4x2", 16, 0.2, "kgmon"), ("ttt-l4x4", 16, 1.0, "hierarchical"),
+        ("nvarc-t4x2", 16, 0.2, "kgmon"), ("ttt-l4x4", 64, 1.0, "hierarchical"),
     ],
 )  # fmt: skip
 def test_views_thresholds_and_votes_are_those_of_the_recipe(name: str, views: int, threshold: float, rule: str) -> None:
@@ -288,6 +288,22 @@ def test_views_thresholds_and_votes_are_those_of_the_recipe(name: str, views: in
     assert (settings.search.views, settings.search.threshold, settings.vote.rule) == (views, threshold, rule)
     assert settings.adapt.converged == 0, "no recipe stops early"
     assert settings.model.context == 8192
+
+
+@cases(
+    ("name", "scoring", "first", "dropped", "views"),
+    [
+        ("poe-l4x4", 16, "random", "last", "symmetries"), ("nvarc-l4x4", 8, "identity", "first", "symmetries"),
+        ("ttt-l4x4", 0, "identity", "first", "leave_one_out"),
+    ],
+)  # fmt: skip
+def test_candidates_are_scored_under_the_views_of_the_recipe(
+    name: str, scoring: int, first: str, dropped: str, views: str
+) -> None:
+    search = preset(name).search
+    assert (search.scoring_views, search.first_view, search.view_recipe) == (scoring, first, views)
+    assert preset(name).model.dropped == dropped
+    assert search.early_stop_probability == 1, "no recipe ends a search early"
 
 
 def test_a_t4_trains_as_an_l4_does_but_for_the_rank_of_nvarc() -> None:

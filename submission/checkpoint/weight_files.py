@@ -38,7 +38,6 @@ PIECE = 1 << 20
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 """Suffixes of weights in formats that may run code, or that nothing here reads."""
 
-
 GGUF = ".gguf"
 """Suffix of the format of llama.cpp."""
 

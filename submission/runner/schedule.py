@@ -227,7 +227,7 @@ def halved(settings: Settings, memory: bool) -> Settings:
     half = replace(
         settings,
         training_rows=replace(rows, copies=max(1, rows.copies // 2), max_rows=max(1, rows.max_rows // 2)),
-        search=replace(search, views=max(1, search.views // 2)),
+        search=replace(search, views=max(1, search.views // 2), scoring_views=search.scoring_views // 2),
     )
     return with_less_memory(half, context=True) if memory else half
 

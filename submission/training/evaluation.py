@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 MAX_PAIRS = 5
 """Pairs of an evaluation row, the query included."""
 
-
 MOST_SHARE = 0.1
 """Share of a training's time that evaluations in its course take at most: on a slow machine one takes minutes."""
 

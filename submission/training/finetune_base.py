@@ -6,10 +6,12 @@
 The vocabulary is cut to the 16 tokens of layout chat16. The blocks stay frozen, in NF4, and are adapted by a LoRA;
 embeddings and head, which are small now, are trained whole (the Architects' recipe, ARC Prize 2024). The result is
 merged into the base in its own precision, not into the 4-bit weights: OUT/merged in bfloat16, OUT/nf4 ready for
-`run --model OUT/nf4 --preset nvarc-l4x4`.
+`run --model OUT/nf4 --preset nvarc-l4x4`. A small base can be trained on a CPU; one with AMX is faster in bfloat16,
+which `--dtype auto` finds out.
 
 OUT/adapter.safetensors is the checkpoint, written every ten minutes and before the learning rates fall: what `--resume`
-starts from. The optimizer's state is not saved: each call warms up anew.
+starts from. The optimizer's state is not saved: each call warms up anew. The held-out loss is measured before and after
+a call, and in its course for a tenth of the time at most.
 """
 
 from __future__ import annotations

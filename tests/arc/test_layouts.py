@@ -353,7 +353,7 @@ def test_an_answer_can_end_only_where_a_row_is_full() -> None:
     assert ends(CHAT16, AnswerState(width=3, rows=1, column=3)) == [15]
 
 
-@pytest.mark.parametrize("number", [-1, 8, 1.0, True, "1", [1], None])
+@pytest.mark.parametrize("number", [-1, 800, 1.0, True, "1", [1], None])
 def test_the_learned_tokens_of_a_described_layout_are_a_number_of_those_that_there_are(number: object) -> None:
     described_layout = described(LAYOUTS["numpy-pieces"])
     assert read_layout(described_layout | {"learned_before_answer": 5}).learned_before_answer == 5

