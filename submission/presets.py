@@ -41,7 +41,8 @@ POE_L4X4 = Settings(
     time=Time(seconds=1800.0),
 )
 """64 steps of one row; a linear rise to 1e-4 over 32 of them, then a cosine to 0; embeddings and head whole at a tenth
-of that; every answer of at least 9 % in 16 views, scored under 16 others. AdamW has float32 moments, PoE's 8-bit ones."""
+of that; every answer of at least 9 % in 16 views, scored under 16 others. AdamW has moments in float32, PoE's in 8
+bits."""
 
 NVARC_L4X4 = Settings(
     model=Model(four_bit=False),
@@ -52,8 +53,8 @@ NVARC_L4X4 = Settings(
     time=Time(seconds=1800.0),
 )
 """128 steps of one row, the loss on all outputs; 13 steps of rise to 5e-5, embeddings and head whole at the same rate;
-every answer of at least 20 % in 16 views, scored under 8 others. The 4B stays in 16 bits. The LoRA is trained in float32, NVARC's in bfloat16:
-so long rows recompute their activations, as there is no memory to keep them."""
+every answer of at least 20 % in 16 views, scored under 8 others. The 4B stays in 16 bits. The LoRA is trained in
+float32, NVARC's in bfloat16: so long rows recompute their activations, as there is no memory to keep them."""
 
 TTT_L4X4 = Settings(
     training_rows=TrainingRows("marc", max_rows=250, background="keep"),

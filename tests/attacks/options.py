@@ -14,8 +14,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from submission.config import PRESETS, RANGES, Settings, with_changes
+from submission.config import RANGES, Settings, with_changes
 from submission.errors import BadInput
+from submission.presets import PRESETS
 from tests.attacks.verdicts import Attack, Verdict, command
 
 NUMBERS: dict[str, float | None] = {

@@ -23,7 +23,7 @@ from submission.arc.layouts import CHAT16
 from submission.arc.prompts import row
 from submission.arc.tasks import Task, grid
 from submission.benchmarks.rates import SHAPE_8B
-from submission.config import Adapt, Model, Search, Settings, preset, with_changes
+from submission.config import Adapt, Model, Search, Settings, with_changes
 from submission.deadline import NEVER
 from submission.errors import BadInput
 from submission.inference.language_model import LanguageModel
@@ -33,6 +33,7 @@ from submission.model import memory_plan, unsloth_import
 from submission.model.lora import with_adapter
 from submission.model.unsloth_import import Kernels, load_kernels
 from submission.model.unsloth_kernels import TrainingKernels
+from submission.presets import preset
 from submission.solver.engine import Fit
 from submission.versions import KNOWN_UNSLOTH
 from tests.support import interpreter
