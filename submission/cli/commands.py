@@ -6,7 +6,7 @@ python -m submission score OUT --solutions FILE --revote kgmon
 python -m submission report OUT
 python -m submission check --model DIR --preset poe-l4x4   # can this machine run it?
 python -m submission shrink --model DIR --layout numpy --out DIR --nf4
-python -m submission bench plan --preset l4x4 --challenges FILE --hours 11.5
+python -m submission bench plan --preset poe-l4x4 --challenges FILE --hours 11.5
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006
 python -m submission bench scaling --tasks 60 --minutes 5,10,20
 python -m submission bench synthesis --data arc1-train --only 67a3c6ac

@@ -129,7 +129,7 @@ def test_the_plan_holds_what_training_takes(eight: Path, level: memory_plan.Leve
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.skipif(find_spec("unsloth") is None, reason="unsloth is not installed: tests/kernels.txt")
 def test_unsloth_s_kernels_train_as_native_training_does(eight: Path) -> None:
-    name = "l4x4" if torch.cuda.get_device_capability()[0] >= 8 else "t4x2"
+    name = "poe-l4x4" if torch.cuda.get_device_capability()[0] >= 8 else "poe-t4x2"
     told = kernel_comparison.compare(eight, preset(name), [1024, 4096], NEVER)
     print(f"\n{told}")
     assert told.problems() == []

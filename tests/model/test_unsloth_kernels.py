@@ -316,7 +316,7 @@ def test_kernels_that_are_off_are_not_planned_with(tmp_path: Path) -> None:
 
 def test_the_products_of_an_8b_keep_a_third_less_than_natively() -> None:
     """Its rows keep their activations up to a greater length, on a T4 and on an L4."""
-    for name, card in (("t4x2", "t4"), ("l4x4", "l4")):
+    for name, card in (("poe-t4x2", "t4"), ("poe-l4x4", "l4")):
         longest = []
         for backend in ("native", "unsloth"):
             settings = with_changes(preset(name), [f"model.backend={backend}", "adapt.checkpointing=off"])

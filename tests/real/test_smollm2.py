@@ -85,7 +85,7 @@ def test_nothing_is_overwritten(stock: Path) -> None:
 def test_the_checks_pass_in_a_layout_that_its_tokenizer_can_write(
     stock: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check = ["check", "--model", str(stock), "--preset", "t4x2", "--set"]
+    check = ["check", "--model", str(stock), "--preset", "poe-t4x2", "--set"]
     assert main([*check, "model.layout=architects"]) == 0
     for layout, told in (("auto", "layout numpy is for Llama 3"), ("chat16", "shrink it first")):
         assert main([*check, f"model.layout={layout}"]) == 1
@@ -129,7 +129,7 @@ def test_fine_tuning_lowers_the_held_out_loss(tuned: Path) -> None:
 
 def test_a_run_trains_searches_and_votes(tuned: Path, tmp_path: Path) -> None:
     changes = [word for change in QUICK for word in ("--set", change)]
-    words = ["--data", "held-out", "--only", RECOLOUR, "--solvers", "network", "--workers", "1", "--preset", "t4x2"]
+    words = ["--data", "held-out", "--only", RECOLOUR, "--solvers", "network", "--workers", "1", "--preset", "nvarc-t4x2"]
     assert main(["run", "--model", str(tuned / "nf4"), "--out", str(tmp_path / "run"), *words, *changes]) == 0
     told = json.loads((tmp_path / "run" / "journal" / f"{RECOLOUR}.json").read_text())
     losses = told["fit"]["losses"]
@@ -152,6 +152,6 @@ def test_a_bundle_with_it_runs_as_on_kaggle(tuned: Path, tmp_path: Path, capsys:
     environment = drill.surroundings(machine, 3, scored=True) | drill.nvidia_smi(tmp_path, "Tesla T4, 15360, 7.5\n" * 2)
     done = drill.run(machine, made / "notebook" / "arc-submission.ipynb", environment, timeout=900)
     assert done.returncode == 0, done.stdout
-    assert "preset t4x2" in done.stdout
+    assert "preset nvarc-t4x2" in done.stdout
     asked = read_challenges(next(machine.root.rglob(drill.TEST_FILE)))
     assert submission_file.check(json.loads(machine.submission.read_text()), asked) == []
