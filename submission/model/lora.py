@@ -106,6 +106,10 @@ def hide_old_torchao() -> None:
 # -- the fused forward pass -------------------------------------------------------------------------------------------
 
 
+LAST_PROJECTION = "down_proj"
+"""The projection whose product is the last of a block."""
+
+
 def fuse(model: nn.Module) -> None:
     """Replace the forward pass of each adapted projection by one with fewer passes over the widest activations.
 
@@ -113,22 +117,24 @@ def fuse(model: nn.Module) -> None:
     bits it also computes the LoRA in float32, from a float32 copy of the input that it keeps for the backward pass;
     here only the LoRA's weights are float32, for the optimizer. The function is the same up to rounding.
     """
-    for module in model.modules():
+    for name, module in model.named_modules():
         if _is_adapted(module):
-            module.forward = partial(_fused, module, module.forward)
+            module.forward = partial(_fused, module, module.forward, name.endswith(LAST_PROJECTION))
 
 
-def _fused(module: Any, unfused: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The adapted projection of x [..., in]: [..., out]."""
+def _fused(module: Any, unfused: Callable[[Tensor], Tensor], last: bool, x: Tensor) -> Tensor:
+    """The adapted projection of x [..., in]: [..., out]; `last`: whether it is the last product of its block."""
     down, up = module.lora_A[ADAPTER].weight, module.lora_B[ADAPTER].weight
     scale: float = module.scaling[ADAPTER]
     if module.merged or module.disable_adapters or x.dtype not in (up.dtype, torch.float16, torch.bfloat16):
         return unfused(x)
-    if x.dtype != up.dtype:
+    down, up = down.to(x.dtype), up.to(x.dtype)
+    if last and x.dtype != torch.float32:
         # The LoRA before the base: recomputation under checkpointing stops at the last tensor that the backward pass
         # needs, and the base's product saves none.
-        added = F.linear(F.linear(x, down.to(x.dtype)), up.to(x.dtype))
+        added = F.linear(F.linear(x, down), up)
         return torch.add(module.base_layer(x), added, alpha=scale)
+    # The LoRA is added by its own product: two passes over the widest tensor instead of four.
     projected: Tensor = module.base_layer(x)
     low_rank = F.linear(x, down).flatten(0, -2)
     return torch.addmm(projected.flatten(0, -2), low_rank, up.t(), alpha=scale).view_as(projected)

@@ -129,7 +129,18 @@ def test_fine_tuning_lowers_the_held_out_loss(tuned: Path) -> None:
 
 def test_a_run_trains_searches_and_votes(tuned: Path, tmp_path: Path) -> None:
     changes = [word for change in QUICK for word in ("--set", change)]
-    words = ["--data", "held-out", "--only", RECOLOUR, "--solvers", "network", "--workers", "1", "--preset", "nvarc-t4x2"]
+    words = [
+        "--data",
+        "held-out",
+        "--only",
+        RECOLOUR,
+        "--solvers",
+        "network",
+        "--workers",
+        "1",
+        "--preset",
+        "nvarc-t4x2",
+    ]
     assert main(["run", "--model", str(tuned / "nf4"), "--out", str(tmp_path / "run"), *words, *changes]) == 0
     told = json.loads((tmp_path / "run" / "journal" / f"{RECOLOUR}.json").read_text())
     losses = told["fit"]["losses"]
