@@ -17,19 +17,19 @@ def held(tally: Tally, at_least: int) -> None:
     assert tally.tried >= at_least
 
 
-@pytest.mark.parametrize("number", [30, pytest.param(900, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [30, pytest.param(250, marks=pytest.mark.slow)])
 def test_files_are_read_as_a_person_reads_them_or_refused_in_a_sentence(number: int, tmp_path: Path) -> None:
     held(sorts.files(tmp_path, number, seed=1), number)
 
 
-@pytest.mark.parametrize("number", [4, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [4, pytest.param(60, marks=pytest.mark.slow)])
 def test_model_folders_compute_what_their_files_say_or_are_refused_before_they_are_loaded(
     number: int, tmp_path: Path
 ) -> None:
     held(sorts.models(tmp_path, number, seed=1), number)
 
 
-@pytest.mark.parametrize("number", [4, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [4, pytest.param(30, marks=pytest.mark.slow)])
 def test_damaged_folders_of_runs_lose_and_invent_nothing(number: int, tmp_path: Path) -> None:
     held(sorts.folders(tmp_path, number, seed=1), number)
 
@@ -39,7 +39,7 @@ def test_hostile_programs_gain_nothing_and_harm_no_other_program(tmp_path: Path)
     held(sorts.programs(tmp_path), 60)
 
 
-@pytest.mark.parametrize("number", [200, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [200, pytest.param(800, marks=pytest.mark.slow)])
 def test_values_of_settings_are_taken_as_they_are_written_or_refused(number: int, tmp_path: Path) -> None:
     held(sorts.options(tmp_path, number, seed=1), number)
 
