@@ -3,8 +3,8 @@
 pip install -e '.[real]'
 python -m tests.real smollm2 --out smollm2                       # 135 million weights, 0.27 GB
 python -m submission shrink --model smollm2 --layout architects --out small
-python -m submission pretrain --base smollm2 --minutes 90 --limit 512 --tokens 1024 --rank 64 --rate 8e-4 \\
-    --other-rate 8e-4 --checkpointing off --rearc re_arc.zip --out tuned
+python -m submission pretrain --base smollm2 --minutes 90 --limit 512 --tokens 1024 --rank 64 --rate 4e-4 \\
+    --other-rate 4e-4 --warmup 20 --checkpointing off --rearc re_arc.zip --out tuned
 """
 
 from __future__ import annotations

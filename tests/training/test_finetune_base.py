@@ -61,7 +61,8 @@ def test_a_base_learns_and_is_saved_merged_and_in_four_bits(
     assert 0 < (merged - quantized).abs().mean() < 0.5 * merged.std()
 
 
-@pytest.mark.parametrize("four_bit", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("four_bit", [True, False])
 def test_a_base_learns_in_bfloat16_as_well(
     tiny_line_model: Path, tmp_path: Path, copying: Corpus, four_bit: bool
 ) -> None:
