@@ -19,9 +19,15 @@ class BadInput(ValueError):
         super().__init__("\n  ".join(map(_printable, str(sentence).split("\n  "))))
 
 
+LONGEST_LINE = 2000
+"""Characters of a line of a sentence: a longer one, which a name made so, loses its middle."""
+
+
 def _printable(text: str) -> str:
     """Text on one line, with backslash escapes for control characters and broken surrogates."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 def concerns(error: OSError, paths: Iterable[Path]) -> bool:

@@ -184,7 +184,7 @@ def device_bytes(settings: Model, device: str) -> float:
         return settings.gigabytes * 1e9
     if device == "cpu":
         return float(psutil.virtual_memory().available)
-    torch.zeros(1, device="cuda")  # The context takes its part of the GPU first.
+    # It makes the CUDA context, which takes its part of the GPU first.
     return float(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
 
 

@@ -82,8 +82,10 @@ def _finetuned(
     trainable_base(base, base16)
     dtype = chosen_for_base(settings)
     model, ends = _adapted(base16, settings, dtype)
-    with computing(settings.device, dtype):
-        training = kernels_on(model, model.get_base_model(), kernels) if kernels else None
+    training = None
+    if kernels:
+        with computing(settings.device, dtype):
+            training = kernels_on(model, model.get_base_model(), kernels)
     start = load_checkpoint(model, adapter) if resume else Progress()
     evaluations = Evaluations(model, evaluation_rows(corpus.held_out, settings.limit, CHAT16), CHAT16)
 

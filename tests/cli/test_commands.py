@@ -91,3 +91,11 @@ def test_a_run_in_which_every_task_failed_says_so_first_and_ends_with_status_1(t
     assert done.stderr.startswith("network: every one of the 2 tasks failed, 2 of them with: FloatingPointError: ")
     assert "Traceback" not in done.stderr
     assert "solved 0 of 2" in done.stdout and (out / "report.html").exists()
+
+
+def test_a_sentence_with_an_endless_name_loses_its_middle() -> None:
+    told = str(BadInput(f"{'a' * 9000}: is not there\n  and {'b' * 9000} is not either"))
+    first, second = told.split("\n  ")
+    assert first.startswith("aaa") and first.endswith("aaa: is not there") and " ... " in first
+    assert second.endswith("bbb is not either") and max(map(len, (first, second))) < 2100
+    assert str(BadInput("short: is not there")) == "short: is not there"

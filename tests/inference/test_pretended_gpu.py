@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,7 @@ def card(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     capability, memory, _, _ = CARDS[request.param]
     monkeypatch.setattr(language_model, "resolve_device", lambda wish: "cuda")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=memory))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (memory, memory))
     for family in (AutoModelForCausalLM, GridLM):
         monkeypatch.setattr(family, "from_pretrained", moved_when_read(family.from_pretrained))
     with pretended_gpu():
