@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from submission.cli.commands import COMMANDS, main
+from submission.errors import BadInput
 from submission.model.grid_lm import fresh
 from tests.support.checkpoints import LARGE, config_of, hollow
 from tests.support.run_folders import refused
