@@ -29,26 +29,18 @@ ATTENTION = {
 
 def set_level(base: Any, level: Level) -> None:
     """Have the blocks of a transformers model keep or recompute their activations in training."""
-    if level_of(base) == level:
-        return
-    base._checkpointing_level = level
     with warnings.catch_warnings():
         # transformers 5.23 deprecates the only names that 5.0 has.
         warnings.simplefilter("ignore", FutureWarning)
         if level == "keep":
-            base.gradient_checkpointing_disable()
+            if base.is_gradient_checkpointing:
+                base.gradient_checkpointing_disable()
             return
         options: dict[str, Any] = {"use_reentrant": False}
         if level == "selective":
             rank = min((len(each.weight) for name, each in base.named_modules() if ".lora_A." in name), default=0)
             options["context_fn"] = partial(create_selective_checkpoint_contexts, partial(_policy, rank))
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
-
-
-def level_of(base: Any) -> Level:
-    """The level that was set last."""
-    level: Level = getattr(base, "_checkpointing_level", "keep")
-    return level
 
 
 def _policy(rank: int, context: Any, operation: Any, *arguments: Any, **named: Any) -> CheckpointPolicy:

@@ -36,23 +36,20 @@ CARDS = {"t4": 14.6e9, "l4": 22.0e9}
 LARGE = 1e8
 """Weights of the blocks above which a model needs a GPU: on a CPU it would take hours for a task."""
 
-SIXTEEN_BITS, FLOAT32 = 2, 4
-"""Bytes of a number."""
+SIXTEEN_BITS, FLOAT32 = 2, 4  # Bytes of a number.
 
 Level = Literal["keep", "selective", "recompute"]
 """What training keeps of a block for its backward pass, see `model.checkpointing`. keep: every activation. selective:
 outputs of the products with base weights and of attention. recompute: the block's input alone."""
 
 LEVELS: tuple[Level, ...] = get_args(Level)
-"""From the fastest, which takes most memory, to the slowest."""
+"""From the fastest to the slowest."""
 
 Device = Literal["cpu", "turing", "ampere"]
-"""What a device computes with. ampere: GPUs of compute capability 8.0 and later, such as the L4, on which norms are one
-kernel and attention shares keys between query heads. turing: earlier ones, such as the T4, on which attention repeats
-keys and values for each query head. cpu: neither fused norms nor 16 bits between the kernels."""
+"""What a device computes with. ampere: GPUs such as the L4 (capability 8.0): norms are one kernel, query heads share keys.
+turing: earlier ones such as the T4, on which keys and values are repeated. cpu: norms in float32."""
 
 DEVICE_OF: dict[str, Device] = {"t4": "turing", "l4": "ampere"}
-"""Of Kaggle's GPUs."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,9 @@ def test_what_is_no_whole_model_in_safetensors_is_refused(model: Path, tmp_path:
     (tmp_path / "m" / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:-1])
     refused("upload the model again")
     (tmp_path / "m" / "model.safetensors").unlink()
-    (tmp_path / "m" / "model.safetensors.index.json").write_text('{"weight_map": {"w": "model-2.safetensors"}}')
+    (tmp_path / "m" / "model.safetensors.index.json").write_text(
+        '{"metadata": {}, "weight_map": {"w": "model-2.safetensors"}}'
+    )
     refused(r"model-2\.safetensors: is missing, but model\.safetensors\.index\.json names it")
 
 
