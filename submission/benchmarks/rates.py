@@ -130,8 +130,8 @@ def measured(model: Path, settings: Settings, length: int, seed: int = 0) -> Rat
             inference.forest.evaluate({0: [(layout.cells[0],) * n]}, NEVER)
         pass_seconds = (time.monotonic() - began) / tokens
     source = f"measured here on rows of {length} tokens"
-    by_level = [training[level] for level in LEVELS]
-    return Rates(*by_level, prefill, pass_seconds, loading, source)
+    keep, selective, recompute = (training[level] for level in LEVELS)
+    return Rates(keep, selective, recompute, prefill, pass_seconds, loading, source)
 
 
 def random_row(layout: Layout, length: int, rng: np.random.Generator) -> Row:

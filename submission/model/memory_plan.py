@@ -46,7 +46,7 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 """From the fastest to the slowest."""
 
 Device = Literal["cpu", "turing", "ampere"]
-"""What a device computes with. ampere: GPUs such as the L4 (capability 8.0): norms are one kernel, query heads share keys.
+"""What a device computes with. ampere: GPUs such as the L4: norms are one kernel, query heads share keys and values.
 turing: earlier ones such as the T4, on which keys and values are repeated. cpu: norms in float32."""
 
 DEVICE_OF: dict[str, Device] = {"t4": "turing", "l4": "ampere"}
