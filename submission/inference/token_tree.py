@@ -23,7 +23,7 @@ from torch import nn
 from submission.arc.layouts import AnswerState, Ids, Layout, successors
 from submission.arc.prompts import Prompt
 from submission.deadline import Deadline
-from submission.model.attention import attends_by_row, pass_mask, query_group
+from submission.model.attention import attends_by_row, attention_dtype, pass_mask, query_group
 from submission.model.forward import position_ids
 from submission.model.kv_cache import CacheCapacity, SlotPlan, TokenBytes, block_count, pass_cache
 from submission.model.prompt_cache import PromptCache
@@ -94,8 +94,7 @@ class TokenForest:
         self.cache = PromptCache(self.capacity, block_count(model), token.kv, offload=self._device.type != "cpu")
         self._by_row = attends_by_row(model)
         self._mask_copies = 1 if self._device.type == "cpu" else query_group(model)
-        # Embeddings, head and adapter may be kept in float32 beside blocks in 16 bits; norms are not.
-        self._dtype = next(weight.dtype for name, weight in model.named_parameters() if "norm" in name)
+        self._dtype = attention_dtype(model)
 
     # -- the trees ---------------------------------------------------------------------------------------------------
 

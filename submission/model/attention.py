@@ -64,6 +64,16 @@ def query_group(model: nn.Module) -> int:
     return int(config.num_attention_heads) // int(config.num_key_value_heads)
 
 
+def attention_dtype(model: nn.Module) -> torch.dtype:
+    """The type in which a model's blocks compute.
+
+    Embeddings, head and adapter may be kept in float32 beside blocks in 16 bits; norms are not. OLMo's norms have no
+    weights: there the first weight decides.
+    """
+    weights = [(name, each.dtype) for name, each in model.named_parameters() if each.is_floating_point()]
+    return next((dtype for name, dtype in weights if "norm" in name), weights[0][1])
+
+
 def pass_mask(mask: NDArray[np.bool_], dtype: torch.dtype, device: torch.device, group: int = 1) -> Tensor:
     """A mask that all blocks of a pass share, as what is added to the scores: 0 where a query may look, else -infinity.
 

@@ -42,7 +42,7 @@ def test_the_tokens_are_those_of_the_rows_and_prompts_that_a_run_makes() -> None
     rows = training_rows(what, CHAT16, settings.training_rows, settings.model.context, generator(3, "a", "lessons"))
     assert (asked.rows, asked.row_tokens) == (64, sum(len(each.ids) for each in rows))
     assert asked.longest_row == max(len(each.ids) for each in rows)
-    assert asked.prompt_tokens == 16 * len(prompt(CHAT16, what.demonstrations, what.tests[0], 8192).ids)
+    assert asked.prompt_tokens == (16 + 16) * len(prompt(CHAT16, what.demonstrations, what.tests[0], 8192).ids)
     assert asked.answer_tokens == 5 * 6
     untrained = demand(what, CHAT16, with_changes(settings, ["adapt.rank=0"]))
     assert (untrained.rows, untrained.row_tokens, untrained.longest_row) == (0, 0, 0)
