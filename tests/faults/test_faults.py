@@ -89,6 +89,7 @@ def test_a_place_that_cannot_be_looked_at_or_written_to_is_told_in_a_sentence(na
     assert faults(name, tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "stage"), [pytest.param(row, s, id=f"{row.name}-{s}") for row in ROWS for s in row.stages]
 )

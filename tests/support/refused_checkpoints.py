@@ -304,7 +304,9 @@ REFUSED: dict[str, Case] = {
         "is missing, but model.safetensors.index.json names it", _gone("model-2-of-2.safetensors"), in_shards
     ),
     "a broken index": _files("is not valid JSON", _replaced("model.safetensors.index.json", b"{"), in_shards),
-    "an index without a map": _files("has no weight_map", _replaced("model.safetensors.index.json", b"{}"), in_shards),
+    "an index without a map": _files(
+        "has no weight_map", _replaced("model.safetensors.index.json", b'{"metadata": {}}'), in_shards
+    ),
     "an index of other tensors": _index(
         "does not belong to these files", lambda m: m.update(more="model-1-of-2.safetensors")
     ),
