@@ -70,10 +70,9 @@ TTT_L4X4 = Settings(
     time=Time(seconds=3600.0),
 )  # fmt: skip
 """Up to 250 rows, twice, in batches of two; each view's best path, without each demonstration in turn; the paper's
-vote. The 8B is quantized to NF4, as
-16 GB of weights leave an L4 no room to train (their QLoRA solved 26 of 80 tasks, LoRA 29, with a 1B). Batches hold rows
-of like length, theirs random ones. Cut the vocabulary (`shrink --layout numpy`): the logits of 128,256 ids take 2 MB a
-token."""
+vote. The 8B is quantized to NF4, as 16 GB of weights leave an L4 no room to train (their QLoRA solved 26 of 80 tasks,
+LoRA 29, with a 1B). Batches hold rows of like length, theirs random ones. Cut the vocabulary (`shrink --layout numpy`):
+the logits of 128,256 ids take 2 MB a token."""
 
 PRESETS = {
     "laptop": LAPTOP,

@@ -6,7 +6,6 @@ After each of them an honest program must be answered as before, nothing may be 
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from submission.arc.tasks import grid
 from submission.programs.sandbox import sandbox as module
 from submission.programs.sandbox.sandbox import Limits, Sandbox
 from tests.attacks.verdicts import Attack, Verdict
-from tests.support.hostile_programs import REACH, SECRET, assert_untouched
+from tests.support.hostile_programs import REACH, assert_untouched, planted_file
 
 LIMITS = Limits(call_seconds=0.5, seconds=1.0)
 GRIDS = [grid([[1, 2], [3, 4]]), grid([[5]])]
@@ -263,11 +262,7 @@ def confined(lacking: str) -> Iterator[Sandbox]:
 
 def attacks() -> Iterator[Attack]:
     """Every program under every confinement; they share a sandbox, so that one may harm what comes after it."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        planted = Path(folder) / "solutions.npy"
-        planted.write_bytes(SECRET)
-        planted.chmod(0o666)
+    with planted_file() as planted:
         for name, lacking in NO_LAYER.items():
             before = set(psutil.Process().children())
             with confined(lacking) as sandbox:

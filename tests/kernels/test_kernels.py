@@ -25,13 +25,13 @@ from submission.errors import BadInput
 from submission.inference.language_model import LanguageModel
 from submission.model import memory_plan, unsloth_kernels
 from submission.model.checkpointing import set_level
-from submission.model.forward import predictions
 from submission.model.gradient_check import Batch, gradient_distance, gradients, trial_adapter
 from submission.model.unsloth_kernels import TrainingKernels
 from submission.training.corpus import Corpus
 from submission.training.finetune_base import finetune_base
 from submission.training.settings import FineTuning
 from tests.support import interpreter
+from tests.support.counted import kept_by_autograd
 from tests.support.engines import loaded, questions, scored
 from tests.support.families import miniature
 
@@ -178,32 +178,13 @@ def test_a_kernel_that_fails_is_taken_off(tmp_path: Path, small_task: Task, monk
 def test_a_block_keeps_what_the_memory_plan_says(family: str, dtype: str, tmp_path: Path) -> None:
     engine = engine_of(miniature(tmp_path, family), dtype=dtype)
     kernels_of(engine)
-    kept = [kept_by_autograd(engine.model.train(), TWO_ROWS)]
+    kept = [kept_by_autograd(engine.model.train(), *TWO_ROWS)]
     del engine.base.model.layers[1]
-    kept.append(kept_by_autograd(engine.model, TWO_ROWS))
+    kept.append(kept_by_autograd(engine.model, *TWO_ROWS))
     shape, width = memory_plan.shape_of(tmp_path), 4 if dtype == "float32" else 2
     # The plan has keys and values at the queries' width, as a T4 needs them.
     block = memory_plan.kernel_block(shape, width) - width * 2 * (shape.queries - shape.keys)
     assert kept[0] - kept[1] == TWO_ROWS[0].numel() * block
-
-
-def kept_by_autograd(model: torch.nn.Module, batch: Batch) -> int:
-    """Bytes that a forward pass keeps for the backward pass, weights apart; each piece of memory once."""
-    weights = {each.untyped_storage().data_ptr() for each in [*model.parameters(), *model.buffers()]}
-    kept: dict[int, int] = {}
-    alive: list[torch.Tensor] = []
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        alive.append(tensor)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        logits, _ = predictions(model, *batch)
-    assert logits.requires_grad
-    return sum(kept.values())
 
 
 def test_a_large_base_is_fine_tuned_by_them(tmp_path: Path, copying: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,6 @@ from submission.errors import BadInput
 from submission.inference.language_model import LanguageModel
 from submission.model import memory_plan
 from submission.model.checkpointing import set_level
-from submission.model.forward import predictions
 from submission.model.loading import compute_dtype, load_base
 from submission.model.lora import of_ends
 from submission.model.memory_plan import (
@@ -39,7 +38,7 @@ from submission.model.memory_plan import (
 )
 from submission.presets import PRESETS, card_of, preset, recipe_of
 from tests.support.checkpoints import config_of
-from tests.support.counted import TRUE_SIZES, faked, train
+from tests.support.counted import TRUE_SIZES, faked, kept_by_autograd, train
 from tests.support.engines import loaded
 from tests.support.families import FAMILIES, miniature, packed
 
@@ -84,26 +83,6 @@ def test_an_8b_in_four_bits_is_what_it_was_measured_to_be() -> None:
     assert memory_plan.kv_bytes(SHAPE_8B, 2) == 163_840
 
 
-def kept_by_autograd(model: torch.nn.Module, task: Task) -> int:
-    """Bytes that a forward pass keeps for the backward pass, weights apart; each piece of memory once."""
-    weights = {p.untyped_storage().data_ptr() for p in [*model.parameters(), *model.buffers()]}
-    kept: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        alive.append(tensor)
-        return tensor
-
-    alive: list[torch.Tensor] = []
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        arrays = padded(CHAT16, [row(CHAT16, task.demonstrations * 4, 4096)])
-        logits, _ = predictions(model, *(torch.from_numpy(each) for each in arrays))
-        assert logits.requires_grad
-    return sum(kept.values())
-
-
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", FAMILIES)
@@ -115,8 +94,8 @@ def test_the_plan_is_what_autograd_keeps_and_a_little_more(
     engine = LanguageModel(folder, settings)
     set_level(engine.base, level)
     engine.model.train()
-    kept = kept_by_autograd(engine.model, small_task)
-    tokens = padded(CHAT16, [row(CHAT16, small_task.demonstrations * 4, 4096)])[0].size
+    arrays = padded(CHAT16, [row(CHAT16, small_task.demonstrations * 4, 4096)])
+    kept, tokens = kept_by_autograd(engine.model, *map(torch.from_numpy, arrays)), arrays[0].size
     width = compute_dtype(dtype, "cpu").itemsize
     made = plan(shape_of(folder), settings, width, tokens, level)
     if level != "keep":

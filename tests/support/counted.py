@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from transformers.masking_utils import sdpa_mask
 
 from submission.config import Adapt
 from submission.model import checkpointing, lora
+from submission.model.forward import predictions
 from submission.model.memory_plan import Level, Shape
 
 MINITRON = ("mistral", Shape(4096, 11520, 40, 32, 8, 128, vocabulary=81, tied=False, quantized=True, positions=8192))
@@ -99,50 +101,42 @@ class Packed(nn.Linear):
         return product
 
 
-@torch.library.custom_op("counted::attention", mutates_args=())
-def attention(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    """Flash attention: its output, and the logarithm of each row's sum."""
-    raise NotImplementedError
+# -- what stands in for a GPU's kernels: operations that are declared and never run ---------------------------------
 
-
-@torch.library.custom_op("counted::attention_backward", mutates_args=())
-def attention_backward(
-    gradient: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, sums: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of queries, keys and values."""
-    raise NotImplementedError
-
-
-@torch.library.custom_op("counted::norm", mutates_args=())
-def norm(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """An RMS norm as one operation: its output, and a float32 a row."""
-    raise NotImplementedError
-
-
-@torch.library.custom_op("counted::norm_backward", mutates_args=())
-def norm_backward(gradient: Tensor, x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    """The gradient of its input; its weight has none."""
-    raise NotImplementedError
-
-
-attention.register_fake(lambda query, key, value: (torch.empty_like(query), query.new_empty(query.shape[:3]).float()))
-attention_backward.register_fake(
-    lambda gradient, query, key, value, output, sums: tuple(map(torch.empty_like, (query, key, value)))
+torch.library.define("counted::attention", "(Tensor query, Tensor key, Tensor value) -> (Tensor, Tensor)")
+torch.library.define(
+    "counted::attention_backward",
+    "(Tensor gradient, Tensor query, Tensor key, Tensor value, Tensor output, Tensor sums) -> (Tensor, Tensor, Tensor)",
 )
-attention.register_autograd(
-    lambda context, gradient, _: attention_backward(gradient, *context.saved_tensors),
+torch.library.define("counted::norm", "(Tensor x, Tensor weight) -> (Tensor, Tensor)")
+torch.library.define("counted::norm_backward", "(Tensor gradient, Tensor x, Tensor weight, Tensor scale) -> Tensor")
+COUNTED: Any = torch.ops.counted
+
+torch.library.register_fake(
+    "counted::attention", lambda query, key, value: (torch.empty_like(query), query.new_empty(query.shape[:3]).float())
+)
+torch.library.register_fake(
+    "counted::attention_backward",
+    lambda gradient, query, key, value, output, sums: tuple(map(torch.empty_like, (query, key, value))),
+)
+torch.library.register_autograd(
+    "counted::attention",
+    lambda ctx, gradient, _: COUNTED.attention_backward(gradient, *ctx.saved_tensors),
     setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, *output),
 )
-norm.register_fake(lambda x, weight: (torch.empty_like(x), x.new_empty(x.shape[:-1], dtype=torch.float32)))
-norm_backward.register_fake(lambda gradient, x, weight, scale: torch.empty_like(x))
-norm.register_autograd(
-    lambda context, gradient, _: (norm_backward(gradient, *context.saved_tensors), None),
+torch.library.register_fake(
+    "counted::norm", lambda x, weight: (torch.empty_like(x), x.new_empty(x.shape[:-1], dtype=torch.float32))
+)
+torch.library.register_fake("counted::norm_backward", lambda gradient, x, weight, scale: torch.empty_like(x))
+torch.library.register_autograd(
+    "counted::norm",
+    lambda ctx, gradient, _: (COUNTED.norm_backward(gradient, *ctx.saved_tensors), None),
     setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, output[1]),
 )
 
 
 def _grouped(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any) -> Any:
-    return attention(query, key, value)[0].transpose(1, 2).contiguous(), None
+    return COUNTED.attention(query, key, value)[0].transpose(1, 2).contiguous(), None
 
 
 def _repeated(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any) -> Any:
@@ -193,7 +187,12 @@ def _with_stand_ins(base: nn.Module) -> None:
         if isinstance(module, nn.Linear) and name.rpartition(".")[2] in lora.PROJECTIONS:
             base.set_submodule(name, Packed(module))
         elif name.endswith("norm"):
-            module.forward = lambda x, weight=module.weight, module=module: norm(x, module.weight)[0]  # type: ignore[misc]
+            module.forward = partial(_normed, module)
+
+
+def _normed(module: Any, x: Tensor) -> Tensor:
+    normed: Tensor = COUNTED.norm(x, module.weight)[0]
+    return normed
 
 
 def _on_fake_memory(model: nn.Module) -> None:
@@ -224,3 +223,25 @@ def train(fake: Fake, tokens: int, level: Level, steps: int = 2) -> None:
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+
+def kept_by_autograd(model: nn.Module, ids: Tensor, learn: Tensor, positions: Tensor) -> int:
+    """Bytes that a forward pass keeps for the backward pass, weights apart; each piece of memory once.
+
+    Of a real model and a real batch, see `model.forward.predictions`.
+    """
+    weights = {each.untyped_storage().data_ptr() for each in [*model.parameters(), *model.buffers()]}
+    kept: dict[int, int] = {}
+    alive: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        alive.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        logits, _ = predictions(model, ids, learn, positions)
+        assert logits.requires_grad
+    return sum(kept.values())

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +118,17 @@ SECRET = bytes([7, 1, 8, 2, 8, 1, 8, 2, 8])
 """The planted file; read as a 3x3 grid, or 1x9, it is what a thief would return."""
 
 
+@contextmanager
+def planted_file() -> Iterator[Path]:
+    """The planted file, alone in a folder of its own; anybody may read and write it."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder) / "solutions.npy"
+        path.write_bytes(SECRET)
+        path.chmod(0o666)
+        yield path
+
+
 def assert_untouched(planted: Path) -> None:
     """The planted file is as it was, and alone in its folder."""
     assert planted.read_bytes() == SECRET
@@ -210,11 +222,7 @@ def trials(count: int, seed: int, limits: Limits) -> Iterator[Trial]:
     rng = generator(seed, "mutated programs")
     grids = [grid(rng.integers(0, 10, shape)) for shape in ((3, 3), (5, 2), (1, 7))]
     others = set(psutil.Process().children())
-    with tempfile.TemporaryDirectory() as folder, Sandbox(limits) as sandbox:
-        os.chmod(folder, 0o755)
-        planted = Path(folder) / "solutions.npy"
-        planted.write_bytes(SECRET)
-        planted.chmod(0o666)
+    with planted_file() as planted, Sandbox(limits) as sandbox:
         sandbox.run(CORRECT[0], grids)
         servers = set(psutil.Process().children()) - others
         for _ in range(count):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from submission.programs.sandbox.sandbox import Sandbox
-from tests.support.hostile_programs import LIMITS, SECRET, assert_untouched
+from tests.support.hostile_programs import LIMITS, assert_untouched, planted_file
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +20,6 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def planted() -> Iterator[Path]:
     """A file that anybody may read and write, at a path that every program is told."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        path = Path(folder) / "solutions.npy"
-        path.write_bytes(SECRET)
-        path.chmod(0o666)
+    with planted_file() as path:
         yield path
         assert_untouched(path)

@@ -71,17 +71,8 @@ def random_free_location_for_sprite(
     return random.choice(free)
 
 
-def random_free_location_for_object(
-    grid: Cells,
-    sprite: Cells,
-    background: int = Color.BLACK,
-    border_size: int = 0,
-    padding: int = 0,
-    padding_connectivity: int = 8,
-) -> tuple[int, int]:
-    """The older name of `random_free_location_for_sprite`."""
-    return random_free_location_for_sprite(grid, sprite, background, border_size, padding, padding_connectivity)
-
+random_free_location_for_object = random_free_location_for_sprite
+"""Its older name."""
 
 Image = Callable[[int, int, int, int], list[tuple[int, int]]]
 

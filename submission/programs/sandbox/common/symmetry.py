@@ -20,18 +20,6 @@ __all__ = [
 IGNORED = (Color.BLACK,)
 
 
-class Symmetry:
-    """A map of cells to cells that keeps a grid as it is."""
-
-    def apply(self, x: Any, y: Any, iters: int = 1) -> tuple[Any, Any]:
-        """The cell (x, y) mapped `iters` times; arrays of cells as well."""
-        raise NotImplementedError
-
-    def repeats(self, shape: tuple[int, ...]) -> range:
-        """How often it may have to be applied to get to every cell of a grid of this shape."""
-        raise NotImplementedError
-
-
 def _cell(value: Any) -> Any:
     """A coordinate as a whole number."""
     if isinstance(value, np.ndarray):
@@ -39,7 +27,7 @@ def _cell(value: Any) -> Any:
     return int(round(value)) if isinstance(value, float) else value
 
 
-class TranslationalSymmetry(Symmetry):
+class TranslationalSymmetry:
     """Moves by (translate_x, translate_y)."""
 
     def __init__(self, translate_x: float, translate_y: float) -> None:
@@ -59,7 +47,7 @@ class TranslationalSymmetry(Symmetry):
         return range(-most, most + 1)
 
 
-class MirrorSymmetry(Symmetry):
+class MirrorSymmetry:
     """Mirrors x at mirror_x and y at mirror_y; None: not that one. A mirror may lie between two cells."""
 
     def __init__(self, mirror_x: float | None, mirror_y: float | None) -> None:
@@ -81,7 +69,7 @@ class MirrorSymmetry(Symmetry):
         return range(2)
 
 
-class RotationalSymmetry(Symmetry):
+class RotationalSymmetry:
     """Turns by a quarter around (center_x, center_y), which may lie in the middle of four cells."""
 
     def __init__(self, center_x: float, center_y: float) -> None:
@@ -100,6 +88,11 @@ class RotationalSymmetry(Symmetry):
     def repeats(self, shape: tuple[int, ...]) -> range:
         """Four quarters."""
         return range(4)
+
+
+Symmetry = TranslationalSymmetry | MirrorSymmetry | RotationalSymmetry
+"""A map of cells to cells that keeps a grid as it is. `apply` maps the cell (x, y), or arrays of cells, `iters` times;
+`repeats` tells how often it may have to be applied to get to every cell of a grid of this shape."""
 
 
 def orbit(grid: Cells, x: int, y: int, symmetries: Sequence[Symmetry] | Symmetry) -> list[tuple[int, int]]:
