@@ -212,6 +212,7 @@ def test_a_full_disk_is_told_in_one_sentence_and_the_file_before_stays_whole(par
     assert done.stdout == 'status 2\n{"old": 1}\n'
 
 
+@pytest.mark.slow
 def test_all_that_is_right_goes_on_to_the_child(parts: Path, tmp_path: Path) -> None:
     """The image of this test has no bitsandbytes, so that the child can do no more than begin."""
     machine = attached(parts, tmp_path)

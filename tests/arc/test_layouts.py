@@ -33,7 +33,10 @@ from tests.support.layouts import (
 )
 
 
-@pytest.mark.parametrize("name", ["chat16", "grid16", "architects", "numpy-pieces"])
+@pytest.mark.parametrize(
+    "name",
+    ["chat16", "numpy-pieces", *(pytest.param(each, marks=pytest.mark.slow) for each in ("grid16", "architects"))],
+)
 def test_every_shape_survives_the_way_to_ids_and_back(name: str) -> None:
     layout, rng = LAYOUTS[name], np.random.default_rng(0)
     for height in range(1, LARGEST_SIDE + 1):

@@ -46,6 +46,7 @@ def test_the_scripted_model_is_in_four_bits_and_says_what_is_scripted(small: Non
     assert best == grid_key(answer)
 
 
+@pytest.mark.slow
 def test_ours_takes_fewer_passes_for_the_same(small: None) -> None:
     measured, text = synthetic_model.report("tiny", "cpu", (1, 4), 0.09, 500.0)
     passes = {(each.method, each.views): each.passes for each in measured}

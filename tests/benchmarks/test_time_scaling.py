@@ -27,6 +27,7 @@ def test_scaling_is_the_mean_gain_of_a_doubling_and_performance_the_best() -> No
     assert performance(points) == 9
 
 
+@pytest.mark.slow
 def test_every_schedule_runs_on_the_same_tasks_with_every_budget(tmp_path: Path) -> None:
     tasks, solutions = copies(4)
     told: list[Point] = []

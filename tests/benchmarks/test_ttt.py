@@ -14,6 +14,7 @@ from submission.training.corpus import clean_sets, held_out, held_out_tasks
 QUICK = with_changes(PRESETS["laptop"], ["training_rows.copies=1", "adapt.rank=2", "adapt.rate=0.01"])
 
 
+@pytest.mark.slow
 def test_settings_are_compared_on_the_same_held_out_tasks(tiny_grid_model: Path) -> None:
     trained, untrained, again = ttt.ttt(tiny_grid_model, QUICK, ["", "adapt.rank=0", ""], 2, seed=0)
     assert (trained.tasks, untrained.tasks) == (2, 2)

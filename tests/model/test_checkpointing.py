@@ -37,8 +37,8 @@ def step(model: Any, base: Any, level: Level) -> tuple[list[Tensor], Counting]:
     return gradients, counting
 
 
-@pytest.mark.parametrize("four_bit", [True, False])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("four_bit", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_level_has_the_same_gradient_to_the_last_bit(
     family: str, dtype: Any, four_bit: bool, tmp_path: Path

@@ -67,7 +67,8 @@ def results(out: Path) -> dict[str, list]:
     return {path.name: json.loads(path.read_text())["attempts"] for path in sorted((out / "journal").glob("*.json"))}
 
 
-@pytest.mark.parametrize("load", [Loader(), pytest.param(None, marks=pytest.mark.slow)], ids=["scripted", "real"])
+@pytest.mark.slow
+@pytest.mark.parametrize("load", [Loader(), None], ids=["scripted", "real"])
 def test_a_run_ends_with_submission_summary_journal_log_and_report(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, load: Any
 ) -> None:
@@ -91,7 +92,8 @@ def test_a_run_ends_with_submission_summary_journal_log_and_report(
     assert (out / "report.html").stat().st_size > 0
 
 
-@pytest.mark.parametrize("load", [Loader(), pytest.param(None, marks=pytest.mark.slow)], ids=["scripted", "real"])
+@pytest.mark.slow
+@pytest.mark.parametrize("load", [Loader(), None], ids=["scripted", "real"])
 def test_programs_solve_what_the_network_cannot_and_both_are_journaled(
     files: tuple[Path, Path], tiny_grid_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], load: Any
 ) -> None:

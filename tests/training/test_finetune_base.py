@@ -79,6 +79,7 @@ def test_a_gpu_learns_as_the_cpu_does(tiny_line_model: Path, tmp_path: Path, cop
     assert finetune_base(on_gpu, lambda: copying, tiny_line_model, tmp_path) < 0.3
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_its_checkpoint(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
     with pytest.raises(BadInput, match="nothing to resume"):
         finetune_base(SMALL, lambda: copying, tiny_line_model, tmp_path, resume=True)
@@ -113,6 +114,7 @@ def test_a_training_that_fails_ends_in_a_sentence_and_leaves_nothing_in_the_way(
         assert not any((tmp_path / "out").iterdir()), "a training can begin there"
 
 
+@pytest.mark.slow
 def test_the_merged_model_is_the_adapted_one(tiny_line_model: Path, tmp_path: Path, copying: Corpus) -> None:
     """Its held-out loss, read from disk in 16 bits, is what training ended with in 16 bits."""
     from submission.training.evaluation import evaluate, evaluation_rows

@@ -106,6 +106,7 @@ def trained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_worker_has_it_beside_the_search_if_the_settings_name_it(trained_model: Path, tmp_path: Path) -> None:
     changes = [f"programs.writer={trained_model}", "programs.samples=1", "model.four_bit=False", "model.threads=1"]
     settings = with_changes(PRESETS["laptop"], changes)
