@@ -17,8 +17,7 @@ GRACE = 30.0  # Seconds from SIGTERM to SIGKILL.
 
 def main() -> int:
     """Run the package with this command line; returns its exit status."""
-    root = Path(os.environ.get("ARC_KAGGLE_ROOT", "/kaggle"))
-    if (root / "input").is_dir():
+    if ((root := Path(os.environ.get("ARC_KAGGLE_ROOT", "/kaggle"))) / "input").is_dir():
         return on_kaggle(root, sys.argv[1:])
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
     return child(["run", "--preset", "laptop", *sys.argv[1:]], offline | os.environ)
@@ -47,9 +46,10 @@ def on_kaggle(root: Path, options: Sequence[str]) -> int:
 
 def write_blank(inputs: Path, submission: Path) -> Path:
     """Write [[0]] twice for every test input, at least once a task; returns the competition's challenges file."""
-    if not (files := [Path(folder, TASKS) for folder, _, names in os.walk(inputs, followlinks=True) if TASKS in names]):
+    if not (files := [at for folder, *_ in os.walk(inputs, followlinks=True) if (at := Path(folder, TASKS)).is_file()]):
         raise ValueError(f"there is no {TASKS} under {inputs}: attach the competition to the notebook")
-    tasks = min(files, key=lambda file: (not file.parent.name.startswith("arc-prize"), len(file.parts), str(file)))
+    own = f"{inputs}/competitions/", f"{inputs}/arc-prize"  # Where a competition is mounted now, and was formerly.
+    tasks = min(files, key=lambda at: (b'"test"' not in at.read_bytes(), *(p not in str(at) for p in own), str(at)))
     try:
         tests = {k: isinstance(v, dict) and v.get("test") for k, v in json.loads(tasks.read_bytes()).items()}
     except (ValueError, RecursionError, AttributeError) as error:

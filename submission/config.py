@@ -37,7 +37,8 @@ class Model:
     four_bit: bool = True
     """Quantize the blocks to NF4 on loading; a checkpoint that is quantized already stays as it is."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Type of the computations. auto: bfloat16 on GPUs that have it, float16 on older ones, float32 on the CPU."""
+    """Type of the computations. auto: bfloat16 on GPUs that have it, float16 on older ones; on a CPU whichever of
+    float32 and bfloat16 a measurement of a second finds faster."""
     dense_megabytes: float = 256.0
     """Inference runs on merged dense weights if they take at most this (10^6 bytes); 0: always on the 4-bit ones."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -64,6 +65,8 @@ class TrainingRows:
     """Most rows of a task; marc only, and not where leave-two-out rows alone fit, which are taken all."""
     background: Literal["keep", "permute"] = "permute"
     """Whether recolourings, of training rows and of views, keep colour 0 or permute it like the others."""
+    augment: bool = True
+    """Whether training rows are turned and recoloured, see `arc.training_rows`."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ class Search:
     """A view without such an answer follows its best path up to this -log p (nats), unless no view has an answer."""
     megabytes: float = 2048.0
     """Memory (10^6 bytes) for the KV cache and activations of inference; views that do not fit take turns."""
+    cuda_graphs: bool = True
+    """On a GPU passes over few tokens are recorded as CUDA graphs and replayed; the answers are the same."""
     method: Literal["threshold", "sample", "beam", "rebase"] = "threshold"
     """threshold: every answer above it, exactly. sample, beam: `width` of them. rebase: REBASE by grid rows."""
     width: int = 16
@@ -169,6 +174,10 @@ class Programs:
     """How often an earlier end of the reasoning is replaced by "Wait" (s1, arXiv 2501.19393)."""
     min_stability: float = 0.5
     """A program of at least this leave-one-out stability gets attempt 1, and the network solves its task last."""
+    settle: bool = True
+    """A task is settled where its best program gives attempt 1 and is found without any one of its two or more
+    demonstrations (stability 1): the network takes it last, and not at all in a run without a clock, unless both kinds
+    of solver work at once (on a GPU)."""
     unconfined: bool = False
     """Run programs of the language model even where this machine confines them by less than two of: empty root, no
     files, system calls (see `sandbox.confinement`). For those who trust the model or have confined the whole run."""

@@ -88,6 +88,17 @@ def listed_by_nvidia_smi(environ: Mapping[str, str]) -> list[Gpu]:
         raise BadInput(f"nvidia-smi printed what cannot be read as a list of GPUs: {printed}") from error
 
 
+def driver_version(environ: Mapping[str, str]) -> str | None:
+    """The version of NVIDIA's driver, such as "580.65.06"; None where nvidia-smi does not tell it."""
+    words = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=NVIDIA_SMI_SECONDS, env=dict(environ))
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip() and not line.startswith("WARNING")]
+    return lines[0] if done.returncode == 0 and lines else None
+
+
 def _gpu(line: str, index: int) -> Gpu:
     """A line such as "Tesla T4, 15360, 7.5"; ValueError for any other."""
     name, megabytes, capability = line.split(", ")

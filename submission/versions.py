@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 SUPPORTED: dict[str, tuple[str, str | None]] = {
-    "python": ("3.11", None), "torch": ("2.10", "2.14"), "transformers": ("5.0", "5.24"), "peft": ("0.18", None),
-    "accelerate": ("1.12", None), "bitsandbytes": ("0.49", None), "safetensors": ("0.7", None),
+    "python": ("3.11", None), "torch": ("2.10", "2.14"), "transformers": ("5.0", "5.25"), "peft": ("0.18", None),
+    "accelerate": ("1.12", None), "bitsandbytes": ("0.50", None), "safetensors": ("0.7", None),
     "tokenizers": ("0.22", None), "numpy": ("2.0", "2.5"),
 }  # fmt: skip
 """The oldest version that works, and the first one that was not tried: pyproject.toml's bounds."""

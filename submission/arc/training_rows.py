@@ -14,7 +14,7 @@ import numpy as np
 from submission.arc.layouts import Layout
 from submission.arc.prompts import NO_LIMIT, Row, row
 from submission.arc.tasks import LARGEST_SIDE, Grid, Pair, Task, grid, grid_key
-from submission.arc.views import SYMMETRIES, View, random_order, recolouring
+from submission.arc.views import COLOURS, SYMMETRIES, View, random_order, recolouring
 from submission.config import Dropped, TrainingRows
 
 RowPairs = tuple[Pair, ...]
@@ -37,11 +37,13 @@ def training_rows(
 
     poe and nvarc shorten a row by dropping pairs, the first or the last ones, never cells; a row of which one pair
     alone is too long is left out. So the list is empty only if no demonstration fits. Every 8 rows of poe and nvarc
-    have the 8 symmetries: a prefix of the list is as balanced as the whole.
+    have the 8 symmetries: a prefix of the list is as balanced as the whole. Without `augment` the rows of poe and nvarc
+    differ in their order alone, and those of marc are the demonstrations as they are and in their order, each in turn
+    the query, without one and then without two of them.
     """
     match settings.recipe:
         case "marc":
-            return _marc(task.demonstrations, layout, settings.max_rows, limit, rng, dropped)
+            return _marc(task.demonstrations, layout, settings, limit, rng, dropped)
         case "poe":
             first_learned = 1
         case "nvarc":
@@ -57,22 +59,27 @@ def _under_random_views(
     """Yield all demonstrations under 8 x `copies` random views; every 8 in a row have the 8 symmetries."""
     for _ in range(settings.copies):
         for symmetry in rng.permutation(SYMMETRIES):
+            if not settings.augment:
+                yield View(0, COLOURS, random_order(len(demonstrations), rng)).arrange(demonstrations)
+                continue
             colours = recolouring(rng, settings.background)
             yield View(int(symmetry), colours, random_order(len(demonstrations), rng)).arrange(demonstrations)
 
 
 def _marc(
-    pairs: RowPairs, layout: Layout, most: int, limit: int, rng: np.random.Generator, dropped: Dropped
+    pairs: RowPairs, layout: Layout, settings: TrainingRows, limit: int, rng: np.random.Generator, dropped: Dropped
 ) -> list[Row]:
-    """Return leave-one-out rows in random order, then leave-two-out rows, up to `most` rows.
+    """Return leave-one-out rows in random order, then leave-two-out rows, up to `max_rows` rows.
 
     Rows over `limit` tokens are left out. Where that leaves no leave-one-out row, all leave-two-out rows are taken,
     however many, as in the released code. Where it leaves none at all, the leave-one-out rows are shortened as those of
     poe; the released code does not train on such a task.
     """
+    most = settings.max_rows
 
     def rows(left_out: int, max_tokens: int) -> Iterator[Row]:
-        variants = _distinct(filter(is_legal, marc_row_pairs(pairs, left_out, rng)))
+        made = marc_row_pairs(pairs, left_out, rng) if settings.augment else leave_out(pairs, left_out)
+        variants = _distinct(filter(is_legal, made))
         for k in rng.permutation(len(variants)):
             candidate = row(layout, variants[k], max_tokens, 1, dropped)
             if len(candidate.ids) <= limit:

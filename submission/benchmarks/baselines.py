@@ -1,9 +1,11 @@
 """Published search and scoring methods that ours is compared with, and tested against; not used for solving.
 
-`depth_first` is the search of the Architects (Franzen et al., "The LLM ARChitect", 2024): one view, and one token per
-forward pass. `lock_step` is that of NVARC (ARC Prize 2025): views of one length advance together, one token each per
-pass, and a view that has no branch left takes padding. `scored` computes the whole prompt anew for every candidate in
-every view, as both do. The KV cache is written in place and cropped, as a good implementation of either would do.
+`plain_walk` is the search of the Architects (Franzen et al., "The LLM ARChitect", 2024) with the cache of transformers,
+as they and most users write it: one view, one token per forward pass, and `past_key_values` cut back before each.
+`depth_first` is the same on a cache that is written in place and cropped, as a good implementation would do.
+`lock_step` is the search of NVARC (ARC Prize 2025): views of one length advance together, one token each per pass, and
+a view that has no branch left takes padding. `scored` computes the whole prompt anew for every candidate in every view,
+as both do.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from transformers import DynamicCache
 
 from submission.arc.layouts import AnswerState, Ids, Layout, successors
 from submission.arc.prompts import Prompt
 from submission.arc.tasks import Grid, grid_key
 from submission.model.forward import position_ids
-from submission.model.kv_cache import KVBuffer, SlotPlan, block_count, pass_cache
+from submission.model.kv_cache import CACHE, KVBuffer, SlotPlan, block_count, pass_cache
 
 Answers = dict[bytes, float]
 """grid_key of each answer above the threshold -> its log p in nats."""
@@ -40,6 +43,40 @@ class Work:
     """Answer tokens, padding included."""
     seconds: float = 0.0
     """Filled in by the caller."""
+
+
+@torch.no_grad()
+def plain_walk(model: nn.Module, layout: Layout, prompt: Prompt, threshold: float, work: Work) -> Answers:
+    """Return all legal answers with p >= threshold for a prompt, one token a pass; adds to `work`."""
+    cache, device = DynamicCache(), next(model.parameters()).device
+    max_nll = -math.log(threshold)
+    found: Answers = {}
+    path = _Path((), AnswerState(), 0.0)
+    # Branches that are still to be followed: below one, those of its own are followed first.
+    stack: list[_Path] = []
+    while True:
+        ids = np.concatenate([prompt.ids, np.array(path.tokens, np.int64)])
+        used = len(ids) - 1 if path.tokens else 0
+        for layer in cache.layers:
+            layer.keys, layer.values = layer.keys[:, :, :used], layer.values[:, :, :used]
+        positions = torch.from_numpy(layout.positions_of(ids)[:, None, used:])
+        logits = model(
+            input_ids=torch.from_numpy(ids[None, used:]).to(device),
+            position_ids=position_ids(positions.to(device)),
+            **{CACHE: cache},
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
+        work.passes += 1
+        if path.tokens:
+            work.tokens += 1
+        else:
+            work.prompt_tokens += len(ids)
+        log_p = torch.log_softmax(logits[0, -1].float(), -1).cpu().numpy()
+        stack += _branches(layout, path, log_p, max_nll, found)
+        if not stack:
+            return found
+        path = stack.pop()
 
 
 def depth_first(
@@ -164,9 +201,9 @@ class _Batch:
         logits = self.model(
             input_ids=torch.from_numpy(ids).to(self.device),
             position_ids=position_ids(torch.from_numpy(positions).to(self.device)),
-            past_key_values=pass_cache(self.layers, plan, self.device),
             use_cache=True,
             logits_to_keep=1,
+            **{CACHE: pass_cache(self.layers, plan, self.device)},
         ).logits
         log_p: NDArray[np.float32] = torch.log_softmax(logits[:, -1].float(), -1).cpu().numpy()
         return log_p

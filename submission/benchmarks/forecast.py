@@ -1,21 +1,21 @@
 """A forecast of the hours that a run takes, and of the tasks that it reaches, before a GPU is paid for.
 
     python -m submission bench plan --preset poe-l4x4 --challenges FILE --hours 11.5
+    python -m submission bench plan --preset poe-l4x4 --challenges FILE --card t4,l4,h100,h200
     python -m submission bench plan --data arc1-train          # the embedded model, measured on this machine
 
 Tokens are counted task by task: of the training rows, of the prompts of all views, and of an answer of the expected
-size. The rates are stated for an 8B on Kaggle's GPUs, and measured for a small model on the CPU. The forecast is for
+size. The rates are stated for large models on GPUs, and measured for a small model on the CPU. The forecast is for
 one pass over each task, and no training ends early: as an upper bound it is as good as the rates.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from submission.model import memory_plan
 from submission.model.memory_plan import CARDS, DEVICE_OF, LARGE, Shape
 from submission.presets import card_of, gpus_of, recipe_of
 from submission.rng import generator
+from submission.runner.spec import PlannedTraining
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ PASSES_A_TOKEN, PASSES_A_TEST = 1.2, 8.0
 """Forward passes of a search: for each token of an answer, and for each test input whatever its size. Fitted to the
 embedded model on 5 held-out training tasks (12 to 53 passes for 2 to 33 tokens, 16 views); an 8B is more certain of its
 answers, and may need fewer."""
+
+PASSES_A_STEP = 2.0
+"""The least that a training step takes, in forward passes over a few tokens: forward and backward, each of which reads
+(and dequantizes) all weights."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +119,24 @@ def planned_run(tasks: Tasks, model: Path, settings: Settings, preset: str, work
     named. Otherwise the model is measured on the CPU; BadInput if it is too large for that.
     """
     card = card_of(preset)
-    if card is None:
-        spec, machine = _on_cpu(tasks, model, settings, workers)
-    else:
-        spec, machine = _on_gpus(model, settings, preset, card, workers or gpus_of(preset))
+    if card is not None:
+        return planned_on_cards(tasks, model, settings, preset, workers, hours, [card])[card]
+    spec, machine = _on_cpu(tasks, model, settings, workers)
     return forecast_tasks(tasks, spec, settings, machine, hours)
+
+
+def planned_on_cards(
+    tasks: Tasks, model: Path, settings: Settings, preset: str, workers: int, hours: float, cards: Sequence[str]
+) -> dict[str, Forecast]:  # fmt: skip
+    """Return the forecasts of a run on these kinds of GPUs; BadInput where the preset is not one for GPUs."""
+    if not recipe_of(preset):
+        raise BadInput("--card asks for rates of a GPU: name the recipe by a preset for GPUs as well, as poe-l4x4")
+    spec = _gpu_model(model, settings, preset)
+    demands = [demand(task, spec.layout, settings) for task in tasks.values()]
+    return {
+        card: forecast_demands(demands, spec.shape, settings, _gpus(card, spec, settings, workers, preset), hours)
+        for card in cards
+    }
 
 
 def _on_cpu(tasks: Tasks, model: Path, settings: Settings, workers: int) -> tuple[ModelSpec, Machine]:
@@ -137,14 +155,19 @@ def _on_cpu(tasks: Tasks, model: Path, settings: Settings, workers: int) -> tupl
     return ModelSpec(layout, shape), machine
 
 
-def _on_gpus(model: Path, settings: Settings, preset: str, card: str, workers: int) -> tuple[ModelSpec, Machine]:
-    """Take the stated rates of a GPU, for an 8B or, scaled, for another model."""
-    spec = ModelSpec(LAYOUTS_OF[recipe_of(preset)], SHAPES[recipe_of(preset)])
-    if model != EMBEDDED:
-        from submission.checkpoint.layout import layout_of
+def _gpu_model(model: Path, settings: Settings, preset: str) -> ModelSpec:
+    """The model of a recipe, or another one that is named."""
+    if model == EMBEDDED:
+        return ModelSpec(LAYOUTS_OF[recipe_of(preset)], SHAPES[recipe_of(preset)])
+    from submission.checkpoint.layout import layout_of
 
-        spec = ModelSpec(layout_of(model, settings.model.layout), memory_plan.shape_of(model))
-    return spec, Machine(stated(card, spec.shape), CARDS[card], memory_plan.SIXTEEN_BITS, workers, DEVICE_OF[card])
+    return ModelSpec(layout_of(model, settings.model.layout), memory_plan.shape_of(model))
+
+
+def _gpus(card: str, spec: ModelSpec, settings: Settings, workers: int, preset: str) -> Machine:
+    """GPUs of a kind with the stated rates, by default as many as the preset's machine has."""
+    rates, number = stated(card, spec.shape, settings), workers or gpus_of(preset)
+    return Machine(rates, CARDS[card], memory_plan.SIXTEEN_BITS, number, DEVICE_OF[card])
 
 
 def forecast_tasks(
@@ -152,11 +175,53 @@ def forecast_tasks(
 ) -> Forecast:
     """Return the forecast of a run over these tasks, the cheapest first."""
     demands = [demand(task, model.layout, settings, seed) for task in tasks.values()]
-    costs = sorted((cost(each, model.shape, settings, machine) for each in demands), key=lambda each: each.seconds)
+    return forecast_demands(demands, model.shape, settings, machine, hours)
+
+
+def forecast_demands(
+    demands: Sequence[Demand], shape: Shape, settings: Settings, machine: Machine, hours: float
+) -> Forecast:  # fmt: skip
+    """Return the forecast of a run over tasks of which the tokens are counted."""
+    costs = sorted((cost(each, shape, settings, machine) for each in demands), key=lambda each: each.seconds)
     ends = finish_times([each.seconds for each in costs], machine.workers, machine.rates.loading)
     judged = tuple(replace(each, reached=end <= hours * 3600) for each, end in zip(costs, ends, strict=True))
     whole = max(ends, default=0.0) / 3600
     return Forecast(judged, machine.workers, whole, sum(each.reached for each in judged), machine.rates)
+
+
+def planned_training(model: Path, settings: Settings, preset: str, seed: int) -> PlannedTraining | None:
+    """Return what gives the seconds that a run plans for the training of a task, by the stated rates of the preset.
+
+    None for a preset without a GPU, and for a model so small that these rates say nothing of it.
+    """
+    card = card_of(preset)
+    if card is None or not memory_plan.is_large(model):
+        return None
+    spec = _gpu_model(model, settings, preset)
+    machine = _gpus(card, spec, settings, gpus_of(preset), preset)
+
+    def seconds(task: Task, settings: Settings) -> float:
+        return training_seconds(demand(task, spec.layout, settings, seed), spec.shape, settings, machine)
+
+    return seconds
+
+
+def training_seconds(tokens: Demand, shape: Shape, settings: Settings, machine: Machine) -> float:
+    """Return the seconds of a whole training: by its tokens, or by its steps where the rows are short.
+
+    A step passes all weights forward and backward, however few its tokens are.
+    """
+    rates, level = machine.rates, training_level(tokens, shape, settings, machine)
+    trained = settings.adapt.epochs * tokens.rows
+    steps = settings.adapt.epochs * math.ceil(tokens.rows / settings.adapt.batch)
+    seconds = rates.training_seconds(tokens.row_tokens, steps, tokens.row_tokens / max(1, trained), level)
+    return max(seconds, PASSES_A_STEP * steps * rates.pass_seconds)
+
+
+def training_level(tokens: Demand, shape: Shape, settings: Settings, machine: Machine) -> memory_plan.Level:
+    """Return what training keeps of each block, as memory allows for the longest row."""
+    longest = max(1, tokens.longest_row)
+    return memory_plan.choose_plan(shape, settings, machine.width, longest, machine.budget_bytes, machine.device).level
 
 
 def demand(task: Task, layout: Layout, settings: Settings, seed: int = 0) -> Demand:
@@ -185,15 +250,15 @@ def views_of(settings: Settings) -> int:
 def cost(tokens: Demand, shape: Shape, settings: Settings, machine: Machine) -> Cost:
     """Return the seconds of a task: training, up to its share of the task's limit; prefill; passes of the search."""
     rates, limit = machine.rates, settings.time.seconds
-    longest = max(1, tokens.longest_row)
-    plan = memory_plan.choose_plan(shape, settings, machine.width, longest, machine.budget_bytes, machine.device)
-    training = min(tokens.row_tokens / rates.training_at(plan.level), settings.adapt.share * limit)
-    prefill = tokens.prompt_tokens / rates.prefill
+    level = training_level(tokens, shape, settings, machine)
+    training = min(training_seconds(tokens, shape, settings, machine), settings.adapt.share * limit)
+    prompts = views_of(settings) * tokens.tests
+    prefill = rates.prefill_seconds(tokens.prompt_tokens, tokens.prompt_tokens / prompts)
     passes = PASSES_A_TOKEN * tokens.answer_tokens + PASSES_A_TEST * tokens.tests
     drafts = tokens.answer_tokens * views_of(settings) / rates.prefill
-    search = passes * rates.pass_seconds + drafts
+    search = rates.search_seconds(passes) + drafts
     seconds = min(limit, training + prefill + search)
-    return Cost(tokens.task, training, prefill, search, plan.level, seconds)
+    return Cost(tokens.task, training, prefill, search, level, seconds)
 
 
 def finish_times(seconds: Sequence[float], workers: int, loading: float) -> list[float]:
@@ -205,36 +270,3 @@ def finish_times(seconds: Sequence[float], workers: int, loading: float) -> list
         free[first] += each
         ends.append(free[first])
     return ends
-
-
-# -- as text and JSON -------------------------------------------------------------------------------------------
-
-
-def table(forecast: Forecast, hours: float) -> list[str]:
-    """Return the forecast as lines of text."""
-    lines = [f"{'seconds a task':16}" + "".join(f"{head:>9}" for head in ("mean", "p10", "p50", "p90", "max"))]
-    for name in ("training", "prefill", "search", "seconds"):
-        values = [asdict(each)[name] for each in forecast.tasks]
-        lines.append(f"{name:16}" + "".join(f"{value:9.1f}" for value in spread(values)))
-    levels = Counter(each.level for each in forecast.tasks)
-    count = len(forecast.tasks)
-    lines.append(
-        f"checkpointing of {count} tasks: {levels['keep']} none, {levels['selective']} selective, "
-        f"{levels['recompute']} all; {forecast.workers} workers"
-    )
-    lines.append(f"{forecast.hours:.2f} hours for all {count} tasks")
-    if hours < float("inf"):
-        lines.append(f"{forecast.reached} of {count} tasks in {hours:g} hours, the cheapest first")
-    lines.append(f"rates: {forecast.rates.source}")
-    return lines
-
-
-def spread(values: Iterable[float]) -> list[float]:
-    """Return mean, 10th, 50th and 90th percentile, and maximum; zeros for no values."""
-    array = np.array([*values] or [0.0])
-    return [float(array.mean()), *(float(np.percentile(array, p)) for p in (10, 50, 90)), float(array.max())]
-
-
-def as_json(forecast: Forecast) -> dict[str, Any]:
-    """Return the forecast as JSON writes it."""
-    return asdict(forecast)

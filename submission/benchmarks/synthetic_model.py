@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, LlamaConfig
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from submission.arc.layouts import CHAT16
+from submission.arc.layouts import CHAT16, Layout
 from submission.arc.prompts import Prompt
 from submission.arc.tasks import Grid, grid
 from submission.benchmarks import baselines
@@ -116,17 +116,22 @@ def quantized(shape: str, device: str, dtype: torch.dtype) -> Any:
 
 
 def script() -> Tensor:
-    """Return the logits of each token of a square answer with random cells: [answer tokens, vocabulary].
+    """Return the logits of each token of a square answer with random cells: [answer tokens, vocabulary]."""
+    return script_of(CHAT16, 16, SIDE, DOUBT_EVERY)
 
-    At one token in DOUBT_EVERY a second colour is about as likely as the first.
+
+def script_of(layout: Layout, vocabulary: int, side: int, doubt_every: int) -> Tensor:
+    """Return the logits [answer tokens, vocabulary] of a square answer with random cells, of `side` rows and columns.
+
+    At one token in `doubt_every` a second colour is about as likely as the first.
     """
     rng = np.random.default_rng(0)
-    answer = CHAT16.answer(grid(rng.integers(0, 10, (SIDE, SIDE))))
-    chances = np.full((len(answer), 16), 1e-4)
+    answer = layout.answer(grid(rng.integers(0, 10, (side, side))))
+    chances = np.full((len(answer), vocabulary), 1.6e-3 / vocabulary)
     chances[np.arange(len(answer)), answer] = 1.0
-    for k in range(DOUBT_EVERY // 2, len(answer), DOUBT_EVERY):
-        if answer[k] < 10:
-            chances[k, (answer[k] + 1) % 10] = 0.7
+    for k in range(doubt_every // 2, len(answer), doubt_every):
+        if answer[k] in layout.cells:
+            chances[k, layout.cells[(layout.cells.index(answer[k]) + 1) % 10]] = 0.7
     return torch.from_numpy(np.log(chances / chances.sum(axis=1, keepdims=True))).float()
 
 

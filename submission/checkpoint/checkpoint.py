@@ -38,6 +38,10 @@ DEEPEST = 3
 SEEN = 1000
 """Folders that are looked at for it."""
 
+HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+KAGGLE = re.compile(r"[A-Za-z0-9][\w-]*(?:/[A-Za-z0-9][\w.-]*){3}/[0-9]{1,6}", re.ASCII)
+"""The names of models on huggingface.co, and of their versions on Kaggle."""
+
 CHARACTERS = 255
 """Ids of a vocabulary up to which it is taken for one that was cut to characters."""
 
@@ -107,8 +111,9 @@ def layout_name(folder: Path) -> str:
     """The layout that a checkpoint's config.json tells: its `arc_layout`, or what the size of its vocabulary means.
 
     16 ids mean chat16, up to 255 (cut to characters) architects, more numpy. Whether the tokenizer bears this out is
-    for `layout.layout_of` to say.
+    for `layout.layout_of` to say. BadInput where this is no model folder.
     """
+    require_folder(folder)
     config = read_object(folder / CONFIG)
     named, size = config.get("arc_layout"), config.get("vocab_size")
     if isinstance(named, dict):
@@ -120,12 +125,17 @@ def layout_name(folder: Path) -> str:
     return "architects" if isinstance(size, int) and size <= CHARACTERS else "numpy"
 
 
+def names_its_layout(folder: Path) -> bool:
+    """Whether a model folder's config.json tells the layout, so that none has to be concluded from the vocabulary."""
+    return read_object(folder / CONFIG).get("arc_layout") is not None
+
+
 def require_folder(folder: Path) -> None:
     """BadInput unless this is a folder with a config.json, and without an adapter."""
     try:
         names = set(os.listdir(folder))
     except FileNotFoundError:
-        raise BadInput(f"{folder}: there is no such folder, and so no {CONFIG}") from None
+        raise BadInput(f"{folder}: there is no such folder, and so no {CONFIG}{fetching(folder)}") from None
     except NotADirectoryError:
         if folder.suffix == GGUF:
             raise BadInput(f"{folder}: {gguf_sentence(folder.parent, folder.name)}") from None
@@ -141,6 +151,20 @@ def require_folder(folder: Path) -> None:
     if gguf := sorted(name for name in names if name.endswith(GGUF)):
         raise BadInput(f"{folder}: there is no {CONFIG}; {gguf_sentence(folder, gguf[0])}")
     raise BadInput(f"{folder}: there is no {CONFIG}, so this is not a model folder")
+
+
+def fetching(name: Path) -> str:
+    """How to fetch what looks like the name of a published model and is no folder; "" for any other path.
+
+    Such a name, owner/model or on Kaggle owner/model/framework/variation/version, begins at no folder that exists.
+    """
+    text = name.as_posix().removeprefix("hf:")
+    if HUB.fullmatch(text) and not Path(text).parent.exists():
+        return f"; if it is a repository on huggingface.co: python build.py model hf:{text} --out {name.name}"
+    if KAGGLE.fullmatch(text) and not Path(text).parents[3].exists():
+        download = f"kaggle models variations versions download {text} --untar -p {name.parts[1]}"
+        return f"; if it is a model on Kaggle: {download}"
+    return ""
 
 
 def model_below(folder: Path) -> Path | None:

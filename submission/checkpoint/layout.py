@@ -8,8 +8,12 @@ from submission.arc.layouts import CHAT16, NAMED, Layout, read_layout, require_l
 from submission.arc.tokenizer_layouts import architects, numpy_layout
 from submission.checkpoint.bounded_json import read_object
 from submission.checkpoint.checkpoint import CHARACTERS
-from submission.checkpoint.tokenizer_files import has_tokenizer, read_words
+from submission.checkpoint.tokenizer_files import TOKENIZER, has_tokenizer, read_words
 from submission.errors import BadInput
+
+CHAT16_WORDS = {**{str(k): token for k, token in enumerate(CHAT16.cells)}, "user": 11, "assistant": 12}
+CHAT16_WORDS |= {"<|im_start|>": 14, "<|im_end|>": 15}
+"""The words of chat16 with their ids, but for the new line and the padding, which are spelt in several ways."""
 
 GRID_FAMILY = "qwen3_vl_text"
 """The family of `model.grid_lm`, by its model_type."""
@@ -29,6 +33,8 @@ def layout_of(path: Path, setting: str = "auto") -> Layout:
     named = config.get("arc_layout")
     if named is None and size == 16:
         named = setting if setting in NAMED else CHAT16.name
+        if setting == "auto" and (path / TOKENIZER).exists():
+            require_chat16_words(path)
     try:
         layout = read_layout(named) if named is not None else tokenizer_layout(path, setting, size)
         require_legible(layout)
@@ -44,6 +50,22 @@ def layout_of(path: Path, setting: str = "auto") -> Layout:
             f"{path}: layout {layout.name} writes id {vocabulary(layout)[-1]}, but there are only {size} ids"
         )
     return layout
+
+
+def require_chat16_words(path: Path) -> None:
+    """BadInput where a tokenizer of 16 words gives them other ids than chat16 has: then the layout is another one.
+
+    NVARC's tokenizers spell the new line as byte-level BPE does. Published ones of the same size have other turns.
+    """
+    words = read_words(path)
+    newline = {"\u010a", "\n"} & words.vocabulary.keys() or {"\n"}
+    for word, token in {**CHAT16_WORDS, **dict.fromkeys(newline, CHAT16.row_gap[0])}.items():
+        if words.vocabulary.get(word) != token:
+            raise BadInput(
+                f"{path}: has 16 ids as layout chat16 does, but not its words: {token} is {word!r} there, and "
+                f"{words.word(token)!r} in its {TOKENIZER}; it was trained on another layout (if it was not, set "
+                "model.layout=chat16)"
+            )
 
 
 def require_positions(path: Path, layout: Layout) -> None:

@@ -1,4 +1,4 @@
-"""The command `bench`: measure settings, and the search against other methods."""
+"""The command `bench`: measure settings, and training and search against other methods."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,12 @@ from submission.runner.failures import EveryTaskFailed
 BENCH_TASKS = 10
 """How many tasks a benchmark takes by default: those with the shortest prompts."""
 
+TASKS: dict[str, int | None] = {"plan": None, "synthesis": None, "ablation": 60, "network": 40}
+"""The same for single benchmarks; None: as many as a run would take, or all."""
+
+SECONDS = {"network": 30.0, "synthesis": 4.0}
+"""Processor seconds of a task, by default."""
+
 Figures = list[dict[str, Any]] | dict[str, Any]
 """What a benchmark measured, as JSON."""
 
@@ -34,12 +42,14 @@ def bench(options: argparse.Namespace) -> int:
     require_own_options(options)
     checkpoint_named(options.model)
     settings = settings_named(options)
-    all_by_default = options.name in ("plan", "synthesis")
-    number = BENCH_TASKS if options.tasks is None and not all_by_default else options.tasks
+    number = TASKS.get(options.name, BENCH_TASKS) if options.tasks is None else options.tasks
     try:
         figures = BENCHMARKS["shape" if options.shape else options.name](options, settings, number)
     except EveryTaskFailed as error:
         print(f"bench {options.name}: {error}", file=sys.stderr)
+        return 1
+    except BrokenProcessPool:
+        print(f"bench {options.name}: a process was killed, perhaps for want of memory", file=sys.stderr)
         return 1
     if options.json is not None:
         write_json(options.json, figures, indent=1)
@@ -64,6 +74,7 @@ def _ttt(options: argparse.Namespace, settings: Settings, number: int | None) ->
     _require_tries(options.attempt, settings)
     from submission.benchmarks import ttt
 
+    print(f"held-out tasks, settings: {', '.join(each or '(preset)' for each in ['', *options.attempt])}", flush=True)
     outcomes = ttt.ttt(
         options.model, settings, ["", *options.attempt], BENCH_TASKS if number is None else number, options.seed
     )
@@ -107,14 +118,42 @@ def _search(options: argparse.Namespace, settings: Settings, number: int | None)
     return [asdict(each) for each in measured]
 
 
+def _training(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    from submission.benchmarks import trainer_comparison
+
+    tasks, _ = tasks_named(options, number)
+    made = trainer_comparison.compare(
+        options.model, settings, tasks, options.turns, options.seed, partial(print, flush=True)
+    )
+    print(*trainer_comparison.summary(made), sep="\n")
+    return {name: [asdict(each) for each in side] for name, side in made.items()}
+
+
+def _walk(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    from submission.benchmarks import walk_comparison
+
+    tasks, _ = tasks_named(options, number)
+    made = walk_comparison.compare(
+        options.model, settings, tasks, options.turns, options.seed, partial(print, flush=True)
+    )
+    print(*walk_comparison.summary(made, settings.search.threshold), sep="\n")
+    return walk_comparison.as_json(made, settings.search.threshold)
+
+
 def _plan(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
-    from submission.benchmarks import forecast
+    from submission.benchmarks import forecast, forecast_table
 
     tasks, _ = tasks_named(options, number)
     preset = preset_named(options)
+    if options.card:
+        of_cards = forecast.planned_on_cards(
+            tasks, options.model, settings, preset, options.workers, options.hours, options.card
+        )
+        print(*forecast_table.table_of_cards(of_cards), sep="\n")
+        return {card: asdict(planned) for card, planned in of_cards.items()}
     planned = forecast.planned_run(tasks, options.model, settings, preset, options.workers, options.hours)
-    print(*forecast.table(planned, options.hours), sep="\n")
-    return forecast.as_json(planned)
+    print(*forecast_table.table(planned, options.hours), sep="\n")
+    return asdict(planned)
 
 
 def _synthesis(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
@@ -125,12 +164,64 @@ def _synthesis(options: argparse.Namespace, settings: Settings, number: int | No
     chosen = {name: tasks[name] for name in synthesis.chosen(tasks, only, number, options.half)}
     workers, sources = options.workers or 1, only is not None
     return synthesis.measure(
-        chosen, solutions, options.seconds, workers, options.seed, sources, partial(print, flush=True)
+        chosen,
+        solutions,
+        _seconds_of(options),
+        workers,
+        options.seed,
+        sources,
+        partial(print, flush=True),
     )
+
+
+def _network(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    _require_tries(options.attempt, settings)
+    from submission.benchmarks import network
+
+    measured = network.network(
+        options.model, settings, options.attempt, number or 0,
+        range(options.seed, options.seed + options.seeds), _seconds_of(options),
+        options.workers or 1, _records_of(options), partial(print, flush=True),
+    )  # fmt: skip
+    print(*network.table(measured, settings.vote.rule), sep="\n")
+    return [asdict(each) for each in measured]
+
+
+def _seconds_of(options: argparse.Namespace) -> float:
+    """Processor seconds of a task."""
+    return SECONDS[options.name] if options.seconds is None else float(options.seconds)
+
+
+def _records_of(options: argparse.Namespace) -> Path:
+    """The file that the measurements are appended to."""
+    records: Path = options.records or Path("runs") / f"{options.name}.jsonl"
+    try:
+        records.parent.mkdir(parents=True, exist_ok=True)
+        records.open("ab").close()
+    except OSError as error:
+        raise BadInput(f"--records {records}: cannot be written to ({error.strerror})") from None
+    return records
+
+
+def _ablation(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
+    if options.chart is not None and find_spec("matplotlib") is None:
+        raise BadInput("--chart needs matplotlib: pip install -e '.[plot]'")
+    from submission.benchmarks import ablation, ablation_table
+
+    seeds = range(options.seed, options.seed + options.seeds)
+    measured = ablation.ablation(
+        options.model, settings, number or 0, seeds,
+        options.workers or 1, _records_of(options), partial(print, flush=True),
+    )  # fmt: skip
+    print(*ablation_table.table(measured), sep="\n")
+    if options.chart is not None:
+        ablation_table.write_chart(measured, options.chart)
+    return [asdict(each) for each in measured]
 
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace, Settings, int | None], Figures]] = {
     "ttt": _ttt, "search": _search, "scoring": _search, "scaling": _scaling, "shape": _shape, "plan": _plan,
-    "synthesis": _synthesis,
+    "synthesis": _synthesis, "training": _training, "walk": _walk, "ablation": _ablation,
+    "network": _network,
 }  # fmt: skip
 """The benchmarks; each takes the options, the settings and the number of tasks (None: as many as a run would take)."""

@@ -5,6 +5,7 @@ python -m submission run --model DIR --preset poe-l4x4 --hours 11.5 --challenges
 python -m submission score OUT --solutions FILE --revote kgmon
 python -m submission report OUT
 python -m submission check --model DIR --preset poe-l4x4   # can this machine run it?
+python -m submission check --gpu --out report.json         # a first minute on a card
 python -m submission shrink --model DIR --layout numpy --out DIR --nf4
 python -m submission bench plan --preset poe-l4x4 --challenges FILE --hours 11.5
 python -m submission bench ttt --tasks 10 --try adapt.rate=0.006
@@ -28,13 +29,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_type_hints
 
 from submission import streams
-from submission.cli.arguments import parser as _parser
-from submission.cli.arguments import training_fields
+from submission.cli.arguments import DEFAULT_SET, parsed
 from submission.cli.bench import bench
 from submission.cli.inputs import checkpoint_named, paths_in, preset_named, settings_named, source_of, tasks_chosen
 from submission.cli.option_values import listed
 from submission.cli.score import print_scores, report, score
+from submission.cli.training_arguments import training_fields
 from submission.errors import BadInput, concerns, require
+from submission.presets import preset
 from submission.training.settings import FineTuning, Pretraining, TrainingFailed
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     disk did not take of the output is told on stderr; it is a failure (1) but for `run`, whose results are in its
     folder.
     """
-    options = _parser().parse_args(arguments)
+    options = parsed(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     # It warns of an optional kernel that would be downloaded.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -94,6 +96,7 @@ def _output_status(command: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from submission.benchmarks.forecast import planned_training
     from submission.results.output_folder import BroughtBack, what_is_left
     from submission.runner.failures import EveryTaskFailed
     from submission.runner.run import run
@@ -105,9 +108,9 @@ def _run(options: argparse.Namespace) -> int:
     if settings.programs.writer:
         checkpoint_named(Path(settings.programs.writer))
     if options.ray is not None and find_spec("ray") is None:
-        raise BadInput("--ray: ray is not installed: pip install '.[ray]'")
+        raise BadInput("--ray: ray is not installed: pip install -e '.[ray]'")
     chosen = tasks_chosen(options, options.tasks)
-    name = options.challenges.stem[:LONGEST_NAME] if options.challenges else options.data
+    name = options.challenges.stem[:LONGEST_NAME] if options.challenges else options.data or DEFAULT_SET
     out = options.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     seconds = options.minutes * 60 if options.minutes is not None else None
     if options.hours is not None:
@@ -115,6 +118,7 @@ def _run(options: argparse.Namespace) -> int:
     spec = RunSpec(
         out, options.model, settings, options.seed, seconds=seconds, resume=options.resume, fresh=options.fresh,
         workers=options.workers, ray=options.ray, solvers=options.solvers, source=source_of(options),
+        planned_training=planned_training(options.model, settings, preset_named(options), options.seed),
     )  # fmt: skip
     failed = False
     try:
@@ -139,6 +143,9 @@ def _pretrain(options: argparse.Namespace) -> int:
     settings = None if options.base else _training_settings(Pretraining, options)
     for folder in filter(None, (options.base, options.select)):
         checkpoint_named(folder)
+    for option, path in (("--rearc", options.rearc), *(("--families", pack) for pack in options.families)):
+        require(path is None or path.exists(), f"{option} {path}: there is no such file or folder")
+    logging.info("loading torch and the corpus")
     import torch
 
     from submission.training import corpus
@@ -151,7 +158,12 @@ def _pretrain(options: argparse.Namespace) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     sources = corpus.Sources(
-        _sets("--train-on", options.train_on), options.rearc, options.generated, _sets("--against", options.against)
+        _sets("--train-on", options.train_on),
+        options.rearc,
+        options.generated,
+        _sets("--against", options.against),
+        tuple(options.families),
+        options.random_programs,
     )
     if tuning is not None:
         from submission.training.finetune_base import finetune_base
@@ -197,13 +209,19 @@ def _corpus(sources: corpus.Sources, limit: int, select: Path | None, out: Path)
 
 def _check(options: argparse.Namespace) -> int:
     from submission.cli import preflight
+    from submission.cli.findings import line, passed
 
+    if options.gpu:
+        from submission.cli import gpu_report
+
+        return gpu_report.check(options, partial(print, flush=True))
+    require(options.out is None, "--out is for check --gpu alone")
     settings = settings_named(options)
     findings = []
     for each in preflight.check(options.model, settings, preset_named(options)):
         findings.append(each)
-        print(preflight.line(each), flush=True)
-    return 0 if preflight.passed(findings) else 1
+        print(line(each), flush=True)
+    return 0 if passed(findings) else 1
 
 
 def _shrink(options: argparse.Namespace) -> int:
@@ -216,8 +234,15 @@ def _shrink(options: argparse.Namespace) -> int:
     return 0
 
 
+def _settings(options: argparse.Namespace) -> int:
+    from submission.cli.settings_table import chosen_rows, shown
+
+    print(*shown(chosen_rows(preset(options.preset), options.names)), sep="\n")
+    return 0
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run, "score": score, "report": report, "check": _check, "shrink": _shrink, "bench": bench,
-    "pretrain": _pretrain,
+    "settings": _settings, "pretrain": _pretrain,
 }  # fmt: skip
 """Command -> its function, which returns the exit status."""

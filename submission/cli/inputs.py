@@ -11,11 +11,11 @@ from pathlib import Path
 from submission.arc.prompts import task_cost
 from submission.arc.task_files import TaskFile, read_solutions, read_tasks, require_agreement
 from submission.arc.tasks import NO_GRID, BadTask, Solutions, Task, public_set
-from submission.checkpoint.checkpoint import Checkpoint, layout_name, read_checkpoint
-from submission.cli.arguments import DEFAULT_TASKS, HELD_OUT
+from submission.checkpoint.checkpoint import Checkpoint, layout_name, names_its_layout, read_checkpoint
+from submission.cli.arguments import DEFAULT_SET, DEFAULT_TASKS, HELD_OUT
 from submission.cli.option_values import listed
-from submission.config import EMBEDDED, Settings, with_changes
-from submission.errors import BadInput
+from submission.config import Settings, with_changes
+from submission.errors import BadInput, require
 from submission.model.memory_plan import is_large
 from submission.presets import PRESETS, names_for, preset, recipe_of
 from submission.results.journal import TaskSource
@@ -60,7 +60,10 @@ def settings_named(options: argparse.Namespace) -> Settings:
     name = preset_named(options)
     settings = with_changes(preset(name), options.set)
     layout = layout_name(options.model)
-    if recipe_of(name) and options.model != EMBEDDED and name not in names_for(layout):
+    if settings.model.layout == "auto" and not names_its_layout(options.model):
+        told = "%s: layout %s, concluded from its vocabulary; python -m submission check --model %s measures if it fits"
+        logger.info(told, options.model, layout, options.model)
+    if recipe_of(name) and name not in names_for(layout):
         fitting = ", ".join(names_for(layout)) or "no preset"
         logger.warning(
             "preset %s is not for layout %s, which %s has; for that there is %s", name, layout, options.model, fitting
@@ -112,7 +115,7 @@ def all_tasks(options: argparse.Namespace) -> Chosen:
 def source_of(options: argparse.Namespace) -> TaskSource:
     """What the options say of where tasks come from, for a run to keep; paths are absolute."""
     if options.challenges is None:
-        return TaskSource(options.data or "arc1-eval")
+        return TaskSource(options.data or DEFAULT_SET)
     paths = (None if path is None else str(path.absolute()) for path in (options.challenges, options.solutions))
     return TaskSource(None, *paths)
 
@@ -131,10 +134,11 @@ SKIPPING = "--skip-bad leaves such tasks blank and solves the others"
 def _source(options: argparse.Namespace) -> TaskFile:
     """All tasks of the file, folder or set that the options name."""
     if options.challenges is not None:
+        require(options.data is None, "--data and --challenges name two sources of tasks: leave one of them out")
         return read_tasks(options.challenges)
     if options.solutions is not None:
         raise BadInput("--solutions needs --challenges: a public set has its own solutions")
-    name = options.data or "arc1-eval"
+    name = options.data or DEFAULT_SET
     if name == HELD_OUT:
         from submission.training.corpus import held_out_tasks
 

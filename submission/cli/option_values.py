@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from submission.errors import MOST_SECONDS, SEED, BadInput, Range
@@ -59,6 +60,20 @@ def numbers(allowed: Range) -> Callable[[str], list[float]]:
     return parsed
 
 
+def some_of(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """The type of some of these names, separated by commas."""
+
+    def parsed(text: str) -> list[str]:
+        chosen = [each.strip() for each in listed(text)]
+        wrong = [each for each in chosen if each not in names]
+        if wrong or not chosen:
+            told = f"there is no {wrong[0][:LONGEST_QUOTE]!r}" if wrong else "no name is given"
+            raise argparse.ArgumentTypeError(f"{told}; there are {', '.join(names)}")
+        return chosen
+
+    return parsed
+
+
 def listed(text: str) -> list[str]:
     """The parts of a list separated by commas, without empty ones; one in double quotes may have commas, as in CSV.
 
@@ -73,6 +88,7 @@ def listed(text: str) -> list[str]:
 
 TASKS = whole_number(Range(1, 1_000_000))
 PAIRS = whole_number(Range(0, 10_000))
+FAMILIES = whole_number(Range(0, 1_000_000))
 WORKERS = whole_number(Range(0, 1024))
 THREADS = whole_number(Range(0, 4096))
 SEED_OPTION = whole_number(SEED)
@@ -90,6 +106,7 @@ def folder_to_write(text: str) -> Path:
         if _exists(each):
             if not each.is_dir():
                 raise argparse.ArgumentTypeError(f"{each} is a file; name a folder")
+            _require_writable(path, each)
             break
     return path
 
@@ -101,7 +118,32 @@ def file_to_write(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{path} is a folder; name a file")
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{path}: there is no folder {path.parent}; make it first")
+    _require_writable(path, path.parent)
     return path
+
+
+def picture_to_write(text: str) -> Path:
+    """A file for an SVG; refused as `file_to_write` does, and where its name says otherwise."""
+    path = file_to_write(text)
+    if path.suffix.lower() != ".svg":
+        raise argparse.ArgumentTypeError(f"{path}: the picture is an SVG; name a file that ends in .svg")
+    return path
+
+
+def run_or_file(text: str) -> Path:
+    """The path of a run's folder or of a submission; a submission that still lies in its run's folder stands for it."""
+    path = Path(text)
+    of_run = path.name == "submission.json" and (path.parent / "journal").is_dir()
+    return path.parent if of_run else path
+
+
+def _require_writable(path: Path, folder: Path) -> None:
+    """Refused before hours of work, not after them. A file that is gone at once tells; permissions alone do not."""
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        told = f"{path}: cannot be written to, as the folder {folder.absolute()} takes no file ({error.strerror})"
+        raise argparse.ArgumentTypeError(told) from None
 
 
 def _exists(path: Path) -> bool:

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import psutil
@@ -26,14 +23,15 @@ from submission.arc.layouts import Layout
 from submission.arc.prompts import prompt
 from submission.arc.tasks import Pair, Task, grid
 from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from submission.cli.findings import Finding, Level
+from submission.cli.library_versions import installed_versions, judged_versions
 from submission.config import Settings
 from submission.errors import BadInput
 from submission.gpus import OLDEST_GPU, Gpu, listed_by_torch
 from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches
 from submission.model import memory_plan
 from submission.model.memory_plan import Shape
-from submission.presets import card_of
-from submission.versions import KAGGLE_IMAGE, SUPPORTED, is_old_torchao, numbers
+from submission.presets import card_of, gpus_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,19 +42,11 @@ SHORT_ROW = 2048
 """Tokens of a training row that a useful GPU has memory for: the median evaluation task of ARC-AGI-1 has 1005, of
 ARC-AGI-2 1686."""
 
+FIT_ON_CPU = 4e8
+"""Weights of the blocks up to which a CPU predicts the outputs of a few tasks within a minute."""
+
 LARGE_VOCABULARY = 10_000
 """Ids from which on the logits of a training row take gigabytes."""
-
-Level = Literal["pass", "warn", "fail", "skip"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check."""
-
-    level: Level
-    subject: str
-    sentence: str
 
 
 def check(model: Path, settings: Settings, preset: str) -> Iterator[Finding]:
@@ -68,6 +58,7 @@ def check(model: Path, settings: Settings, preset: str) -> Iterator[Finding]:
     yield from judged_versions(installed_versions())
     gpus = listed_by_torch(os.environ)
     yield from judged_gpus(gpus)
+    yield from judged_number(gpus, preset)
     yield judged_disk(shutil.disk_usage(Path.cwd()).free)
     failed = False
     for finding in [*judged_weights(checkpoint), *judged_manifest(model)]:
@@ -83,65 +74,14 @@ def check(model: Path, settings: Settings, preset: str) -> Iterator[Finding]:
         yield Finding("fail", "layout", str(error))
         return
     yield judged_layout(layout)
+    if not failed:
+        yield judged_fit(model, settings, shape.block_weights, bool(gpus))
     if failed:
         yield Finding("skip", "tiny task", "not tried: a check above has failed")
     elif not gpus and shape.block_weights > memory_plan.LARGE:
         yield Finding("skip", "tiny task", f"not tried: {shape.block_weights / 1e9:.1f} billion weights without a GPU")
     else:
         yield tiny_task_solved(model, settings)
-
-
-def passed(findings: Sequence[Finding]) -> bool:
-    """Whether no check failed."""
-    return all(each.level != "fail" for each in findings)
-
-
-def line(finding: Finding) -> str:
-    """A finding as one line."""
-    return f"{finding.level:4}  {finding.subject:12}  {finding.sentence}"
-
-
-# -- versions ---------------------------------------------------------------------------------------------------
-
-
-def installed_versions() -> dict[str, str | None]:
-    """Package -> its installed version; None where it is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in [*SUPPORTED, "torchao"]:
-        if name == "python":
-            continue
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-def judged_versions(found: Mapping[str, str | None]) -> list[Finding]:
-    """A finding for each package that a run needs, by its installed version."""
-    findings = []
-    for name, (oldest, untried) in SUPPORTED.items():
-        here = found.get(name)
-        image = f"; Kaggle's image has {KAGGLE_IMAGE.get(name, 'none')}"
-        if here is None:
-            findings.append(Finding("fail", name, f"is not installed; {oldest} or newer is needed{image}"))
-        elif numbers(here) < numbers(oldest):
-            findings.append(Finding("fail", name, f"{here} is too old; {oldest} or newer is needed{image}"))
-        elif untried is not None and numbers(here) >= numbers(untried):
-            findings.append(Finding("warn", name, f"{here} is untested; versions below {untried} are tested{image}"))
-        else:
-            findings.append(Finding("pass", name, f"{here}{image}"))
-    return [*findings, *judged_torchao(found.get("peft"), found.get("torchao"))]
-
-
-def judged_torchao(peft: str | None, torchao: str | None) -> list[Finding]:
-    """A warning for an old torchao beside a new peft, which refuses it; `model.lora` hides it from peft."""
-    if torchao is None or peft is None or not is_old_torchao(torchao) or numbers(peft) < (0, 19):
-        return []
-    sentence = (
-        f"peft {peft} refuses to work beside torchao {torchao}, which is hidden from it: pip uninstall -y torchao"
-    )
-    return [Finding("warn", "torchao", sentence)]
 
 
 # -- the machine ------------------------------------------------------------------------------------------------
@@ -161,6 +101,16 @@ def judged_gpus(gpus: Sequence[Gpu]) -> list[Finding]:
         else:
             findings.append(Finding("pass", "gpu", f"{text}: bfloat16"))
     return findings
+
+
+def judged_number(gpus: Sequence[Gpu], preset: str) -> list[Finding]:
+    """How many GPUs there are, for a preset that is for GPUs: a run takes what is there, a worker on each."""
+    if not gpus or card_of(preset) is None:
+        return []
+    if len(gpus) == gpus_of(preset):
+        return [Finding("pass", "gpus", f"{len(gpus)}, as {preset} is planned for: a worker on each")]
+    sentence = f"{len(gpus)}, and {preset} is planned for {gpus_of(preset)}: the run plans its time by {len(gpus)}"
+    return [Finding("warn", "gpus", sentence)]
 
 
 def judged_disk(free: float) -> Finding:
@@ -252,6 +202,24 @@ def judged_layout(layout: Layout) -> Finding:
                 "fail", "layout", f"{layout.name}: a grid of {shape} does not survive the way to token ids and back"
             )
     return Finding("pass", "layout", f"{layout.name}: grids of {len(shapes)} shapes become token ids and grids again")
+
+
+def judged_fit(model: Path, settings: Settings, weights: float, on_gpu: bool) -> Finding:
+    """Whether the model looks trained on its layout; a warning where it does not, as nothing is broken.
+
+    `weights` are those of its blocks: without a GPU a model with more than FIT_ON_CPU is not measured.
+    """
+    if not on_gpu and weights > FIT_ON_CPU:
+        return Finding("skip", "layout fit", f"not measured: {weights / 1e9:.1f} billion weights without a GPU")
+    from submission.benchmarks.layout_fit import layout_fit
+
+    try:
+        fit = layout_fit(model, settings.model)
+    except (RuntimeError, ValueError, ArithmeticError, ImportError) as error:
+        if not isinstance(error, BadInput):
+            logger.exception("the layout could not be measured")
+        return Finding("fail", "layout fit", f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return Finding("pass" if fit.fits else "warn", "layout fit", fit.sentence())
 
 
 def tiny_task() -> Task:

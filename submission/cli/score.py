@@ -24,6 +24,9 @@ from submission.solver.records import TaskRecord
 
 logger = logging.getLogger(__name__)
 
+NO_RECORD = "has no record"
+"""A task that the solver of a rule has not taken, or has left to programs."""
+
 TOLD = 10
 """Faults of a submission that are printed one by one; --per-task prints all."""
 
@@ -38,7 +41,9 @@ def score(options: argparse.Namespace) -> int:
     if options.revote:
         scored = revoted(options.out, options.revote, chosen.solutions)
         faults: list[str] = []
-        print(f"solved by {options.revote}: {sum(each.solved for each in scored)} of {len(scored)}")
+        left = sum(each.faults == (NO_RECORD,) for each in scored)
+        told = f" ({left} have no record of the {_kind_of(options.revote)}: wrong here)" if left else ""
+        print(f"solved by {options.revote}: {sum(each.solved for each in scored)} of {len(scored)}{told}")
     else:
         submission = submission_file.read(submission_path(options.out))
         scored = scores.score_tasks(submission, chosen.solutions)
@@ -76,14 +81,19 @@ def revoted(out: Path, rule: str, solutions: Solutions) -> list[TaskScore]:
     if rule not in (*NAMES, *KINDS):
         raise BadInput(f"no rule is called {rule!r}; there are {', '.join((*NAMES, *KINDS))}")
     records, doubts = records_in(out, {name: len(truth) for name, truth in solutions.items()}, _kind_of(rule))
-    if not records:
+    if not records and (doubts or not _has_any_record(out)):
         why = f": {len(doubts)} records are left out, the first: {doubts[0]}" if doubts else ""
         raise BadInput(f"{out}: is not the folder of a run whose journal has what {rule} needs{why}")
     if rule not in KINDS and rule not in scores.by_rule(records, solutions):
         raise BadInput(f"{out}: only what poe needs was scored; --set search.exhaustive=True scores everything")
     attempts = {name: each.attempts if rule in KINDS else scores.voted(each, rule) for name, each in records.items()}
     scored = scores.score_tasks(scores.submission_of(attempts), solutions)
-    return [each if each.task in records else replace(each, faults=("has no record",)) for each in scored]
+    return [each if each.task in records else replace(each, faults=(NO_RECORD,)) for each in scored]
+
+
+def _has_any_record(out: Path) -> bool:
+    """Whether any kind of solver has a record: the network may have left every task to programs."""
+    return any(any((out / folder).glob("*.json")) for folder in FOLDERS.values())
 
 
 def _kind_of(rule: str) -> str:
@@ -93,12 +103,26 @@ def _kind_of(rule: str) -> str:
 def print_scores(summary: Mapping[str, Any]) -> None:
     """Print the scores that a summary has, one per line."""
     if "solved_tasks" in summary:
-        print(f"solved {summary['solved_tasks']} of {summary['tasks']} tasks")
+        print(f"solved {summary['solved_tasks']} of {summary['tasks']} tasks{who_solved(summary)}")
     if "left_blank" in summary:
         print(f"{summary['left_blank']} of these tasks cannot be read, and were left blank")
     for name in ("score_by_output", "score_by_task", "score_strict", "coverage", "seconds_per_task", "peak_rss_mb"):
         if summary.get(name) is not None:
             print(f"{name:18} {summary[name]:.4g}")
+
+
+def who_solved(summary: Mapping[str, Any]) -> str:
+    """What programs solve alone, and what the network adds to it or leaves out; "" for one kind of solver."""
+    alone = summary.get("by_solver", {})
+    if set(alone) != {"programs", "network"}:
+        return ""
+    added = summary["solved_tasks"] - alone["programs"]
+    told = (
+        f": programs {alone['programs']}, the network {added} more" if added >= 0 else f": programs {alone['programs']}"
+    )
+    settled = summary.get("tasks_settled_by_programs", 0)
+    left = ("1 task was" if settled == 1 else f"{settled} tasks were") + " left to programs that are certain"
+    return told + (f" ({left})" if settled else "")
 
 
 # -- report -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from submission.arc.prompts import task_cost
 from submission.arc.task_files import read_solutions
-from submission.arc.tasks import NO_GRID, Solutions, Task
+from submission.arc.tasks import NO_GRID, PUBLIC_SETS, Solutions, Task, public_set
 from submission.atomic import read_json
 from submission.cli.inputs import Chosen, all_tasks, ids_in
 from submission.errors import BadInput
@@ -38,20 +38,24 @@ class ScoredSet:
 def scored_set(options: argparse.Namespace) -> ScoredSet:
     """The tasks that a submission is scored on, and a run's report shows.
 
-    They are all tasks of the set or file that the options name; of a run's folder the tasks of that run, which must
-    have the content that the run saw; of these the ones of --only and --tasks. BadInput where they cannot be read, are
-    others than those of the run, or are not there.
+    They are all tasks of the set or file that the options name; of a run's folder, and of the submission in it, the
+    tasks of that run, which must have the content that the run saw (and are those of a public set where its own file is
+    not here); of these the ones of --only and --tasks. BadInput where they cannot be read, are others than those of the
+    run, or are not there.
     """
     stamp = _stamp_of(options)
     named = options.challenges is not None or options.data is not None
     if options.solutions is not None and not named and (stamp is None or stamp.source is None):
         return _of_solutions_alone(options, stamp)
-    source = _named(options) if named or stamp is None or stamp.source is None else stamp.source
+    own = None if named or stamp is None or stamp.source is None else _found(options.out, stamp.source, stamp.tasks)
+    source = own or _named(options)
     read = _read(options, source, stamp)
     tasks, solutions = read.tasks, read.solutions
     blank = {name: bad.tests for name, bad in read.blank.items()} if stamp is None else stamp.left_blank
     whole = tasks if stamp is None else _tasks_of_run(options.out, stamp, tasks, source)
     chosen = _narrowed(options, whole, blank)
+    if len(chosen) < len(tasks):
+        logger.info("scored on %d of these tasks", len(chosen))
     if options.solutions is not None and not named:
         solutions = read_solutions(options.solutions, {name: whole[name] for name in chosen if name in whole})
     _compare_solutions(options, stamp, source, tasks, solutions)
@@ -96,6 +100,21 @@ def _named(options: argparse.Namespace) -> TaskSource:
     if options.data is not None:
         raise BadInput("--data and --challenges name two sources of tasks: leave one of them out")
     return TaskSource(None, *(None if path is None else str(path) for path in (options.challenges, options.solutions)))
+
+
+def _found(out: Path, own: TaskSource, tasks: Mapping[str, str]) -> TaskSource:
+    """Where the tasks of a run are: in its own source or, if that file is not here, in a public set with all of them.
+
+    So the output of a Kaggle notebook, whose tasks are public but in the scored rerun, can be scored anywhere.
+    """
+    if own.challenges is None or Path(own.challenges).exists() or not tasks:
+        return own
+    for name in PUBLIC_SETS:
+        known, _ = public_set(name)
+        if all(each in known and seen == journal.task_digest(known[each]) for each, seen in tasks.items()):
+            logger.warning("%s: %s is not here; %s has all tasks of this run", out, own.challenges, name)
+            return TaskSource(name)
+    return own
 
 
 def _read(options: argparse.Namespace, source: TaskSource, stamp: Stamp | None) -> Chosen:

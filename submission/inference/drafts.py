@@ -12,9 +12,12 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
+
 from submission.arc.layouts import successors
 from submission.arc.tasks import Grid
 from submission.inference.token_tree import Node, TokenForest, Tokens
+from submission.model.pass_cost import Costs
 
 MAX_DRAFT = 64
 """Tokens of a draft at most, unless it is a whole known answer."""
@@ -38,18 +41,14 @@ class AcceptanceRate:
         self._accepted = DECAY * self._accepted + probability
         self._drafted = DECAY * self._drafted + 1
 
-    def best_length(self, overhead: float) -> int:
-        """The draft length, at most `MAX_DRAFT`, with the most accepted tokens per cost.
+    def best_length(self, costs: Costs) -> int:
+        """The draft length with the most accepted tokens per cost; `costs[n]` is that of a draft of n tokens.
 
-        A draft of n tokens costs 1 + overhead + n, where `overhead` is the fixed cost of a pass in tokens, and advances
-        by 1 + p + ... + p**n tokens on average, with p the acceptance rate. Another token pays as long as it advances
-        by more than the average so far.
+        A draft of n tokens advances by 1 + p + ... + p**n tokens on average, with p the acceptance rate.
         """
         rate = min(self._accepted / self._drafted, 1.0)
-        length, advance, next_advance = 0, 1.0, rate
-        while length < MAX_DRAFT and next_advance * (1 + overhead + length) > advance:
-            length, advance, next_advance = length + 1, advance + next_advance, next_advance * rate
-        return length
+        advance = np.cumsum(rate ** np.arange(len(costs)))
+        return int(np.argmax(advance / costs))
 
 
 class Drafts:
@@ -63,22 +62,22 @@ class Drafts:
         self._sent: list[tuple[str, Node, Tokens]] = []
         """Drafts of the last pass that are not whole answers: kind, the node that they continue, and tokens."""
 
-    def extend(self, nodes: Sequence[Node], overhead: float) -> list[Tokens]:
+    def extend(self, nodes: Sequence[Node], costs: Costs) -> list[Tokens]:
         """The path of each frontier node with a draft behind it.
 
-        `overhead` is the fixed cost of the next pass in tokens, divided among all frontier nodes that share it.
+        `costs[n]`: what a draft of n tokens costs, the node's share of the next pass included: `PassCost.each`.
         """
         for kind, node, draft in self._sent:
             self._verify(self._rates[kind], node, draft)
         self._sent = []
-        return [path + self._draft(node, path, overhead) for node in nodes for path in [node.tokens()]]
+        return [path + self._draft(node, path, costs) for node in nodes for path in [node.tokens()]]
 
-    def _draft(self, node: Node, path: Tokens, overhead: float) -> Tokens:
+    def _draft(self, node: Node, path: Tokens, costs: Costs) -> Tokens:
         for answer in self.known:
             if answer[: len(path)] == path:
                 return answer[len(path) : -1]
         for kind, rate in self._rates.items():
-            if draft := self._kinds[kind](self, node, path, max(1, rate.best_length(overhead))):
+            if draft := self._kinds[kind](self, node, path, max(1, rate.best_length(costs))):
                 self._sent.append((kind, node, draft))
                 return draft
         return ()

@@ -26,6 +26,7 @@ from submission.config import Search, Settings
 from submission.deadline import Deadline
 from submission.errors import BadInput
 from submission.inference import sampling, scoring, test_time_training, threshold_search
+from submission.inference.node_passes import CudaGraphs
 from submission.inference.token_tree import TokenForest
 from submission.model import memory_plan
 from submission.model.checkpointing import set_level
@@ -91,6 +92,7 @@ class LanguageModel:
             self.kernels = kernels_on(self.model, base, kernels)
             self.longest_row = self._longest_row()
         self._adapter = [p for p in self.model.parameters() if p.requires_grad]
+        self._graphs = CudaGraphs(on=self.device == "cuda" and settings.search.cuda_graphs)
         # In the CPU's memory: the first weights of a large adapter would take a GPU's from the training.
         self._first = [p.detach().cpu().clone() for p in self._adapter]
 
@@ -151,9 +153,8 @@ class LanguageModel:
         prompts = [each.prompt for each in questions]
         self._require_window(max((len(each.ids) for each in prompts), default=0))
         megabytes = self.settings.search.megabytes
-        opened = ForestInference(
-            questions, TokenForest(self.inference_model(), self.layout, prompts, megabytes), self.settings.search
-        )
+        forest = TokenForest(self.inference_model(), self.layout, prompts, megabytes, self._graphs)
+        opened = ForestInference(questions, forest, self.settings.search)
         try:
             yield opened
         finally:

@@ -18,7 +18,7 @@ from typing import Protocol
 from submission.arc.layouts import successors
 from submission.arc.tasks import Grid, grid_key
 from submission.deadline import Deadline
-from submission.inference.drafts import Drafts
+from submission.inference.drafts import MAX_DRAFT, Drafts
 from submission.inference.token_tree import Node, TokenForest
 from submission.solver.engine import Proposal, ViewResult
 
@@ -54,8 +54,8 @@ def run_searches(
             each: Drafts(forest, each.prompt, known.get(each.prompt, ())) for each in searches[first : first + parallel]
         }
         while running := {each: drafts for each, drafts in running.items() if each.frontier}:
-            overhead = forest.pass_overhead / sum(len(each.frontier) for each in running)
-            prefixes = {each.prompt: drafts.extend(each.frontier, overhead) for each, drafts in running.items()}
+            costs = forest.cost.each(sum(len(each.frontier) for each in running), MAX_DRAFT)
+            prefixes = {each.prompt: drafts.extend(each.frontier, costs) for each, drafts in running.items()}
             if not forest.evaluate(prefixes, until):
                 cut.update(each.prompt for each in running)
                 break

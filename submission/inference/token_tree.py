@@ -14,27 +14,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from submission.arc.layouts import AnswerState, Ids, Layout, successors
+from submission.arc.layouts import AnswerState, Layout, successors
 from submission.arc.prompts import Prompt
 from submission.deadline import Deadline
-from submission.model.attention import attends_by_row, attention_dtype, pass_mask, query_group
-from submission.model.forward import position_ids
-from submission.model.kv_cache import CacheCapacity, SlotPlan, TokenBytes, block_count, pass_cache
+from submission.inference.node_passes import CudaGraphs, NodeBatch, NodePasses, frame_of
+from submission.model.kv_cache import block_count
+from submission.model.pass_cost import PassCost, pass_cost
 from submission.model.prompt_cache import PromptCache
+from submission.model.search_memory import NODES_PER_PROMPT, CacheCapacity, TokenBytes
 
 Tokens = tuple[int, ...]
-
-NODES_PER_PROMPT = 1024
-"""Nodes of one prompt that a decode pass takes at most."""
-
-PASS_OVERHEAD = {"cpu": 32, "cuda": 512}
-"""Fixed cost of a pass by device, as the number of tokens whose computation takes as long."""
 
 
 @dataclass(eq=False, slots=True)
@@ -66,10 +62,14 @@ class Node:
 class TokenForest:
     """The token trees behind a list of prompts, which are named by their index."""
 
-    def __init__(self, model: nn.Module, layout: Layout, prompts: Sequence[Prompt], megabytes: float = 4096) -> None:
+    def __init__(
+        self, model: nn.Module, layout: Layout, prompts: Sequence[Prompt], megabytes: float = 4096,
+        graphs: CudaGraphs | None = None,
+    ) -> None:  # fmt: skip
         """Nothing is evaluated yet. Cache and activations stay within `megabytes` (10^6 bytes).
 
         One prompt with its longest answer is always held, whatever the budget. On a GPU evicted prompts go to host RAM.
+        `graphs` record small passes, if given.
         """
         self.model, self.layout, self.prompts = model, layout, prompts
         self.passes = 0
@@ -82,19 +82,16 @@ class TokenForest:
         """Nodes that went through a decode pass."""
         self.padding = 0
         """Padding tokens in decode passes."""
-        self._device = next(model.parameters()).device
-        self.pass_overhead = PASS_OVERHEAD[self._device.type]
-        self._alphabet = torch.tensor(layout.alphabet, device=self._device)
+        self.cost = pass_cost(model)
         self._column = {token: k for k, token in enumerate(layout.alphabet)}
         ends = [tuple(layout.positions_of(each.ids)[:, -1].tolist()) for each in prompts]
         self.roots = [Node(-1, None, AnswerState(), end, nll=0.0) for end in ends]
         longest = max((len(each.ids) for each in prompts), default=0) + layout.longest_answer
         token = TokenBytes.of(model)
         self.capacity = CacheCapacity.plan(token, len(prompts), longest, NODES_PER_PROMPT, megabytes)
-        self.cache = PromptCache(self.capacity, block_count(model), token.kv, offload=self._device.type != "cpu")
-        self._by_row = attends_by_row(model)
-        self._mask_copies = 1 if self._device.type == "cpu" else query_group(model)
-        self._dtype = attention_dtype(model)
+        on_gpu = next(model.parameters()).device.type != "cpu"
+        self.cache = PromptCache(self.capacity, block_count(model), token.kv, offload=on_gpu)
+        self.node_passes = NodePasses(model, layout, self.cache.buffers, graphs)
 
     # -- the trees ---------------------------------------------------------------------------------------------------
 
@@ -193,22 +190,16 @@ class TokenForest:
         return list(missing.values())[:NODES_PER_PROMPT]
 
     def _decode_batches(self, nodes: Mapping[int, Sequence[Node]]) -> list[list[int]]:
-        """Prompts that share a pass: few enough tokens, little padding, and no padding beyond the end of a cache row.
+        """Prompts that share a pass: the cheapest way to share, padding included.
 
-        Each batch starts with the prompt that has the most nodes, to which the others are padded.
+        Each batch starts with the prompt that has the most nodes, to which the others are padded: not beyond the end of
+        their cache rows.
         """
-        batches: list[list[int]] = []
-        padding = 0
-        for k in sorted(nodes, key=lambda k: -len(nodes[k])):
-            width = len(nodes[batches[-1][0]]) if batches else 0
-            padding += width - len(nodes[k])
-            fits = bool(batches) and width * (len(batches[-1]) + 1) <= self.capacity.tokens_per_pass
-            fits = fits and self.cache.used(k) + width <= self.capacity.slots_per_prompt
-            if not fits or padding > 2 * self.pass_overhead:
-                batches.append([])
-                padding = 0
-            batches[-1].append(k)
-        return batches
+        prompts = sorted(nodes, key=lambda k: -len(nodes[k]))
+        room = [self.capacity.slots_per_prompt - self.cache.used(k) for k in prompts]
+        widths = [len(nodes[k]) for k in prompts]
+        ends = cheapest_batches(widths, room, self.capacity.tokens_per_pass, self.cost)
+        return [prompts[first:end] for first, end in pairwise([0, *ends])]
 
     def _lose_slots(self, prompts: Sequence[int]) -> None:
         """Note that the keys and values of these prompts' nodes are not in the cache any more; they stay evaluated."""
@@ -225,34 +216,37 @@ class TokenForest:
         self.cache.add(prompts)
         ids = np.stack([self.prompts[k].ids for k in prompts])
         positions = np.stack([self.layout.positions_of(each) for each in ids], axis=1)
-        rows = [self.cache.row(k) for k in prompts]
-        plan = SlotPlan(rows, [0] * len(prompts), ids.shape[1], prefill=True, by_row=self._by_row)
-        log_p = self._forward(ids, positions, None, plan)
+        self.passes += 1
+        log_p = self.node_passes.prefill(ids, positions, [self.cache.row(k) for k in prompts])
         for at, k in enumerate(prompts):
             self.prefilled_again += 0 if self.roots[k].log_p is None else ids.shape[1]
-            self._set_log_p(self.roots[k], log_p[at, 0])
+            self._set_log_p(self.roots[k], log_p[at])
             self.cache.set_used(k, ids.shape[1])
         self.prompt_tokens += ids.size
 
     def _decode(self, nodes: Mapping[int, Sequence[Node]]) -> None:
         """One pass over nodes whose ancestors are in the cache, or earlier in the same row of the pass."""
-        prompts = sorted(nodes, key=self.cache.row)
-        width = max(map(len, nodes.values()))
-        used = [self.cache.used(k) for k in prompts]
-        ids = np.full((len(prompts), width), self.layout.pad, np.int64)
-        positions = np.zeros((self.layout.axes, len(prompts), width), np.int64)
-        mask = np.zeros((len(prompts), width, max(used) + width), bool)
-        for at, k in enumerate(prompts):
-            for i, node in enumerate(nodes[k]):
-                ids[at, i], positions[:, at, i], node.slot = node.token, node.position, used[at] + i
-            fill_tree_mask(mask[at], nodes[k], len(self.prompts[k].ids), used[at])
+        cost = self.cost if self.node_passes.recording else None
+        rows, width = sorted(map(self.cache.row, nodes)), max(map(len, nodes.values()))
+        frame = frame_of(rows, self.cache.used_by_row, width, self.capacity.slots_per_prompt, cost)
+        at = {row: index for index, row in enumerate(frame.rows)}
+        used = [self.cache.used_by_row[row] for row in frame.rows]
+        ids = np.full((len(frame.rows), frame.width), self.layout.pad, np.int64)
+        positions = np.zeros((self.layout.axes, len(frame.rows), frame.width), np.int64)
+        mask = np.zeros((len(frame.rows), frame.width, frame.slots), bool)
+        in_row = {at[self.cache.row(k)]: k for k in nodes}
+        for r, taken in enumerate(used):
+            here = nodes[in_row[r]] if r in in_row else ()
+            for i, node in enumerate(here):
+                ids[r, i], positions[:, r, i], node.slot = node.token, node.position, taken + i
+            fill_tree_mask(mask[r], here, len(self.prompts[in_row[r]].ids) if here else 0, taken)
+        self.passes += 1
         self.padding += ids.size - sum(map(len, nodes.values()))
-        rows = [self.cache.row(k) for k in prompts]
-        log_p = self._forward(ids, positions, mask, SlotPlan(rows, used, width, prefill=False, by_row=self._by_row))
-        for at, k in enumerate(prompts):
+        log_p = self.node_passes.decode(frame, NodeBatch(ids, positions, mask, used))
+        for r, k in in_row.items():
             for i, node in enumerate(nodes[k]):
-                self._set_log_p(node, log_p[at, i])
-            self.cache.set_used(k, used[at] + len(nodes[k]))
+                self._set_log_p(node, log_p[r, i])
+            self.cache.set_used(k, used[r] + len(nodes[k]))
             self.cache.touch(k)
             self.nodes += len(nodes[k])
 
@@ -262,26 +256,25 @@ class TokenForest:
         for token, child in node.children.items():
             child.nll = node.nll - self.log_p(node, token)
 
-    def _forward(self, ids: Ids, positions: Ids, mask: NDArray[np.bool_] | None, plan: SlotPlan) -> NDArray[np.float32]:
-        """One forward pass: log p of the layout's alphabet, normalised over the whole vocabulary.
 
-        ids int64 [rows, width]; positions int64 [axes, rows, width]; mask bool [rows, width, slots]. Returns float32
-        [rows, width, alphabet], in a prefill of the last token only: [rows, 1, alphabet].
-        """
-        self.passes += 1
-        logits = self.model(
-            input_ids=torch.from_numpy(ids).to(self._device),
-            position_ids=position_ids(torch.from_numpy(positions).to(self._device)),
-            attention_mask=None if mask is None else pass_mask(mask, self._dtype, self._device, self._mask_copies),
-            past_key_values=pass_cache(self.cache.buffers, plan, self._device),
-            use_cache=True,
-            **({"logits_to_keep": 1} if plan.prefill else {}),
-            **({"plan": plan} if plan.by_row and not plan.prefill else {}),
-        ).logits
-        log_p: NDArray[np.float32] = torch.log_softmax(logits.float(), -1)[..., self._alphabet].cpu().numpy()
-        if np.isnan(log_p).any():
-            raise FloatingPointError("the model's logits are not finite")
-        return log_p
+def cheapest_batches(widths: Sequence[int], room: Sequence[int], most_tokens: int, cost: PassCost) -> list[int]:
+    """Where to cut a list of rows, the widest first, into passes that cost the least together: the end of each.
+
+    A pass pads its rows to its first, and takes `most_tokens` at most unless it has one row; no row is padded beyond
+    its `room`. Dynamic programming over the ends.
+    """
+    best, cuts = [0.0] + [math.inf] * len(widths), [0] * (len(widths) + 1)
+    for first, width in enumerate(widths):
+        costs = cost.of(width * np.arange(1, len(widths) - first + 1)).tolist()
+        for end, each in enumerate(costs, first + 1):
+            if end > first + 1 and (width * (end - first) > most_tokens or room[end - 1] < width):
+                break
+            if best[first] + each < best[end]:
+                best[end], cuts[end] = best[first] + each, first
+    ends = [len(widths)]
+    while cuts[ends[0]]:
+        ends.insert(0, cuts[ends[0]])
+    return ends if widths else []
 
 
 def fill_tree_mask(mask: NDArray[np.bool_], nodes: Sequence[Node], prompt_length: int, used: int) -> None:

@@ -1,5 +1,7 @@
 """Install the attached wheels on a Kaggle machine: without an index, against their hashes.
 
+They go to the interpreter's own packages, never below /kaggle/working: all of that becomes the notebook's output, and
+Kaggle fails a version whose output is an installation. So pip hears neither its variables nor its configuration files.
 Standard library alone: before this, nothing is installed.
 """
 
@@ -15,7 +17,8 @@ from pathlib import Path
 
 from submission.errors import BadInput
 from submission.kaggle.manifests import manifest_mismatches
-from submission.versions import is_old_torchao
+from submission.kaggle.mounts import distinct, folders_with, require_one
+from submission.versions import SUPPORTED, is_old_torchao, numbers
 
 WHEELS_MANIFEST = "wheels_manifest.json"
 """The manifest of the wheels, by which their folder is found: {"files": {path in its folder: sha256}, ...}."""
@@ -24,18 +27,17 @@ REQUIREMENTS = "requirements.txt"
 """In the folder of the wheels: what to install, pinned, with hashes."""
 
 
-def install_wheels(inputs: Path) -> list[str]:
+def install_wheels(inputs: Path, scored: bool) -> list[str]:
     """Install the attached wheels and remove a torchao that peft refuses; returns a line for each thing done.
 
-    BadInput where a wheel is missing or changed, or where neither the wheels nor the image have bitsandbytes.
+    BadInput where a wheel is missing or changed, where neither the wheels nor the image have a bitsandbytes that is new
+    enough, or where several sets of wheels are attached and the run is not `scored`.
     """
-    folders = folders_with(inputs, WHEELS_MANIFEST)
+    found = folders_with(inputs, WHEELS_MANIFEST)
+    folders = distinct(found, lambda folder: (folder / WHEELS_MANIFEST).read_bytes())
+    doubts = require_one(folders, "sets of wheels", scored)
     if not folders:
-        if importlib.util.find_spec("bitsandbytes") is None:
-            raise BadInput(
-                f"bitsandbytes is not installed and no {WHEELS_MANIFEST} is under {inputs}: attach the wheels"
-            )
-        return ["no wheels are attached; bitsandbytes is installed already", *remove_old_torchao()]
+        return [f"no wheels are attached; {installed_bitsandbytes(inputs)}", *remove_old_torchao()]
     wheels = folders[0]
     if wrong := manifest_mismatches(wheels, WHEELS_MANIFEST):
         raise BadInput(f"{wrong[0]}; upload the wheels again")
@@ -43,7 +45,20 @@ def install_wheels(inputs: Path) -> list[str]:
         "--requirement", str(wheels / REQUIREMENTS))  # fmt: skip
     pins = [line.split()[0] for line in (wheels / REQUIREMENTS).read_text().splitlines() if "==" in line]
     has_torchao = any(pin.startswith("torchao==") for pin in pins)
-    return [f"installed from {wheels}: {', '.join(pins)}", *([] if has_torchao else remove_old_torchao())]
+    return [f"installed from {wheels}: {', '.join(pins)}", *doubts, *([] if has_torchao else remove_old_torchao())]
+
+
+def installed_bitsandbytes(inputs: Path) -> str:
+    """A line with the version of the bitsandbytes that is installed; BadInput where it is none, or too old."""
+    oldest, _ = SUPPORTED["bitsandbytes"]
+    try:
+        version = importlib.metadata.version("bitsandbytes")
+    except importlib.metadata.PackageNotFoundError:
+        version = ""
+    if numbers(version) < numbers(oldest):
+        found = f"only bitsandbytes {version} is installed" if version else "bitsandbytes is not installed"
+        raise BadInput(f"{found} ({oldest} is needed) and no {WHEELS_MANIFEST} is under {inputs}: attach the wheels")
+    return f"bitsandbytes {version} is installed already"
 
 
 def remove_old_torchao() -> list[str]:
@@ -65,12 +80,11 @@ def remove_old_torchao() -> list[str]:
 def pip(command: str, *words: str) -> None:
     """Run this interpreter's pip; BadInput with its first error line if it fails."""
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore"]
-    done = subprocess.run([sys.executable, "-m", "pip", command, *quiet, *words], capture_output=True, text=True)
+    # And --isolated: a target set elsewhere may be in the output.
+    alone = {**os.environ, "PIP_CONFIG_FILE": os.devnull}
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--isolated", command, *quiet, *words], capture_output=True, text=True, env=alone
+    )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
         raise BadInput(f"pip {command}: {' '.join(lines[:1]) or f'exit status {done.returncode}'}")
-
-
-def folders_with(inputs: Path, name: str) -> list[Path]:
-    """The folders below `inputs` that hold a file of this name, under whatever layout Kaggle mounts them."""
-    return sorted(Path(folder) for folder, _, names in os.walk(inputs, followlinks=True) if name in names)

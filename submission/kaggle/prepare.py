@@ -19,24 +19,25 @@ from typing import Any
 from submission.atomic import read_json, write_json
 from submission.checkpoint.checkpoint import Checkpoint, layout_name, read_checkpoint
 from submission.checkpoint.families import projection_shapes
-from submission.checkpoint.weight_files import has_safetensors
 from submission.errors import BadInput
-from submission.gpus import OLDEST_GPU, Gpu, listed, listed_by_nvidia_smi
-from submission.kaggle.install import folders_with, install_wheels
+from submission.gpus import Gpu
+from submission.kaggle.install import install_wheels
+from submission.kaggle.limits import HOURS, Limits, limits_in
+from submission.kaggle.machine import gpu_line, gpus_for, has_small, other_machine, supported
 from submission.kaggle.manifests import manifest_mismatches
+from submission.kaggle.mounts import attached_models, require_one, task_files_beside, unusable_weights
 from submission.presets import RECIPES, TTT_ON_T4
 
 CODE_MANIFEST = "code_manifest.json"
-"""The manifest of the code: {"files": {path in its folder: sha256}, ...}."""
+"""The manifest of the code: {"accelerator": the machine asked for, "model": the handle of the model to be attached or
+null, "files": {path in its folder: sha256}}."""
 
-SOFT_SECONDS = 11.5 * 3600
-"""From the notebook's start to the end of the run's own time; then the run writes what it has and ends."""
-HARD_SECONDS = 11.75 * 3600
-"""From the notebook's start to the kill of a run that has not ended; Kaggle's limit is 12 hours."""
-CANARY_SECONDS = 600.0
-"""The time of a run that is not scored."""
-CANARY_TASKS = 4
-"""The tasks of a run that is not scored."""
+SOFT_SECONDS = HOURS * 3600
+"""From the notebook's start to the end of the run's own time, at most; then the run writes what it has and ends."""
+KILLED_AFTER = 900.0
+"""Seconds from then to the kill of a run that has not ended; Kaggle's limit is 12 hours."""
+PUBLIC_TASKS, TASKS, SOLUTIONS = "tasks", "arc-agi_test_challenges.json", "arc-agi_test_solutions.json"
+"""The folder of the code in which a bundle without a competition has its tasks, and its two files."""
 CHECK_SECONDS = 1200.0
 """The time of `python -m submission check`."""
 MAX_STARTS = 3
@@ -47,9 +48,6 @@ PLACEHOLDERS = {
     "232264c58f825ee77327dcfc9f4e5cb2f83b8d997eb69032be1bf2205bbe1a83",  # sha256, arc-prize-2026-arc-agi-2
 }
 """Digests of the public placeholders for the hidden test files."""
-
-L4_MEGABYTES = 20_000
-"""A GPU with more memory than this (MiB) takes the presets of L4 x4: an L4 has 23034, a T4 15360."""
 
 LARGEST_4B = 5_000_000_000
 """Weights of the blocks up to which a model in 16 bits fits an L4 beside its training, as nvarc-l4x4 has it."""
@@ -68,7 +66,10 @@ OFFLINE = {
 }
 """Environment variables of every run."""
 
-CACHES = {"HF_HOME": "hf", "TRITON_CACHE_DIR": "triton", "TORCHINDUCTOR_CACHE_DIR": "inductor", "XDG_CACHE_HOME": "xdg"}
+CACHES = {
+    "HF_HOME": "hf", "TRITON_CACHE_DIR": "triton", "TORCHINDUCTOR_CACHE_DIR": "inductor", "XDG_CACHE_HOME": "xdg",
+    "UNSLOTH_COMPILE_LOCATION": "unsloth",  # Or it would be a folder in the working folder.
+}  # fmt: skip
 """Variable -> its folder in /kaggle/temp: what lies in /kaggle/working would become output."""
 
 PTXAS = Path("/usr/local/cuda/bin/ptxas")
@@ -90,7 +91,7 @@ class KagglePlan:
     model: Path
     preset: str
     only: tuple[str, ...]
-    """The tasks of a run that is not scored; () for all."""
+    """The tasks of the run before the scored one; () for all."""
     soft_end: float
     hard_end: float
     """Seconds on the monotonic clock."""
@@ -98,6 +99,8 @@ class KagglePlan:
     """Of the child process."""
     notes: tuple[str, ...]
     """What was found, one sentence each."""
+    solutions: Path | None = None
+    """Of the public tasks that a bundle without a competition has."""
 
     def check(self) -> list[str]:
         """The arguments of `python -m submission` that check this machine and model."""
@@ -108,6 +111,7 @@ class KagglePlan:
         minutes = f"{max(self.soft_end - now, 1.0) / 60:.3f}"
         words = ["run", "--challenges", str(self.tasks), "--model", str(self.model), "--preset", self.preset]
         words += ["--out", str(self.out), "--minutes", minutes, "--skip-bad", "--resume" if resume else "--fresh"]
+        words += ["--solutions", str(self.solutions)] if self.solutions else []
         return words + ([f"--only={as_list(self.only)}"] if self.only else [])
 
 
@@ -117,10 +121,18 @@ def prepare(root: Path, tasks: Path, code: Path, environ: Mapping[str, str], now
     `root` holds input/ and working/; `code` holds kernel_main.py and submission/. ARC_STARTED in `environ` may give the
     start of the notebook on the monotonic clock; without it that is `now`.
     """
-    scored, why = is_scored(tasks, environ)
-    attached = attached_models(root / "input", code)
-    gpus, failure = gpus_for(attached, scored, environ)
-    require_supported(gpus)
+    inputs, limits = root / "input", limits_in(environ)
+    public = tasks.parent.resolve() == (code / PUBLIC_TASKS).resolve()
+    scored, why = (False, NO_COMPETITION) if public else is_scored(tasks, environ, limits)
+    doubts = require_one(task_files_beside(inputs, tasks), "competitions", scored)
+    attached = attached_models(inputs, code)
+    doubts += require_one(attached, "models", scored)
+    doubts += unusable_weights(inputs, code, attached)
+    doubts += missing_model(code, attached)
+    if doubts and not attached and not scored:
+        raise BadInput(doubts[0])
+    listed_gpus, failure = gpus_for(attached, scored, environ)
+    gpus, unsupported = supported(listed_gpus, scored)
     model, why_model = model_for(gpus, attached, code / "submission" / "models" / "embedded")
     checkpoint = read_checkpoint(model)
     preset = preset_for(checkpoint, gpus) if model in attached else "laptop"
@@ -129,23 +141,27 @@ def prepare(root: Path, tasks: Path, code: Path, environ: Mapping[str, str], now
         raise BadInput(f"{edited[0]}; upload the code again")
     notes = [
         why,
-        *filter(None, [failure]),
+        *filter(None, [failure, unsupported]),
         gpu_line(gpus),
+        *other_machine(read_json(code / CODE_MANIFEST).get("accelerator"), gpus),
         f"{why_model}; preset {preset}",
+        *doubts,
         *checkpoint.notes(),
         *edited,
-        *install_wheels(root / "input"),
+        *install_wheels(inputs, scored),
     ]
     working = root / "working"
     started = float(environ.get("ARC_STARTED", now))
-    soft, hard = started + SOFT_SECONDS, started + HARD_SECONDS
-    soft = soft if scored else min(soft, now + CANARY_SECONDS)
-    # Where nvidia-smi fails, the run could not count the GPUs either.
-    visible = {"CUDA_VISIBLE_DEVICES": ",".join(str(gpu.index) for gpu in gpus)} if failure and gpus else {}
+    end = started + 3600 * limits.hours
+    soft = end if scored or public else min(end, now + 60 * limits.minutes)
+    # Where nvidia-smi fails, the run could not count the GPUs either; and it would take those that torch does not know.
+    told = (failure and gpus) or unsupported
+    visible = {"CUDA_VISIBLE_DEVICES": ",".join(str(gpu.index) for gpu in gpus)} if told else {}
     return KagglePlan(
-        tasks, working / "submission.json", working if scored else working / "canary", model, preset,
-        () if scored else canary_tasks(tasks), soft, hard,
+        tasks, working / "submission.json", working if scored or public else working / "canary", model, preset,
+        () if scored or public else canary_tasks(tasks, limits.tasks), soft, end + KILLED_AFTER,
         {**environ, **offline_environment(root / "temp"), **visible}, tuple(notes),
+        tasks.with_name(SOLUTIONS) if public else None,
     )  # fmt: skip
 
 
@@ -182,11 +198,14 @@ def merge_canary_answers(plan: KagglePlan) -> str:
 # -- is this run scored? -----------------------------------------------------------------------------------------
 
 
-def is_scored(tasks: Path, environ: Mapping[str, str]) -> tuple[bool, str]:
+NO_COMPETITION = "no competition is attached: the public tasks that came with the code, and their score in this log"
+
+
+def is_scored(tasks: Path, environ: Mapping[str, str], limits: Limits) -> tuple[bool, str]:
     """Whether this run is scored, and why. In doubt it is: hours cost less than a submission of four tasks."""
     if environ.get("KAGGLE_IS_COMPETITION_RERUN"):
         return True, "this is the scored rerun: all tasks, all hours"
-    canary = f"{CANARY_TASKS} tasks and {CANARY_SECONDS / 60:.0f} minutes at most"
+    canary = f"{limits.tasks} tasks and {limits.minutes:g} minutes at most"
     if is_placeholder(tasks):
         return False, f"the test file is the public placeholder, nothing is scored: {canary}"
     if environ.get("KAGGLE_KERNEL_RUN_TYPE") == "Interactive":
@@ -203,14 +222,14 @@ def is_placeholder(tasks: Path) -> bool:
     return bool(asked) and set(asked) <= set(read_json(tasks.with_name("arc-agi_training_challenges.json")))
 
 
-def canary_tasks(tasks: Path) -> tuple[str, ...]:
-    """The tasks of a run that is not scored: evenly from the shortest to the longest, so that memory is tested too.
+def canary_tasks(tasks: Path, number: int) -> tuple[str, ...]:
+    """So many tasks for the run before the scored one: evenly from the shortest to the longest, to test the memory too.
 
     What is no task at first sight is left out; () where nothing else is there, so that the run says what is wrong.
     """
     lengths = {name: len(json.dumps(body)) for name, body in read_json(tasks).items() if _like_a_task(name, body)}
     order = sorted(lengths, key=lambda name: (lengths[name], name))
-    ranks = [k * (len(order) - 1) // (CANARY_TASKS - 1) for k in range(CANARY_TASKS)] if order else []
+    ranks = [k * (len(order) - 1) // max(number - 1, 1) for k in range(number)] if order else []
     return tuple(dict.fromkeys(order[rank] for rank in ranks))
 
 
@@ -225,50 +244,17 @@ def as_list(names: Sequence[str]) -> str:
     return ",".join(name if bare else other for name, bare, other in zip(names, plain, quoted, strict=True))
 
 
-# -- GPUs and models ---------------------------------------------------------------------------------------------
+# -- model and preset ----------------------------------------------------------------------------------------------
 
 
-def gpus_for(attached: Sequence[Path], scored: bool, environ: Mapping[str, str]) -> tuple[list[Gpu], str]:
-    """The GPUs, and how nvidia-smi failed ("" if it did not).
-
-    Outside the scored rerun an attached model without a GPU is a BadInput: this run is there to find such mistakes.
-    The scored rerun asks torch before it goes on without a GPU.
-    """
-    if scored or not attached:
-        return listed(environ, expected=bool(attached))
-    try:
-        gpus = listed_by_nvidia_smi(environ)
-    except BadInput as error:
-        raise BadInput(f"{attached[0]}: needs a GPU, but {error}") from error
-    if not gpus:
-        raise BadInput(f"{attached[0]}: needs a GPU, and there is none: choose T4 x2 or L4 x4, or detach the model")
-    return gpus, ""
-
-
-def require_supported(gpus: Sequence[Gpu]) -> None:
-    """BadInput for a GPU that the image's torch has no kernels for."""
-    if old := [gpu.name for gpu in gpus if gpu.capability < OLDEST_GPU]:
-        raise BadInput(
-            f"the GPU is a {old[0]}, for which torch has no kernels: choose T4 x2 or L4 x4 and push again "
-            "(an accelerator that Kaggle does not grant silently becomes a P100)"
-        )
-
-
-def gpu_line(gpus: Sequence[Gpu]) -> str:
-    """A line that names the GPUs."""
-    names = [f"{gpu.name} ({gpu.megabytes / 1024:.1f} GiB)" for gpu in gpus]
-    return f"GPUs: {', '.join(names)}" if names else "there is no GPU"
-
-
-def attached_models(inputs: Path, code: Path) -> list[Path]:
-    """The folders that are taken for attached models: with a config.json and safetensors, not those of the code.
-
-    Whether one can be used is for `read_checkpoint` to say.
-    """
+def missing_model(code: Path, attached: Sequence[Path]) -> list[str]:
+    """A sentence where the bundle was made for an attached model and none is mounted: Kaggle drops it in silence."""
+    wanted = read_json(code / CODE_MANIFEST).get("model")
+    if attached or not isinstance(wanted, str):
+        return []
     return [
-        each
-        for each in folders_with(inputs, "config.json")
-        if code not in each.resolve().parents and has_safetensors(each)
+        f"model {wanted} was to be attached, and no model is mounted: look at the notebook's inputs, and whether the "
+        "model's page asks you to agree to a licence"
     ]
 
 
@@ -278,8 +264,7 @@ def model_for(gpus: Sequence[Gpu], attached: Sequence[Path], embedded: Path) -> 
         return embedded, "no model is attached: the embedded one runs"
     if not gpus:
         return embedded, f"{attached[0]}: needs a GPU, and there is none: the embedded model runs instead"
-    first = f", the first of {len(attached)} that are attached" if len(attached) > 1 else ""
-    return attached[0], f"model: {attached[0]}{first}"
+    return attached[0], f"model: {attached[0]}"
 
 
 def preset_for(checkpoint: Checkpoint, gpus: Sequence[Gpu]) -> str:
@@ -296,7 +281,7 @@ def preset_for(checkpoint: Checkpoint, gpus: Sequence[Gpu]) -> str:
     recipe = RECIPES[layout]
     sizes = checkpoint.config.sizes
     weights = sizes.blocks * sum(rows * columns for rows, columns in projection_shapes(sizes).values())
-    small = min(gpu.megabytes for gpu in gpus) <= L4_MEGABYTES
+    small = has_small(gpus)
     if recipe == "ttt" and small:
         raise BadInput(f"{checkpoint.folder}: {TTT_ON_T4}")
     too_large = recipe == "nvarc" and weights > LARGEST_4B and not checkpoint.quantized

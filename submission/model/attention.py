@@ -1,9 +1,9 @@
 """Custom SDPA backends: grouped KV, repeated KV on GPUs before Ampere, and row by row on the CPU.
 
-Grouped (few queries with a mask, on GPUs): with grouped-query attention transformers repeats the keys and values of the
+Grouped (queries with a mask, on GPUs): with grouped-query attention transformers repeats the keys and values of the
 whole cache for each query head, in every block. Here the queries of the heads that share keys are stacked along the
-query axis instead, and nothing of the cache is copied. For few queries only, as the mask is repeated with them: once a
-pass, in the form that the kernels take (`pass_mask`), not once a block.
+query axis instead, and nothing of the cache is copied. The mask is repeated with them: once a pass, in the form that
+the kernels take (`pass_mask`), not once a block. Up to 2048 queries that takes less memory than the repeated keys.
 
 Repeated (whole rows, on GPUs before compute capability 8.0, such as the T4): without a mask transformers asks SDPA for
 grouped-query attention, which only torch's math kernel supports there, and that one holds the scores of all pairs of
@@ -11,8 +11,9 @@ tokens: gigabytes for a long row. The memory-efficient kernel needs keys and val
 (transformers issue 48633, seen on Kaggle's T4 with its own versions; to be dropped once the oldest supported
 transformers checks the GPU).
 
-By row (decode passes, on the CPU): one call for all rows computes up to the length of the longest row, and has to copy
-the rows out of the cache first where they are not adjacent.
+By row (on the CPU): whole rows without a mask are attended to in blocks, see `cpu_attention`. In decode passes one
+call for all rows computes up to the length of the longest row, and has to copy the rows out of the cache first where
+they are not adjacent.
 """
 
 from __future__ import annotations
@@ -20,15 +21,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from submission.model.cpu_attention import causal_attention, masked_attention, takes_products
 from submission.model.kv_cache import SlotPlan
 
 GROUPED, REPEATED, BY_ROW = "sdpa_grouped", "sdpa_repeated", "sdpa_by_row"
@@ -39,9 +39,6 @@ Attended = tuple[Tensor, None]
 
 Attention = Callable[..., Attended]
 """A backend with transformers' arguments: module, query, key, value, mask, and keywords."""
-
-MAX_GROUPED_QUERIES = 256
-"""Queries of a row up to which keys and values are grouped; from there on the repeated mask costs as much."""
 
 
 def register_backend(capability: tuple[int, int] | None) -> str:
@@ -74,17 +71,17 @@ def attention_dtype(model: nn.Module) -> torch.dtype:
     return next((dtype for name, dtype in weights if "norm" in name), weights[0][1])
 
 
-def pass_mask(mask: NDArray[np.bool_], dtype: torch.dtype, device: torch.device, group: int = 1) -> Tensor:
+def pass_mask(mask: Tensor, dtype: torch.dtype, group: int = 1) -> Tensor:
     """A mask that all blocks of a pass share, as what is added to the scores: 0 where a query may look, else -infinity.
 
-    bool [rows, queries, slots] to [rows, 1, queries, slots] of the compute type; for few queries whose heads are
-    stacked along the query axis (`grouped`), `group` times one after the other: [rows, 1, group * queries, slots].
+    bool [rows, queries, slots] to [rows, 1, queries, slots] of the compute type; for queries whose heads are stacked
+    along the query axis (`grouped`), `group` times one after the other: [rows, 1, group * queries, slots].
     """
     rows, queries, slots = mask.shape
-    copies = group if queries <= MAX_GROUPED_QUERIES else 1
     width = -(-slots // MASK_ALIGNMENT) * MASK_ALIGNMENT
-    added = torch.full((rows, 1, copies * queries, width), -torch.inf, dtype=dtype, device=device)[..., :slots]
-    return added.masked_fill_(torch.from_numpy(mask).to(device)[:, None].repeat(1, 1, copies, 1), 0.0)
+    added = torch.full((rows, group, queries, width), -torch.inf, dtype=dtype, device=mask.device)
+    added[..., :slots].masked_fill_(mask[:, None], 0.0)
+    return added.view(rows, 1, group * queries, width)[..., :slots]
 
 
 def attends_by_row(model: nn.Module) -> bool:
@@ -105,8 +102,12 @@ def by_row(
     """Attention of queries [rows, heads, n, channels] to the cache rows that `plan` names, each up to its own length.
 
     With a plan `key` and `value` are the whole cache [cache rows, key heads, slots, channels], and the mask is
-    [rows, 1, n, slots]. Without one they are those of the pass itself. Returns [rows, n, heads, channels].
+    [rows, 1, n, slots]. Without one they are those of the pass itself, which is causal where it has no mask either.
+    Returns [rows, n, heads, channels].
     """
+    if plan is None and attention_mask is None and query.shape == key.shape:
+        attended = causal_attention(query, key, value, rest.get("scaling"))
+        return attended.transpose(1, 2).contiguous(), None
     if plan is None:
         attended, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **rest)
         return attended, None
@@ -114,19 +115,22 @@ def by_row(
     rows = []
     for at, (row, used) in enumerate(zip(plan.rows, plan.used, strict=True)):
         end = used + plan.width
-        attended, _ = sdpa_attention_forward(
-            module, query[at : at + 1], key[row : row + 1, :, :end], value[row : row + 1, :, :end],
-            attention_mask[at : at + 1, :, :, :end], **rest,
+        of_row = (
+            query[at : at + 1], key[row : row + 1, :, :end], value[row : row + 1, :, :end],
+            attention_mask[at : at + 1, :, :, :end],
         )  # fmt: skip
-        rows.append(attended)
+        if takes_products(query, key):
+            rows.append(masked_attention(*of_row, rest.get("scaling")).transpose(1, 2))
+        else:
+            rows.append(sdpa_attention_forward(module, *of_row, **rest)[0])
     return torch.cat(rows), None
 
 
 def grouped(otherwise: Attention) -> Attention:
-    """A backend that groups few queries with a mask, and leaves all else to `otherwise`."""
+    """A backend that groups queries with a mask, and leaves whole rows without one to `otherwise`."""
 
     def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any) -> Attended:
-        if mask is None or query.shape[2] > MAX_GROUPED_QUERIES:
+        if mask is None:
             return otherwise(module, query, key, value, mask, **rest)
         return _attend_grouped(query, key, value, mask, rest.get("scaling")), None
 
@@ -144,7 +148,9 @@ def _attend_grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, sca
     stacked = query.reshape(rows, key.shape[1], group * n, channels)
     mask = mask if mask.shape[2] == group * n else mask.repeat(1, 1, group, 1)
     attended = F.scaled_dot_product_attention(stacked, key, value, attn_mask=mask, scale=scaling)
-    return attended.reshape(rows, heads, n, channels).transpose(1, 2).contiguous()
+    # One copy: the kernels lay their output out as [rows, group * n, key heads, channels].
+    apart = attended.view(rows, key.shape[1], group, n, channels)
+    return apart.permute(0, 3, 1, 2, 4).reshape(rows, n, heads, channels)
 
 
 def repeated(

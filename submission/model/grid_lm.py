@@ -16,6 +16,7 @@ from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLTextConfi
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLPreTrainedModel, Qwen3VLTextModel
 
 from submission.arc.layouts import GRID16, Layout
+from submission.model.kv_cache import CACHE
 
 HEAD = 64
 """Channels of one attention head."""
@@ -40,27 +41,32 @@ class GridLM(Qwen3VLPreTrainedModel):
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Any = None,
+        cache: Any = None,
         use_cache: bool | None = None,
         logits_to_keep: int = 0,
         **rest: Any,
     ) -> CausalLMOutputWithPast:
-        """Logits [batch, length, vocabulary]; of the last `logits_to_keep` tokens only, where that is not 0."""
+        """Logits [batch, length, vocabulary]; of the last `logits_to_keep` tokens only, where that is not 0.
+
+        The KV cache comes by either of its names, see `kv_cache.CACHE`.
+        """
+        cache = past_key_values if cache is None else cache
         if position_ids is not None and position_ids.ndim == 3 and len(position_ids) == 3:
             # A fourth, leading axis of running numbers: without it transformers 5.0 takes the segments for packed
             # sequences, and masks them from each other.
-            past = past_key_values.get_seq_length() if past_key_values is not None else 0
+            past = cache.get_seq_length() if cache is not None else 0
             line = torch.arange(past, past + position_ids.shape[-1], device=position_ids.device)
             position_ids = torch.cat([line.expand(1, *position_ids.shape[1:]), position_ids])
         decoded = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             use_cache=use_cache,
+            **{CACHE: cache},
             **rest,
         )
         hidden = decoded.last_hidden_state[:, -logits_to_keep:] if logits_to_keep else decoded.last_hidden_state
-        return CausalLMOutputWithPast(logits=self.lm_head(hidden), past_key_values=decoded.past_key_values)
+        return CausalLMOutputWithPast(logits=self.lm_head(hidden), **{CACHE: getattr(decoded, CACHE)})
 
 
 def configuration(hidden: int, layers: int, layout: Layout = GRID16) -> Qwen3VLTextConfig:

@@ -11,78 +11,22 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicLayer
 
 from submission.arc.layouts import Ids
+from submission.versions import numbers
 
-ACTIVATION_SHARE = 0.4
-"""Share of the memory budget that is set aside for the activations of a pass; the rest holds keys and values."""
-
-MASK_BYTES = 5
-"""Bytes of the attention mask for each pair of token and slot: a boolean, and the float32 that SDPA makes of it."""
+CACHE = "cache" if numbers(transformers.__version__) >= (5, 24) else "past_key_values"
+"""The argument of a model, and the field of its output, that holds the KV cache: transformers 5.24 renamed it. An older
+one takes the new name in silence and does nothing with it; with 5.40 the old one goes."""
 
 
 def block_count(model: nn.Module) -> int:
     """Transformer blocks of the model."""
     config: Any = model.config
     return int(config.get_text_config().num_hidden_layers)
-
-
-@dataclass(frozen=True)
-class TokenBytes:
-    """Bytes that one token takes in a forward pass."""
-
-    kv: int
-    """Keys and values in all blocks: one slot of the cache."""
-    activations: int
-    """Activations while the pass runs, an upper bound."""
-    logits: int
-    """Logits, where they are computed: for each node, but only for the last token of a prompt."""
-
-    @staticmethod
-    def of(model: nn.Module) -> TokenBytes:
-        """Read off the model's configuration and the type of its weights."""
-        whole: Any = model.config
-        config = whole.get_text_config()
-        width = next(p.element_size() for p in model.parameters() if p.is_floating_point())
-        channels = config.num_key_value_heads * config.head_dim
-        return TokenBytes(
-            kv=2 * config.num_hidden_layers * channels * width,
-            activations=5 * width * (config.hidden_size + config.intermediate_size),
-            logits=10 * config.vocab_size,
-        )
-
-
-@dataclass(frozen=True)
-class CacheCapacity:
-    """How a memory budget is divided between the KV cache and the activations of a pass."""
-
-    parallel_prompts: int
-    """Prompts whose keys and values are held at the same time; at least 1."""
-    slots_per_prompt: int
-    """Slots of each cache row: for the prompt and the nodes of its tree."""
-    tokens_per_pass: int
-    """Tokens that a pass should take at most, padding included."""
-
-    @staticmethod
-    def plan(
-        token: TokenBytes, prompts: int, longest: int, nodes_per_prompt: int, megabytes: float
-    ) -> CacheCapacity:  # fmt: skip
-        """Divide `megabytes` (10^6 bytes) for this number of prompts.
-
-        `longest`: tokens of the longest prompt with its longest answer, which is always held, even beyond the budget.
-        `nodes_per_prompt`: the most nodes of one prompt in a pass.
-        """
-        one_prompt = longest * token.activations + min(longest, nodes_per_prompt) * token.logits
-        activations = max(one_prompt, ACTIVATION_SHARE * megabytes * 1e6)
-        slots = int(max(0.0, megabytes * 1e6 - activations) / token.kv)
-        parallel = max(1, min(prompts, slots // longest))
-        return CacheCapacity(
-            parallel_prompts=parallel,
-            slots_per_prompt=max(longest, slots // parallel),
-            tokens_per_pass=int(activations / (token.activations + token.logits + MASK_BYTES * longest)),
-        )
 
 
 @dataclass(frozen=True)
@@ -99,6 +43,8 @@ class SlotPlan:
     """Whether the pass reads whole prompts, which attend to themselves only."""
     by_row: bool = False
     """Whether attention takes each cache row apart (`attention.by_row`)."""
+    up_to: int = 0
+    """Slots of the cache that the pass attends to; 0: those that are taken after it."""
 
     @property
     def slots(self) -> Ids:
@@ -107,8 +53,8 @@ class SlotPlan:
 
     @property
     def end(self) -> int:
-        """Slots taken after the pass in the cache row that has the most."""
-        return max(self.used) + self.width
+        """Slots that the pass attends to: if not told, those taken after it in the cache row that has the most."""
+        return self.up_to or max(self.used) + self.width
 
 
 class KVBuffer:
@@ -119,6 +65,8 @@ class KVBuffer:
         self.rows, self.max_slots = rows, max_slots
         self.tensors: tuple[Tensor, Tensor] | None = None
         """Keys and values; None before the first pass."""
+        self.version = 0
+        """How often they were allocated: with each time they lie elsewhere."""
 
     def grown(self, slots: int, like: Tensor, zeroed: bool) -> tuple[Tensor, Tensor]:
         """Keys and values with at least `slots` slots; new ones have the type, heads and channels of `like`.
@@ -133,6 +81,7 @@ class KVBuffer:
                 for new, old in zip(grown, self.tensors, strict=True):
                     new[:, :, : old.shape[2]] = old
             self.tensors = (grown[0], grown[1])
+            self.version += 1
         return self.tensors
 
 
@@ -172,4 +121,9 @@ class PassLayer(DynamicLayer):
 def pass_cache(buffers: Sequence[KVBuffer], plan: SlotPlan, device: torch.device) -> Cache:
     """The `past_key_values` for one pass that follows this plan, one buffer for each block."""
     row, slot = torch.tensor(plan.rows, device=device)[:, None], torch.from_numpy(plan.slots).to(device)
+    return cache_at(buffers, plan, row, slot)
+
+
+def cache_at(buffers: Sequence[KVBuffer], plan: SlotPlan, row: Tensor, slot: Tensor) -> Cache:
+    """The same with the plan's cache rows [rows, 1] and slots [rows, width] as tensors on the device."""
     return Cache(layers=[PassLayer(buffer, plan, row, slot) for buffer in buffers])

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb
 
+from submission.model.cpu_attention import causal_attention
 from submission.model.grid_lm import GridLM
 
 Block = Callable[[Any, Tensor, tuple[Tensor, Tensor], Tensor], Tensor]
@@ -32,7 +33,7 @@ def block_at(block: Any, hidden: Tensor, rotary: tuple[Tensor, Tensor], at: Tens
     key = attention.k_norm(attention.k_proj(normed).view(by_head)).transpose(1, 2)
     value = attention.v_proj(normed).view(by_head).transpose(1, 2)
     query, key = apply_rotary_pos_emb(query, key, *rotary)
-    attended = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=attention.scaling)
+    attended = causal_attention(query, key, value, attention.scaling)
     attended = attended.transpose(1, 2).flatten(2)
     chosen = hidden.flatten(0, 1)[at] + attention.o_proj(attended.flatten(0, 1)[at])
     output: Tensor = chosen + block.mlp(block.post_attention_layernorm(chosen))

@@ -26,6 +26,7 @@ from submission.model.modules import (
     without_cpu_packing,
     without_dropout,
 )  # fmt: skip
+from submission.model.speed_probe import cpu_speedup, faster
 
 
 def load_base(path: Path, settings: Model, device: str) -> Any:
@@ -37,6 +38,8 @@ def load_base(path: Path, settings: Model, device: str) -> Any:
     """
     disable_progress_bar()
     checkpoint = read_checkpoint(path)
+    if device == "cuda" and compute_dtype(settings.dtype, device) is torch.float16:
+        sum_in_float32()
     try:
         model = from_transformers(checkpoint, settings, device)
     except (BadInput, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
@@ -155,6 +158,15 @@ def require_whole(checkpoint: Checkpoint, report: Mapping[str, Any]) -> None:
             raise BadInput(f"{checkpoint.folder}: {listed(sorted(names))} {what}")
 
 
+def sum_in_float32() -> None:
+    """Let cuBLAS add up the products of float16 matrices in float32 to the end, in this process.
+
+    By default it may add the parts of a long sum in float16, whose largest number is 65504: over the 11520 channels of
+    an 8B's MLP that loses digits, or the sum.
+    """
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+
+
 def resolve_device(setting: str) -> str:
     """ "cpu" or "cuda" for a value of `model.device`; BadInput for "cuda" where torch finds no GPU."""
     if setting == "cuda" and not torch.cuda.is_available():
@@ -165,13 +177,14 @@ def resolve_device(setting: str) -> str:
 def compute_dtype(setting: str, device: str) -> torch.dtype:
     """The type to compute in, for a value of `model.dtype`.
 
-    auto goes by the GPU's generation: bfloat16 runs on a T4 too, but many times slower than float16.
+    auto goes by the GPU's generation: bfloat16 runs on a T4 too, but many times slower than float16; on a CPU by what a
+    measurement finds faster.
     """
     if setting != "auto":
         named: torch.dtype = getattr(torch, setting)
         return named
     if device == "cpu":
-        return torch.float32
+        return faster(cpu_speedup())
     return torch.bfloat16 if torch.cuda.get_device_capability()[0] >= 8 else torch.float16
 
 

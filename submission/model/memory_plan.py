@@ -20,6 +20,7 @@ from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from submission.checkpoint.config_json import Config
 from submission.checkpoint.families import TARGETS, Sizes, projection_shapes
 from submission.config import Adapt, Settings
+from submission.model.search_memory import NODES_PER_PROMPT, TokenBytes
 
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes of a weight: 4 bits, an 8-bit scale for each 64, a 32-bit one for each 256 of these (arXiv 2305.14314)."""
@@ -30,8 +31,8 @@ RESERVE = 0.5e9
 KERNELS_RESERVE = 0.1e9
 """Bytes more with `model.backend=unsloth`: its kernels keep the space of one 16-bit weight, 94 MB for an 8B."""
 
-CARDS = {"t4": 14.6e9, "l4": 22.0e9}
-"""Bytes of Kaggle's GPUs that may be used. A T4 has 14.56 GiB, an L4 22.03 GiB; taken as GB, which leaves 7 %."""
+CARDS = {"t4": 14.6e9, "l4": 22.0e9, "h100": 79.1e9, "h200": 140.4e9}
+"""Bytes that may be used: a T4 has 14.56 GiB, an L4 22.03, others what is here; taken as GB, which leaves 7 %."""
 
 LARGE = 1e8
 """Weights of the blocks above which a model needs a GPU: on a CPU it would take hours for a task."""
@@ -46,10 +47,10 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 """From the fastest to the slowest."""
 
 Device = Literal["cpu", "turing", "ampere"]
-"""What a device computes with. ampere: GPUs such as the L4: norms are one kernel, query heads share keys and values.
-turing: earlier ones such as the T4, on which keys and values are repeated. cpu: norms in float32."""
+"""What a device computes with. ampere: GPUs such as the L4, and later ones: norms are one kernel, query heads share
+keys and values. turing: earlier ones such as the T4: keys and values are repeated. cpu: norms in float32."""
 
-DEVICE_OF: dict[str, Device] = {"t4": "turing", "l4": "ampere"}
+DEVICE_OF: dict[str, Device] = {"t4": "turing", "l4": "ampere", "h100": "ampere", "h200": "ampere"}
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,8 @@ def plan(
     # Ends that are trained have no weights in the compute type.
     frozen_ends = shape.end_weights - (whole // 2 if shape.tied else whole)
     head_width = FLOAT32 if whole else width
-    longest_prompt = settings.model.context * kv_bytes(shape, width)
+    token, context = TokenBytes.of_sizes(shape, width), settings.model.context
+    one_prompt = context * token.kv + token.one_prompt(context, NODES_PER_PROMPT)
     packed = (shape.block_weights - shape.kept) * NF4 + shape.kept * width
     return MemoryPlan(
         weights=(packed if four_bit else dense) + frozen_ends * width + merged,
@@ -195,7 +197,7 @@ def plan(
         # Logits and their gradient, in float32 where the head is; a float32 copy, its log-softmax, and the gradient of
         # that. Every token may carry loss.
         logits=tokens * shape.vocabulary * (2 * head_width + 3 * FLOAT32) if adapt.rank else 0.0,
-        search=max(settings.search.megabytes * 1e6, float(longest_prompt)),
+        search=max(settings.search.megabytes * 1e6, float(one_prompt)),
         reserve=RESERVE + (KERNELS_RESERVE if kernels else 0),
         level=level,
         tokens=tokens,
@@ -209,11 +211,6 @@ def microbatch_tokens(settings: Settings, longest: int) -> int:
     """
     rows = max(1, min(settings.adapt.batch, settings.adapt.tokens // max(1, longest)))
     return -(-longest // 32) * 32 * rows
-
-
-def kv_bytes(shape: Shape, width: int) -> int:
-    """Bytes of the keys and values of one token in all blocks."""
-    return 2 * shape.blocks * shape.keys * width
 
 
 def activations(

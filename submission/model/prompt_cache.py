@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from submission.model.kv_cache import CacheCapacity, KVBuffer
+from submission.model.kv_cache import KVBuffer
 from submission.model.kv_offload import KVOffload
+from submission.model.search_memory import CacheCapacity
 
 
 class PromptCache:
@@ -18,7 +19,7 @@ class PromptCache:
         self.offload = KVOffload(self.buffers, slot_bytes) if offload else None
         self._rows: dict[int, int] = {}
         """Prompt -> its cache row, the least recently used first."""
-        self._used = [0] * capacity.parallel_prompts
+        self.used_by_row = [0] * capacity.parallel_prompts
         """Slots taken in each cache row."""
 
     def __contains__(self, prompt: int) -> bool:
@@ -30,11 +31,11 @@ class PromptCache:
 
     def used(self, prompt: int) -> int:
         """Slots taken in the prompt's cache row."""
-        return self._used[self._rows[prompt]]
+        return self.used_by_row[self._rows[prompt]]
 
     def set_used(self, prompt: int, slots: int) -> None:
         """Note that the first `slots` of its cache row are taken, and the others free."""
-        self._used[self._rows[prompt]] = slots
+        self.used_by_row[self._rows[prompt]] = slots
 
     def touch(self, prompt: int) -> None:
         """Make the prompt the most recently used one."""

@@ -20,6 +20,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from submission.errors import BadInput
 from submission.model.gradient_check import gradient_distance, gradients, random_row, trial_adapter
+from submission.model.kv_cache import CACHE
 from submission.model.unsloth_import import Kernels
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ scale that is off by a half in one of the seven projections is beyond them: a te
 CHECKED_TOKENS = 256
 """Tokens of the row on which the gradients are compared."""
 
-_OF_ATTENTION = {"hidden_states", "position_embeddings", "attention_mask", "past_key_values"}
+_OF_ATTENTION = {"hidden_states", "position_embeddings", "attention_mask", CACHE}
 """The arguments of transformers' attention that the backend of attention does not get."""
 
 
@@ -134,7 +135,7 @@ class TrainingKernels:
     def _attention(self, attention: Any, plain: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """The attention of whole rows, projections and rotations by the kernels; with a mask or a cache as before."""
         x: Tensor = named["hidden_states"] if "hidden_states" in named else arguments[0]
-        whole = named.get("attention_mask") is None and named.get("past_key_values") is None
+        whole = named.get("attention_mask") is None and named.get(CACHE) is None
         if not self._trains(attention) or not whole or len(arguments) > 1:
             return plain(*arguments, **named)
         rest = {name: value for name, value in named.items() if name not in _OF_ATTENTION}

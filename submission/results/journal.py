@@ -269,7 +269,7 @@ def _sum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-TEMPORARY = re.compile(r"\.(.+\.json|report\.html|\.run)\.(\d+|blank)", re.DOTALL)
+TEMPORARY = re.compile(r"\.(.+\.json|report\.html|\.run|cpu_dtype)\.(\d+|blank)", re.DOTALL)
 """Names of what an interrupted write leaves: see `atomic.replacing`, and the entry's own blank on Kaggle."""
 
 

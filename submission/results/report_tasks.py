@@ -168,7 +168,8 @@ def _pool(
 ) -> str:
     """The candidates as a table, folded; `searched` says what is special about their search over so many `views`."""
     if not candidates:
-        return '<p class="none">The network has no candidate.</p>'
+        why = "The network has no candidate." if views else "The network did not search this test input."
+        return f'<p class="none">{why}</p>'
     place = next((n for n, each in enumerate(candidates, 1) if truth is not None and _is_in(truth, [each.answer])), 0)
     said = [_count(len(candidates), "candidate")]
     if len(candidates) > CANDIDATES:

@@ -98,7 +98,10 @@ def pooled_answers(record: TaskRecord) -> list[list[Grid]]:
 
 
 def by_solver(found: Mapping[str, Mapping[str, TaskRecord]], solutions: Solutions) -> dict[str, int]:
-    """Solved tasks, had each kind of solver been alone; `found` are the records of each kind."""
+    """Solved tasks, had each kind of solver been alone with what it did; `found` are the records of each kind.
+
+    Tasks that the network left to programs count as not solved by it.
+    """
     return {
         kind: solved_tasks({name: record.attempts for name, record in records.items()}, solutions)
         for kind, records in found.items()
@@ -107,12 +110,17 @@ def by_solver(found: Mapping[str, Mapping[str, TaskRecord]], solutions: Solution
 
 
 def by_rule(records: Mapping[str, TaskRecord], solutions: Solutions) -> dict[str, int]:
-    """Solved tasks, had each voting rule chosen the attempts; poe alone unless all candidates have all scores."""
-    complete = all(test.complete for record in records.values() for test in record.tests)
+    """Solved tasks, had each voting rule chosen the attempts."""
     return {
         rule: solved_tasks({name: voted(record, rule) for name, record in records.items()}, solutions)
-        for rule in (voting.NAMES if complete else ("poe",))
+        for rule in rules_of(records)
     }
+
+
+def rules_of(records: Mapping[str, TaskRecord]) -> tuple[str, ...]:
+    """The rules by which these records can be voted: poe alone unless all candidates have all scores."""
+    complete = all(test.complete for record in records.values() for test in record.tests)
+    return voting.NAMES if complete else ("poe",)
 
 
 def voted(record: TaskRecord, rule: str) -> list[list[Grid]]:

@@ -111,10 +111,24 @@ class RunStore:
         if self.unwritten is not None:
             self.write()
         known = self.joined()
+        blank: dict[str, list[str]] = {}
         for name in self.tasks:
             record = known.get(name)
             if record is None or not any(record.attempts):
-                reasons = "not reached" if record is None else "; ".join(record.notes) or "no candidate"
-                logger.info("%s holds a blank answer: %s", name, reasons)
+                reason = "not reached" if record is None else "; ".join(record.notes) or "no candidate"
+                blank.setdefault(reason, []).append(name)
         for name, bad in self.left_blank.items():
-            logger.info("%s holds a blank answer: it cannot be read (%s)", named(name), bad.fault)
+            blank.setdefault(f"cannot be read ({bad.fault})", []).append(named(name))
+        if blank:
+            reasons = "; ".join(f"{_some(names)}: {reason}" for reason, names in blank.items())
+            number = sum(map(len, blank.values()))
+            logger.info("%d of %d answers are blank (%s)", number, len(self.tasks) + len(self.left_blank), reasons)
+
+
+MOST_NAMED = 20
+"""Tasks that the log names of those that are blank for one reason; the report has all."""
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

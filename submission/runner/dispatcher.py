@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, replace
 
 from submission.arc.prompts import task_cost
-from submission.arc.tasks import Tasks
+from submission.arc.tasks import Task, Tasks, grid_key
 from submission.deadline import Deadline
 from submission.results.store import RunStore
 from submission.runner.devices import cores, worker_devices
+from submission.runner.pace import Pace
 from submission.runner.schedule import Outcome, Schedule
 from submission.runner.spec import Kind, RunSpec, WorkerSpec
 from submission.runner.streaks import LONG, Streak
 from submission.runner.workers import NoWorkerLeft, WorkerPool
+from submission.solver import ensemble
 from submission.solver.records import TaskRecord
 
 logger = logging.getLogger(__name__)
 
 PROGRAMS_SHARE = 0.2
 """Share of the run's time that the search for programs takes at most, where it shares the cores with the network."""
+
+CPU_DTYPE = "journal/cpu_dtype"
+"""The file, in the output folder, that says what the workers compute in on a CPU."""
 
 MOST_TIMES_LESS = 3
 """How often the network asks for less memory than before: the second time it has half the context as well.
@@ -37,15 +43,23 @@ class SolverLane:
     pool: WorkerPool
 
 
+def different_demonstrations(task: Task) -> int:
+    """How many different demonstrations a task has."""
+    return len({(grid_key(pair.input), grid_key(pair.output)) for pair in task.demonstrations})
+
+
 class Dispatcher:
     """All lanes of a run. Programs come before the network where both need the same cores or GPUs, else beside it."""
 
     def __init__(self, spec: RunSpec, tasks: Tasks, store: RunStore, until: Deadline) -> None:
         """Queues for every kind of solver that the run asks for; no worker is started yet."""
         self.spec = spec
+        self._until = until
         self.lanes: list[SolverLane] = []
         self.broken: NoWorkerLeft | None = None
         """Why the main lane lost all its workers; other lanes go on while they have tasks."""
+        self.pace = Pace(spec.planned_training)
+        """Of the network: whether this machine trains as fast as planned."""
         self._no_memory, self._no_numbers = Streak("out_of_memory"), Streak("not_finite")
         """Of the network's lane."""
         self._asked_for_less = 0
@@ -85,10 +99,27 @@ class Dispatcher:
             return []
 
     def on_record(self, kind: Kind, record: TaskRecord) -> None:
-        """Put a task that a stable program solves last in the network's queue."""
-        stable = record.stability >= self.spec.settings.programs.min_stability
-        if kind == "programs" and "network" in self._schedules and stable:
-            self._schedules["network"].postpone(record.task)
+        """Put a task that a stable program solves last in the network's queue; leave one out that it settles.
+
+        Beside programs the network leaves none out: which ones would depend on who comes to a task first.
+        """
+        network, how = self._schedules.get("network"), self.spec.settings.programs
+        if kind != "programs" or network is None:
+            return
+        shown, order = different_demonstrations(network.tasks[record.task]), self.spec.settings.vote.programs
+        settled = how.settle and ensemble.settled(record.programs or (), shown, order)
+        if settled and not self.parallel:
+            network.leave_out(record.task)
+        elif settled or record.stability >= how.min_stability:
+            network.postpone(record.task)
+
+    def finished(self) -> set[str]:
+        """The tasks with which the run is done: those of the main solver's records, and those that it leaves out."""
+        return {*self._schedules[self.spec.main].records} | self.left_out()
+
+    def left_out(self) -> set[str]:
+        """The tasks that the main solver leaves to programs, which settle them."""
+        return self._schedules[self.spec.main].left_out
 
     def answer_streaks(self, lane: SolverLane, outcome: Outcome) -> None:
         """Ask for less memory where one task after another runs out of it, and leave float16 where all overflow.
@@ -108,6 +139,23 @@ class Dispatcher:
             lane.schedule.reopen(failures)
             logger.warning("%d tasks in a row overflowed float16: they and the next are solved in float32", LONG)
 
+    def counts(self) -> dict[Kind, tuple[int, int]]:
+        """Kind of solver -> how many tasks it has finished, and how many it does not leave to another one."""
+        return {
+            kind: (len(each.records), len(each.tasks) - len(each.left_out)) for kind, each in self._schedules.items()
+        }
+
+    def left(self) -> float | None:
+        """Seconds that the run will still take; None as long as a solver that has tasks left has shown no pace."""
+        sizes = {lane.kind: lane.pool.size for lane in self.lanes}
+        each = [
+            schedule.left(sizes.get(kind, self.spec.workers or cores())) for kind, schedule in self._schedules.items()
+        ]
+        known = [seconds for seconds in each if seconds is not None]
+        if len(known) < len(each):
+            return None
+        return max(known, default=0.0) if self.parallel or math.isfinite(self._until.at) else sum(known)
+
     def failures(self) -> dict[Kind, dict[str, str]]:
         """Kind of solver -> task -> why it failed, see `Schedule.failed`."""
         return {kind: schedule.failed for kind, schedule in self._schedules.items()}
@@ -123,7 +171,8 @@ class Dispatcher:
     def _pool(self, kind: Kind) -> WorkerPool:
         """The workers of one lane: none if there is nothing to do."""
         spec = self.spec
-        worker = WorkerSpec(spec.model, self._schedules[kind].settings, spec.seed, spec.load, kind)
+        shared = spec.out / CPU_DTYPE if spec.ray is None else None
+        worker = WorkerSpec(spec.model, self._schedules[kind].settings, spec.seed, spec.load, kind, shared)
         if not self._schedules[kind].pending():
             return WorkerPool(worker, [])
         devices = worker_devices(spec.workers, spec.settings.model.device)
@@ -135,5 +184,5 @@ class Dispatcher:
 
             return RayPool(worker, spec.ray, spec.workers)
         if kind == "network":
-            logger.info("%d workers", len(devices))
+            logger.info("network: %d workers load the model", len(devices))
         return WorkerPool(worker, devices)

@@ -24,6 +24,8 @@ class Ready:
 
     dtype: str = ""
     """The type that it computes in; empty where there is no model."""
+    device: str = ""
+    """Where it computes, see `Solver.device`."""
 
 
 @dataclass(frozen=True)

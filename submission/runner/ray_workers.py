@@ -40,7 +40,7 @@ class Actor:
             self.solver = solver_of(self.spec)
         except Exception as error:
             return load_failure(error)
-        return Ready(self.solver.dtype)
+        return Ready(self.solver.dtype, self.solver.device)
 
     def solve(self, order: Order) -> Failed | Solved:
         """Solve a task; returns the message that a worker process would send, without any Progress before it."""

@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
 from submission import atomic
 from submission.arc.tasks import BadTask, Solutions, Task, Tasks, digest
 from submission.deadline import NEVER, within
 from submission.errors import BadInput
-from submission.results import journal, scores, submission_file
+from submission.results import journal, submission_file
 from submission.results.output_folder import owned
 from submission.results.report import write_report
 from submission.results.store import RunStore
 from submission.runner.dispatcher import Dispatcher, SolverLane
 from submission.runner.failures import EveryTaskFailed
 from submission.runner.lifecycle import hard_end, logged_to, signals
+from submission.runner.progress import progress_bar, progress_line
 from submission.runner.schedule import Outcome
 from submission.runner.spec import RunSpec
 from submission.runner.summary import summarize
@@ -60,9 +56,7 @@ def run(
         weights = journal.model_sha256(spec.model)
         store = opened(spec, tasks, solutions, weights, left_blank, resumed)
         dispatcher = Dispatcher(spec, tasks, store, until)
-        logger.info(
-            "%d tasks, %d of them finished before; out: %s", len(tasks), len(store.records[spec.main]), spec.out
-        )
+        logger.info("%d tasks, %d of them finished before; out: %s", len(tasks), len(dispatcher.finished()), spec.out)
         if store.left_blank:
             logger.warning("%d tasks cannot be read: their answers stay blank", len(store.left_blank))
         solve_all(dispatcher, store, solutions, lambda: bool(stop) or late.passed())
@@ -88,21 +82,17 @@ def run(
 
 def solve_all(dispatcher: Dispatcher, store: RunStore, solutions: Solutions | None, ended: Callable[[], bool]) -> None:
     """Solve tasks until none is left or the run has ended; what is unfinished then is kept in the submission."""
-    finished = store.records[dispatcher.spec.main]
-    tqdm.set_lock(threading.RLock())  # Its default lock is one between processes, which outlives a kill.
-    bar = tqdm(total=len(store.tasks), initial=len(finished), unit="task", disable=not sys.stderr.isatty())
-    try:
-        with logging_redirect_tqdm():
+    with progress_bar(dispatcher, store, solutions) as bar:
+        try:
             while not ended() and (lanes := dispatcher.active_lanes()):
                 for lane in lanes:
                     for record in advanced(lane, dispatcher, store, POLL / len(lanes)):
-                        logger.info(progress_line(lane, record, store, solutions))
-                bar.update(len(finished) - bar.n)
-    finally:
-        for lane in dispatcher.lanes:
-            for outcome in lane.pool.abandon():
-                store.keep_for_now(checked(outcome).so_far)
-        bar.close()
+                        logger.info(progress_line(lane.kind, record, dispatcher, store, solutions))
+                bar.update()
+        finally:
+            for lane in dispatcher.lanes:
+                for outcome in lane.pool.abandon():
+                    store.keep_for_now(checked(outcome).so_far)
 
 
 def every_task_failed(tasks: Tasks, dispatcher: Dispatcher, store: RunStore) -> bool:
@@ -123,6 +113,8 @@ def advanced(lane: SolverLane, dispatcher: Dispatcher, store: RunStore, seconds:
             store.keep(lane.kind, record)
             dispatcher.on_record(lane.kind, record)
             records.append(record)
+        if lane.kind == "network":
+            dispatcher.pace.add(outcome, lane.schedule, lane.pool.size)
     return records
 
 
@@ -148,27 +140,6 @@ def opened(
 def overrun(spec: RunSpec) -> float:
     """Seconds after the end of the run's time in which tasks may still hand in what they have."""
     return min(0.5 * max(10.0, 0.05 * (spec.seconds or 0.0)), spec.settings.time.grace)
-
-
-def progress_line(lane: SolverLane, record: TaskRecord, store: RunStore, solutions: Solutions | None) -> str:
-    """One log line about a task that one kind of solver has finished."""
-    parts = [lane.kind, f"{len(store.records[lane.kind])}/{len(store.tasks)}", record.task]
-    if solutions is not None:
-        known = {name: solutions[name] for name in store.known()}
-        right = scores.score(store.submission, {record.task: solutions[record.task]})
-        parts.append(f"{'solved' if right['solved_tasks'] else 'missed'} {right['score_by_task']:.2f}")
-        parts.append(f"so far {scores.score(store.submission, known)['solved_tasks']}/{len(known)}")
-    if record.programs is not None:
-        parts.append(f"programs {len(record.programs)}")
-    else:
-        if record.passes > 1:
-            parts.append(f"pass {record.passes}")
-        parts.append(f"candidates {'+'.join(str(len(test.candidates)) for test in record.tests)}")
-        if record.fit is not None and record.fit.losses:
-            parts.append(f"loss {record.fit.losses[-1]:.3f} after {record.fit.steps} steps")
-    parts.append(f"{record.seconds:.1f} s")
-    parts.append(f"{lane.schedule.left(lane.pool.size) / 60:.1f} min left")
-    return "  ".join([*parts, *record.notes])
 
 
 def checked(outcome: Outcome) -> Outcome:

@@ -93,6 +93,8 @@ class Schedule:
         self._pace: deque[tuple[float, float]] = deque(maxlen=RECENT)
         """(cost, seconds) of the tasks that finished last."""
         self._postponed: set[str] = set()
+        self.left_out: set[str] = set()
+        """Tasks that are not solved here, as another solver has settled them."""
         self._reopened: dict[str, Outcome] = {}
         """Task -> its last failure, of the tasks that wait once more."""
         self.failed: dict[str, str] = {}
@@ -104,6 +106,14 @@ class Schedule:
         if name in self._waiting:
             self._waiting.remove(name)
             self._waiting.append(name)
+
+    def leave_out(self, name: str) -> None:
+        """Take this task last, or not at all where the run has no clock: another solver has settled it."""
+        if math.isfinite(self.until.at) or name not in self._waiting:
+            self.postpone(name)
+        else:
+            self._waiting.remove(name)
+            self.left_out.add(name)
 
     def ask_for_less(self, context: bool) -> None:
         """Let first tries ask for less memory from now on, see `with_less_memory`."""
@@ -124,11 +134,24 @@ class Schedule:
             return False
         return bool(self._waiting or self._retries or self._next_uncertain())
 
-    def left(self, workers: int) -> float:
-        """Seconds that the run will still take with this number of workers."""
+    def left(self, workers: int) -> float | None:
+        """Seconds that the run will still take with this number of workers; None before there is any pace."""
         if math.isfinite(self.until.at):
             return self.until.left()
-        return sum(self.predicted(each) for each in [*self._waiting, *self._running]) / max(1, workers)
+        waiting = [*self._waiting, *self._running]
+        if waiting and not self._pace:
+            return None
+        return sum(self.predicted(each) for each in waiting) / max(1, workers)
+
+    def reachable(self, workers: int) -> int:
+        """Tasks that have had a first pass when the time is over, if each takes what `predicted` says."""
+        left, reached = self.until.left() * workers, len(self.records)
+        for name in [*(each for each in self._running if each not in self.records), *self._waiting]:
+            left -= self.predicted(name)
+            if left < 0:
+                break
+            reached += 1
+        return reached
 
     def next(self, workers: int) -> Order | None:
         """The next order; None if there is none now (a failure may bring one) or no time."""

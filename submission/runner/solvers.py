@@ -29,6 +29,8 @@ class Solver(Protocol):
 
     dtype: str
     """The type that its model computes in; empty where it has no model."""
+    device: str
+    """Where its model is, "cpu" or "cuda"; empty where it has no model."""
 
     def solve(self, order: Order, until: Deadline, on_progress: Callable[[TaskRecord], None]) -> TaskRecord:
         """The record of the order's task; `on_progress` may get partial records."""
@@ -47,7 +49,7 @@ def solver_of(spec: WorkerSpec) -> Solver:
 class ProgramSolver:
     """Searches for programs, in all sources that the settings name."""
 
-    dtype = ""
+    dtype = device = ""
 
     def __init__(self, spec: WorkerSpec) -> None:
         from submission.programs.synthesis.synthesizer import Synthesizer
@@ -75,7 +77,7 @@ class NetworkSolver:
         # bitsandbytes warns of an optional kernel that would be fetched from the internet.
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         self.engine = (spec.load or language_model)(spec)
-        self.dtype = self.engine.dtype
+        self.dtype, self.device = self.engine.dtype, self.engine.device
 
     def solve(self, order: Order, until: Deadline, on_progress: Callable[[TaskRecord], None]) -> TaskRecord:
         """The record of the order's task; `on_progress` gets a partial record after each test input."""
@@ -104,9 +106,10 @@ def language_model_that_writes(settings: Settings, closing: ExitStack) -> Source
 
 def language_model(spec: WorkerSpec) -> Engine:
     """The language model in the folder that the spec names."""
+    from submission.inference.cpu_dtype import agreed
     from submission.inference.language_model import LanguageModel
 
-    return LanguageModel(spec.model, spec.settings, spec.seed)
+    return LanguageModel(spec.model, agreed(spec.settings, spec.cpu_dtype), spec.seed)
 
 
 def searched(task: Task, sources: Sequence[Source], until: Deadline, seed: int) -> TaskRecord:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from submission.arc.tasks import Task
 from submission.config import Settings
 from submission.results.journal import TaskSource
 from submission.solver.engine import Engine
 
 Kind = Literal["network", "programs"]
 """The two kinds of solver."""
+
+PlannedTraining = Callable[[Task, Settings], float]
+"""A task and its settings -> the seconds that the plan gives its test-time training."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class RunSpec:
     """Makes the engine in each worker; None for the language model in `model`."""
     solvers: tuple[Kind, ...] = ("network",)
     """The kinds of solver: the network, programs, or both."""
+    planned_training: PlannedTraining | None = None
+    """What the machine is compared with, see `runner.pace`; None where there is no plan."""
     source: TaskSource | None = None
     """Where the tasks came from; None where they are of no file and no set."""
 
@@ -57,3 +63,5 @@ class WorkerSpec:
     """Makes the engine; None for the language model in `model`. Called in the worker."""
     kind: Kind = "network"
     """What the workers do with a task: see `NetworkSolver` and `ProgramSolver`."""
+    cpu_dtype: Path | None = None
+    """The file by which the workers agree on a type of numbers, see `inference.cpu_dtype`."""

@@ -39,7 +39,7 @@ def work(pipe: Connection, spec: WorkerSpec, gpu: str | None, heartbeat: Any) ->
     except Exception as error:
         pipe.send(load_failure(error))
         return
-    pipe.send(Ready(solver.dtype))
+    pipe.send(Ready(solver.dtype, solver.device))
 
     def clock() -> float:
         heartbeat.value = now = time.monotonic()

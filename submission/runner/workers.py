@@ -206,7 +206,10 @@ class WorkerPool:
         match message:
             case Ready():
                 worker.ready, worker.failed_loads, self._loaded_once, self.dtype = True, 0, True, message.dtype
-                logger.info("%s: a worker is ready after %.1f s", worker.spec.kind, time.monotonic() - worker.began)
+                seconds, type_ = time.monotonic() - worker.began, f", in {message.dtype}" if message.dtype else ""
+                logger.info("%s: a worker is ready after %.1f s%s", worker.spec.kind, seconds, type_)
+                if worker.gpu is not None and message.device == "cpu" and worker.spec.settings.model.device == "auto":
+                    logger.warning("GPU %s is there but torch cannot use it: the model runs on the CPU", worker.gpu)
             case Unfit() | LoadFailed():
                 self._take_load_failure(message)
             case Progress():

@@ -101,6 +101,8 @@ class Engine(Protocol):
     """Tokens of the longest training row that fits its memory."""
     dtype: str
     """The type that it computes in: float32, bfloat16 or float16."""
+    device: str
+    """Where it computes: cpu or cuda."""
 
     def use(self, settings: Settings) -> None:
         """Train and search by these settings from now on; the loaded model and its adapter stay as they are."""

@@ -19,6 +19,9 @@ from submission.solver.stopping import ATTEMPTS
 ProgramsPlace = Literal["first", "last", "off"]
 """The place of programs among the attempts: before the network, after it, or none; see `attempts`."""
 
+SETTLED = 1.0
+"""Stability of a program that settles its task."""
+
 CONFIDENT = -0.5
 """Mean log p per view (nats) above which the network's second-best answer is taken for wrong."""
 
@@ -69,6 +72,18 @@ def joined(
         seconds=network.seconds + programs.seconds,
         notes=(*programs.notes, *network.notes),
     )
+
+
+def settled(programs: Sequence[ProgramRecord], demonstrations: int, order: ProgramsPlace) -> bool:
+    """Whether the best program is so certain that the network may leave its task to it.
+
+    It gives attempt 1, and the search finds it without any one of the `demonstrations` distinct ones. A single one
+    says nothing of that, nor does a language model, whose programs have no stability of their own.
+    """
+    best = programs[0] if order == "first" and demonstrations > 1 and programs else None
+    if best is None or best.origin != "search" or any(answer is None for answer in best.answers):
+        return False
+    return best.stability >= SETTLED
 
 
 def programs_alone(programs: TaskRecord, order: ProgramsPlace) -> TaskRecord:

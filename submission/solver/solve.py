@@ -116,8 +116,8 @@ def questions_of(task: Task, number: int, engine: Engine, settings: Settings, vi
 
 def training_notes(fit: Fit) -> list[str]:
     """What the record says of a training that did not come to its end."""
-    cut_short = fit.stopped in ("deadline", "not finite")
-    return [f"training ended after {fit.steps} steps: {fit.stopped}"] if cut_short else []
+    why = {"deadline": "its share of the task's time was over", "not finite": "not finite"}.get(fit.stopped)
+    return [f"training ended after {fit.steps} steps: {why}"] if why else []
 
 
 def prompt_notes(number: int, questions: list[Question], settings: Settings) -> list[str]:

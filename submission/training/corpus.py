@@ -1,7 +1,8 @@
 """The corpus of a training: families of pairs that share one rule.
 
-Sources: RE-ARC (1000 generated pairs for each ARC-AGI-1 training task), the public training tasks, and the rules of
-`generators`. A family that has the id, the rule or a pair of an evaluation set is left out (`leakage.Guard`).
+Sources: RE-ARC (1000 generated pairs for each ARC-AGI-1 training task), the public training tasks, packs of further
+families, the rules of `generators`, and random programs on the inputs of all these. A family that has the id, the rule
+or a pair of an evaluation set is left out (`leakage.Guard`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -28,6 +30,7 @@ from submission.errors import BadInput
 from submission.rng import generator
 from submission.training import generators
 from submission.training.leakage import Guard, Leak, LeakageFilter, fingerprint, task_of
+from submission.training.random_programs import family_name, random_families
 from submission.training.rearc import WRONG_GENERATORS, pair_length, read_rearc
 
 logger = logging.getLogger(__name__)
@@ -39,6 +42,9 @@ HELD_OUT_SHARE = 12
 
 INSTANCES = 6
 """Draws of the hidden parameters of each rule of `generators`: each draw is a family of its own."""
+
+DIGITS_OF_ID = 8
+"""Letters of the id of a public task, some of which are digits alone."""
 
 MIN_PAIRS = 3
 """Pairs that a family needs: two demonstrations and a query."""
@@ -65,6 +71,10 @@ class Sources:
     """Pairs of each family made by the rules of `generators`; 0 for none."""
     against: tuple[str, ...] = EVALUATION_SETS
     """Evaluation sets, named as `sets` are, that are guarded beside EVALUATION_SETS, which always are."""
+    families: tuple[Path, ...] = ()
+    """Packs of further families, as the .npz of `rearc`; their names are `arcgen:ID`, `tgi:NAME:N`, or any other."""
+    programs: int = 0
+    """Families made by random programs on the inputs of the others, see `random_programs`; 0 for none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +98,10 @@ def load(sources: Sources, longest_pair: int) -> Corpus:
     clean = clean_sets(sources.sets, sources.against)
     rearc = read_rearc(sources.rearc, longest_pair) if sources.rearc else {}
     generated = _generated(sources.generated)
-    leaking = {**clean.leaking, **guard(sources.against).leaks({**rearc, **generated})}
+    taken = {*rearc, *generated, *(name for tasks_and_answers in clean.sets for name in tasks_and_answers[0])}
+    taken |= {family_name(k) for k in range(sources.programs)}
+    further = read_packs(sources.families, longest_pair, taken)
+    leaking = {**clean.leaking, **guard(sources.against).leaks({**rearc, **further, **generated})}
     # With RE-ARC an ARC-AGI-1 task is there twice; its own pairs are few, so they are drawn less often.
     tasks = [
         Family(name, tuple(pairs), 0.35 if set_name == "arc1-train" and rearc else 1.0)
@@ -96,14 +109,42 @@ def load(sources: Sources, longest_pair: int) -> Corpus:
         for name, pairs in known_pairs(*tasks_and_solutions).items()
     ]
     tasks += [Family(name, pairs, 1.0) for name, pairs in rearc.items() if name not in {*leaking, *WRONG_GENERATORS}]
+    draws = Counter(_rule_of(name) for name in further)
+    # Many draws of one rule count together as one family.
+    tasks += [Family(name, pairs, 1 / draws[_rule_of(name)]) for name, pairs in further.items() if name not in leaking]
     rules = [Family(name, pairs, 0.5) for name, pairs in generated.items() if name not in leaking]
     tasks, rules = _usable(tasks, longest_pair), _usable(rules, longest_pair)
+    train = [*(family for family in tasks if not held_out(family.name)), *rules]
+    drawn = random_families({family.name: family.pairs for family in train}, sources.programs, longest_pair)
+    leaking |= guard(sources.against).leaks(drawn)
+    train += [Family(name, pairs, 0.25) for name, pairs in drawn.items() if name not in leaking]
     return Corpus(
-        train=(*(family for family in tasks if not held_out(family.name)), *rules),
+        train=tuple(train),
         held_out=tuple(family for family in tasks if held_out(family.name)),
         leaks=leaking,
-        checked=clean.checked + len(rearc) + len(generated),
+        checked=clean.checked + len(rearc) + len(further) + len(generated) + len(drawn),
     )
+
+
+def read_packs(packs: Sequence[Path], longest_pair: int, taken: Collection[str] = ()) -> dict[str, Sequence[Pair]]:
+    """The families of all packs by name, with their pairs of at most `longest_pair` tokens.
+
+    BadInput for a pack that cannot be read, and for a name that is `taken`, or that two packs have: one family would
+    replace another.
+    """
+    found: dict[str, Sequence[Pair]] = {}
+    for pack in packs:
+        families = read_rearc(pack, longest_pair)
+        if twice := next((name for name in families if name in found or name in taken), None):
+            raise BadInput(f"{pack}: has a family {twice}, and so has another source: name it arcgen:{twice}, say")
+        found |= families
+    return found
+
+
+def _rule_of(family: str) -> str:
+    """What the draws of one generator have in common: the name without its last part, where that is a number."""
+    name, _, draw = family.rpartition(":")
+    return name if draw.isdigit() and len(draw) < DIGITS_OF_ID and ":" in name else family
 
 
 def _usable(families: Sequence[Family], longest_pair: int) -> list[Family]:

@@ -37,8 +37,8 @@ MADE_BY = (
     "errors.py", "rng.py", "atomic.py", "input_files.py",
     "arc/foreign_files.py", "arc/json_files.py",
     "arc/task_files.py", "arc/task_parsing.py", "arc/tasks.py", "arc/views.py", "training/corpus.py",
-    "training/corpus_cache.py", "training/leakage.py", "training/packing.py", "training/rearc.py",
-    "training/generators/*.py",
+    "training/corpus_cache.py", "training/leakage.py", "training/packing.py", "training/random_programs.py",
+    "training/rearc.py", "training/generators/*.py", "programs/grid_language/*.py",
 )  # fmt: skip
 """The source files, within the package, that determine the corpus."""
 
@@ -94,7 +94,9 @@ def _content(value: Any) -> Any:
         return [value.name, _file_sha256(value)]
     if isinstance(value, tuple):
         return [
-            name
+            _content(name)
+            if isinstance(name, Path)
+            else name
             if name in PUBLIC_SETS
             else [[str(path), _path_sha256(path)] for path in corpus.set_paths(name) if path is not None]
             for name in value

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,11 +22,15 @@ from submission.model.forward import predictions
 from submission.rng import generator
 from submission.training import loop
 from submission.training.corpus import Family
+from submission.training.leakage import task_of
 
 logger = logging.getLogger(__name__)
 
 MAX_PAIRS = 5
 """Pairs of an evaluation row, the query included."""
+
+MOST_FURTHER = 66
+"""Families of each further source that are evaluated, at most: as many as there are public tasks held out."""
 
 MOST_SHARE = 0.1
 """Share of a training's time that evaluations in its course take at most: on a slow machine one takes minutes."""
@@ -55,6 +60,25 @@ def evaluation_rows(held_out: Sequence[Family], limit: int, layout: Layout) -> l
     return rows
 
 
+def by_source(held_out: Sequence[Family]) -> dict[str, list[Family]]:
+    """Source -> held-out families: "" for the public tasks and RE-ARC, all of them; of further packs MOST_FURTHER.
+
+    A further pack may have many draws of one rule: of each rule one comes first, then another one, in a fixed order.
+    """
+    found: dict[str, list[Family]] = {"": []}
+    for family in held_out:
+        found.setdefault(family.name.partition(":")[0] if ":" in family.name else "", []).append(family)
+    for source, families in found.items():
+        if source:
+            turns: Counter[str] = Counter()
+            keys: list[tuple[int, int]] = []
+            for family in families:
+                keys.append((turns[task_of(family.name)], len(keys)))
+                turns[task_of(family.name)] += 1
+            found[source] = [families[k] for _, k in sorted(keys)][:MOST_FURTHER]
+    return found
+
+
 @torch.no_grad()
 def evaluate(model: nn.Module, rows: Sequence[Row], layout: Layout) -> Evaluation:
     """Predict the learned tokens of the rows.
@@ -81,28 +105,37 @@ def _has_16_bits(model: nn.Module) -> bool:
     return any(weight.dtype in (torch.bfloat16, torch.float16) for weight in model.parameters())
 
 
-def log_evaluation(result: Evaluation) -> None:
+def log_evaluation(result: Evaluation, source: str = "") -> None:
     """Write the figures to the log, in one line."""
     logger.info(
-        "held out: loss %.3f, %.1f %% of the answers' tokens, %d of %d whole answers",
-        result.loss, result.token_accuracy, result.whole_answers, result.rows,
+        "held out%s: loss %.3f, %.1f %% of the answers' tokens, %d of %d whole answers",
+        source and f" of {source}", result.loss, result.token_accuracy, result.whole_answers, result.rows,
     )  # fmt: skip
 
 
 class Evaluations:
     """The held-out evaluations of one training, each with its line in the log."""
 
-    def __init__(self, model: nn.Module, rows: Sequence[Row], layout: Layout) -> None:
-        self.model, self.rows, self.layout = model, rows, layout
+    def __init__(self, model: nn.Module, held_out: Sequence[Family], limit: int, layout: Layout) -> None:
+        """`limit` is the most tokens of a row."""
+        self.model, self.layout = model, layout
+        rows = {source: evaluation_rows(of_it, limit, layout) for source, of_it in by_source(held_out).items()}
+        self.rows = rows.pop("")
+        self.further_rows = rows
+        self.further: dict[str, Evaluation] = {}
+        """Source -> its last evaluation, for further packs."""
         self.ended, self.took = -math.inf, 0.0
 
     def now(self) -> Evaluation:
-        """Evaluate; TrainingFailed where the loss is not finite."""
+        """Evaluate; returns the figures of the public tasks and RE-ARC. TrainingFailed where the loss is not finite."""
         began = time.monotonic()
         result = evaluate(self.model, self.rows, self.layout)
+        self.further = {source: evaluate(self.model, rows, self.layout) for source, rows in self.further_rows.items()}
         self.ended = time.monotonic()
         self.took = self.ended - began
         log_evaluation(result)
+        for source, figures in self.further.items():
+            log_evaluation(figures, source)
         loop.require_finite_evaluation(result.loss)
         return result
 

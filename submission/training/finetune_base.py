@@ -44,7 +44,7 @@ from submission.model.vocabulary import trainable_base, trainable_checkpoint, tr
 from submission.training.batches import Batch, loader
 from submission.training.corpus import Corpus
 from submission.training.corpus_cache import CACHE_NAME
-from submission.training.evaluation import Evaluation, Evaluations, evaluation_rows
+from submission.training.evaluation import Evaluation, Evaluations
 from submission.training.loop import Learner, Progress, computing, require_device, train
 from submission.training.precision import chosen_for_base
 from submission.training.settings import FineTuning
@@ -87,7 +87,7 @@ def _finetuned(
         with computing(settings.device, dtype):
             training = kernels_on(model, model.get_base_model(), kernels)
     start = load_checkpoint(model, adapter) if resume else Progress()
-    evaluations = Evaluations(model, evaluation_rows(corpus.held_out, settings.limit, CHAT16), CHAT16)
+    evaluations = Evaluations(model, corpus.held_out, settings.limit, CHAT16)
 
     def checkpoint(progress: Progress) -> None:
         evaluations.where_due()

@@ -7,27 +7,16 @@ bfloat16.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from submission.arc.layouts import NAMED
-from submission.model.grid_lm import fresh
+from submission.model.speed_probe import Work, block_step, faster, product, speedup
 from submission.training.muon import orthogonalized
 from submission.training.settings import Pretraining, Training
 
 logger = logging.getLogger(__name__)
-
-MIN_SPEEDUP = 1.1
-"""How many times as fast as float32 bfloat16 must be to be chosen: for less, its rounding is not worth it."""
-
-TRIES = 3
-"""Measurements of each, of which the fastest counts: other processes share the machine."""
-
-SIDE, TOKENS = 1024, 768
-"""Side of the matrices and tokens of the row by which it is measured."""
 
 BASE_HIDDEN = 512
 """Channels of the block by which it is measured for a large base: the smallest bases have about as many."""
@@ -51,12 +40,12 @@ def chosen(settings: Pretraining) -> Precision:
     """The precision of the settings; for "auto" bfloat16 on a GPU, and what a measurement finds faster on a CPU."""
     if (known := _known(settings)) is not None:
         return Precision(known, known)
-    product, step, iteration = (speedup(of) for of in (_product, _block_step(settings), _iteration(settings)))
-    precision = Precision(_faster(min(product, step)), _faster(iteration))
+    of_product, step, iteration = (speedup(of) for of in (product, _block_step(settings), _iteration(settings)))
+    precision = Precision(faster(min(of_product, step)), faster(iteration))
     logger.info(
         "bfloat16 is %.2f times as fast as float32 in a matrix product, %.2f in a block's forward and backward pass, "
         "%.2f in Newton-Schulz: products in %s, Newton-Schulz in %s",
-        product, step, iteration, *precision.names().values(),
+        of_product, step, iteration, *precision.names().values(),
     )  # fmt: skip
     return precision
 
@@ -69,12 +58,12 @@ def chosen_for_base(settings: Training) -> torch.dtype:
     if (known := _known(settings)) is not None:
         return known
     block = Pretraining(steps=1, hidden=BASE_HIDDEN, positions="line", limit=settings.limit, seed=settings.seed)
-    product, step = speedup(_product), speedup(_block_step(block))
-    products = _faster(min(product, step))
+    of_product, step = speedup(product), speedup(_block_step(block))
+    products = faster(min(of_product, step))
     logger.info(
         "bfloat16 is %.2f times as fast as float32 in a matrix product, %.2f in a block's forward and backward pass: "
         "products in %s",
-        product, step, str(products)[6:],
+        of_product, step, str(products)[6:],
     )  # fmt: skip
     return products
 
@@ -86,45 +75,9 @@ def _known(settings: Training) -> torch.dtype | None:
     return torch.bfloat16 if settings.device == "cuda" else None
 
 
-def _faster(times: float) -> torch.dtype:
-    return torch.bfloat16 if times >= MIN_SPEEDUP else torch.float32
-
-
-Work = Callable[[torch.dtype], object]
-"""A computation in a type of numbers, to be timed."""
-
-
-def speedup(work: Work) -> float:
-    """How many times as fast the work is in bfloat16 as in float32."""
-    best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}
-    for dtype in (*best, *(list(best) * TRIES)):
-        began = time.perf_counter()
-        work(dtype)
-        best[dtype] = min(best[dtype], time.perf_counter() - began)
-    return best[torch.float32] / best[torch.bfloat16]
-
-
-def _product(dtype: torch.dtype) -> object:
-    one = torch.ones(SIDE, SIDE, dtype=dtype)
-    return one @ one
-
-
 def _block_step(settings: Pretraining) -> Work:
-    """The forward and the backward pass of a model of one block over one row."""
-    layout = NAMED[settings.layout]
-    model = fresh(settings.hidden, 1, settings.seed, layout)
-    ids = torch.arange(min(TOKENS, settings.limit))[None] % 10
-    positions = torch.arange(ids.shape[1]).expand(layout.axes, *ids.shape)
-
-    def work(dtype: torch.dtype) -> object:
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            logits = model(
-                input_ids=ids, position_ids=positions[0] if layout.axes == 1 else positions, use_cache=False
-            ).logits
-        logits.float().logsumexp(-1).sum().backward()  # a loss that needs no targets
-        return model.zero_grad(set_to_none=True)
-
-    return work
+    """A block of the model that is trained, over one of its rows."""
+    return block_step(settings.hidden, settings.limit, NAMED[settings.layout], settings.seed)
 
 
 def _iteration(settings: Pretraining) -> Work:

@@ -25,11 +25,12 @@ from submission.arc.layouts import NAMED
 from submission.checkpoint.checkpoint import read_checkpoint
 from submission.errors import BadInput
 from submission.model import learned_positions
+from submission.model.attention import register_backend
 from submission.model.grid_lm import GridLM, fresh
 from submission.model.loading import load_unquantized
 from submission.training.batches import loader
 from submission.training.corpus import Corpus
-from submission.training.evaluation import Evaluation, Evaluations, evaluation_rows
+from submission.training.evaluation import Evaluation, Evaluations
 from submission.training.loop import (  # fmt: skip
     Forward,
     Learner,
@@ -59,7 +60,7 @@ def pretrain(settings: Pretraining, load_corpus: Callable[[], Corpus], out: Path
     precision = chosen(settings)
     optimizers = _optimizers(model, settings, precision.newton_schulz)
     learner = Learner(model, optimizers, precision.products, _forward(model, settings.compiled))
-    evaluations = Evaluations(model, evaluation_rows(corpus.held_out, settings.limit, layout), layout)
+    evaluations = Evaluations(model, corpus.held_out, settings.limit, layout)
 
     def checkpoint(progress: Progress) -> None:
         evaluations.where_due()
@@ -69,6 +70,7 @@ def pretrain(settings: Pretraining, load_corpus: Callable[[], Corpus], out: Path
     result = evaluations.now()
     save_float16(model, out / "model")
     record = _record(settings, precision, model, done, result)
+    record |= {f"held_out_loss_{source}": round(each.loss, 4) for source, each in evaluations.further.items()}
     (out / "model" / "training.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
     read_checkpoint(out / "model")
     return result.loss
@@ -76,6 +78,8 @@ def pretrain(settings: Pretraining, load_corpus: Callable[[], Corpus], out: Path
 
 def _forward(model: GridLM, compiled: bool) -> Forward:
     """The forward pass of a training, through torch.compile or not."""
+    if model.device.type == "cpu":
+        model.set_attn_implementation(register_backend(None))
     last = learned_positions.block_at
     if compiled:
         last = torch.compile(last, dynamic=True)

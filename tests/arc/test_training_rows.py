@@ -363,3 +363,18 @@ def test_rows_are_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_rows_that_are_not_augmented_show_the_demonstrations_as_they_are(recipe: Recipe) -> None:
+    task = made(3)
+    settings = TrainingRows(recipe, copies=2, augment=False)
+    rows = training_rows(task, CHAT16, settings, ROOM, generator(0, task.id, "lessons"))
+    shown = {grid_key(each) for pair in task.demonstrations for each in (pair.input, pair.output)}
+    assert all({grid_key(each) for pair in read(row) for each in (pair.input, pair.output)} <= shown for row in rows)
+    if recipe == "marc":
+        queries = Counter(grid_key(read(each)[-1].input) for each in rows)
+        assert set(queries) == {grid_key(pair.input) for pair in task.demonstrations}, "each is the query"
+    else:
+        assert len(rows) == 16
+        assert len({tuple(grid_key(pair.input) for pair in read(each)) for each in rows}) > 2, "in several orders"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -236,15 +236,20 @@ WHOLE: dict[str, Any] = {
 """Whole programs."""
 
 
-def sources(planted: Path) -> Iterator[tuple[str, Any]]:
-    """All programs, each with the first answer that it should have."""
-    for body, wanted in {**OBJECTS, **SPENDING}.items():
-        yield _program(body), wanted
+def reaching(planted: Path) -> Iterator[tuple[str, Any]]:
+    """The programs that reach for the system, each with the first answer that it should have."""
     for body, wanted in REACHING.items():
         yield (
             _program(f"sys = {REACH}['sys']; os = sys.modules['os']\n" + body.replace("PLANTED", str(planted))),
             wanted,
         )
+
+
+def sources(planted: Path) -> Iterator[tuple[str, Any]]:
+    """All programs, each with the first answer that it should have."""
+    for body, wanted in {**OBJECTS, **SPENDING}.items():
+        yield _program(body), wanted
+    yield from reaching(planted)
     yield from WHOLE.items()
 
 
@@ -261,18 +266,22 @@ def confined(lacking: str) -> Iterator[Sandbox]:
 
 
 def attacks() -> Iterator[Attack]:
-    """Every program under every confinement; they share a sandbox, so that one may harm what comes after it."""
-    with planted_file() as planted:
-        for name, lacking in NO_LAYER.items():
-            before = set(psutil.Process().children())
-            with confined(lacking) as sandbox:
-                assert [_rows(each) for each in sandbox.run(HONEST, GRIDS).outputs] == ANSWERS
-                servers = set(psutil.Process().children()) - before
-                for source, wanted in sources(planted):
-                    yield Attack(
-                        f"{name}: {source[-60:]!r}",
-                        partial(judged, sandbox, source, wanted, planted, servers),
-                    )
+    """Every program under every confinement."""
+    for name in NO_LAYER:
+        yield from attacks_under(name, sources)
+
+
+def attacks_under(name: str, made: Callable[[Path], Iterable[tuple[str, Any]]]) -> Iterator[Attack]:
+    """These programs under one confinement; they share a sandbox, so that one may harm what comes after it."""
+    before = set(psutil.Process().children())
+    with planted_file() as planted, confined(NO_LAYER[name]) as sandbox:
+        assert [_rows(each) for each in sandbox.run(HONEST, GRIDS).outputs] == ANSWERS
+        servers = set(psutil.Process().children()) - before
+        for source, wanted in made(planted):
+            yield Attack(
+                f"{name}: {source[-60:]!r}",
+                partial(judged, sandbox, source, wanted, planted, servers),
+            )
 
 
 def judged(sandbox: Sandbox, source: str, wanted: Any, planted: Path, servers: set[psutil.Process], _: Path) -> Verdict:

@@ -1,4 +1,4 @@
-"""The plain search and the search in lock-step, which the benches compare with, find what brute force finds."""
+"""The plain searches and the search in lock-step, which the benches compare with, find what brute force finds."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ def test_the_baselines_find_the_same(grid_model: torch.nn.Module, views: int) ->
         expected = [brute_force(grid_model, GRID16, each, threshold) for each in asked]
         for got, brute in zip(baselines.lock_step(grid_model, GRID16, asked, threshold, work), expected, strict=True):
             assert got == pytest.approx(brute, abs=1e-4)
+        for each, brute in zip(asked, expected, strict=True):
+            walk = baselines.plain_walk(grid_model, GRID16, each, threshold, work)
+            assert walk == pytest.approx(brute, abs=1e-4)
     answers = some_answers(views, 3)
     scores = baselines.scored(grid_model, GRID16, asked, answers, work)
     assert np.allclose(scores, true_scores(grid_model, asked, answers), atol=1e-3)

@@ -14,11 +14,22 @@ from submission.arc.prompts import expected_shape, prompt
 from submission.arc.tasks import Pair, Task, grid
 from submission.arc.training_rows import training_rows
 from submission.benchmarks import forecast
-from submission.benchmarks.forecast import Machine, ModelSpec, cost, demand, finish_times, forecast_tasks
-from submission.benchmarks.rates import SHAPE_8B, STATED, Rates, stated
+from submission.benchmarks.forecast import (
+    Machine,
+    ModelSpec,
+    cost,
+    demand,
+    finish_times,
+    forecast_tasks,
+    planned_training,
+)
+from submission.benchmarks.rates import ATTENTION_IN_A_STEP, EFFICIENCY, SELECTIVE, SHAPE_8B, SHAPES, Rates, stated
+from submission.benchmarks.roofline import CARDS as CARD_RATES
+from submission.benchmarks.roofline import step_flops
+from submission.checkpoint.layout import layout_of
 from submission.cli.commands import main
 from submission.config import Settings, with_changes
-from submission.model.memory_plan import CARDS
+from submission.model.memory_plan import CARDS, LEVELS, Level, shape_of
 from submission.presets import preset
 from submission.rng import generator
 from tests.support.checkpoints import LARGE, config_of, hollow
@@ -71,6 +82,24 @@ def test_seconds_follow_from_tokens_and_rates() -> None:
     assert (hurried.training, hurried.seconds) == (6.0, 10.0), "training has its share, and the task its limit"
 
 
+def test_a_run_is_compared_with_the_stated_rates_of_its_preset(tmp_path: Path) -> None:
+    """Worked by hand: of long rows the tokens count, of short ones the steps, forward and backward."""
+    settings, long = with_changes(preset("poe-l4x4"), ["adapt.checkpointing=off"]), task("a", 20)
+    model = hollow(tmp_path / "large", config_of(sizes=LARGE, arc_layout="chat16", vocab_size=16))
+    planned = planned_training(model, settings, "poe-l4x4", 3)
+    assert planned is not None
+    rates = stated("l4", shape_of(model), settings)
+    asked = demand(long, layout_of(model, "auto"), settings, seed=3)
+    tokens, row = asked.row_tokens, asked.row_tokens / 64
+    assert planned(long, settings) == pytest.approx(rates.training_seconds(tokens, 64, row, "keep"))
+    assert planned(task("b", 1), settings) == pytest.approx(2 * 64 * rates.pass_seconds)
+    whole = with_changes(settings, ["adapt.checkpointing=on"])
+    recomputing = rates.training_seconds(tokens, 64, row, "recompute")
+    assert planned(long, whole) == pytest.approx(recomputing), "as the order's settings say"
+    assert planned_training(model, settings, "laptop", 3) is None
+    assert planned_training(hollow(tmp_path / "small"), settings, "poe-l4x4", 3) is None
+
+
 def test_each_task_goes_to_the_first_worker_that_is_free() -> None:
     assert finish_times([1, 2, 3, 4], 2, 10) == [11, 12, 14, 16]
     assert finish_times([1, 2, 3, 4], 1, 0) == [1, 3, 6, 10]
@@ -90,12 +119,36 @@ def test_more_workers_reach_more_and_the_cheapest_come_first() -> None:
     assert forecast_tasks(tasks, MODEL, settings, replace(MACHINE, workers=4), first_two).hours < cut.hours
 
 
-def test_stated_rates_are_of_an_8b_and_scale_with_the_weights() -> None:
-    assert stated("t4", SHAPE_8B) == STATED["t4"]
-    half = stated("l4", replace(SHAPE_8B, blocks=20))
-    assert half.training == pytest.approx(2 * STATED["l4"].training)
-    assert half.pass_seconds == pytest.approx(STATED["l4"].pass_seconds / 2)
-    assert all("roofline" in each.source for each in STATED.values())
+def test_attention_and_launches_come_on_top_of_the_rates() -> None:
+    rates = replace(RATES, attention=1e-6, least_step=2.0)
+    assert rates.prefill_seconds(1000, 500) == pytest.approx(1000 / 2000 + 1000 * 500e-6)
+    assert rates.training_seconds(9000, 1, 1000, "recompute") == pytest.approx(9000 / 500 + 4.5 * 9000 * 1000e-6)
+    assert rates.training_seconds(9000, 50, 180, "keep") == 100.0, "fifty steps, however few their tokens"
+
+
+def test_stated_rates_follow_from_operations_and_scale_with_the_weights() -> None:
+    whole, half = (stated("l4", replace(SHAPE_8B, blocks=blocks)) for blocks in (40, 20))
+    assert half.training == pytest.approx(2 * whole.training, rel=0.01)
+    assert half.pass_seconds == pytest.approx(whole.pass_seconds / 2)
+    assert whole.training > whole.selective > whole.recomputing > whole.training / 1.5
+    rows = {card: 1427 / stated(card, SHAPE_8B).training for card in ("t4", "l4", "h200")}
+    assert rows["t4"] == pytest.approx(3.25, rel=0.05) and rows["l4"] == pytest.approx(1.56, rel=0.05)
+    assert rows["h200"] < rows["l4"] / 10
+    four, sixteen = (
+        stated("l4", SHAPES["nvarc"], with_changes(Settings(), [f"model.four_bit={told}"])) for told in (True, False)
+    )
+    assert sixteen.training > four.training and sixteen.pass_seconds < four.pass_seconds, "nothing to dequantize"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_rates_say_what_a_step_costs_by_its_operations(level: Level) -> None:
+    """At 60 % of the card's operations a second; dequantization and what is not a product come on top."""
+    settings, row = with_changes(Settings(), ["adapt.rank=32"]), 4000
+    rates = stated("h100", replace(SHAPE_8B, quantized=False), with_changes(settings, ["model.four_bit=False"]))
+    seconds = rates.training_seconds(row, 1, row, level)
+    products = row * step_flops(SHAPE_8B, settings.adapt, row, level) / CARD_RATES["h100"].flops / EFFICIENCY
+    assert seconds == pytest.approx(products * (SELECTIVE if level == "selective" else 1.0), rel=0.03)
+    assert set(ATTENTION_IN_A_STEP) == set(LEVELS)
 
 
 def test_the_command_plans_for_gpus_that_are_not_here(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -120,6 +173,23 @@ def test_the_command_measures_a_small_model_here(capsys: pytest.CaptureFixture[s
     told = capsys.readouterr().out
     assert "hours for all 3 tasks" in told
     assert "measured here" in told
+
+
+def test_the_command_compares_cards(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    challenges, out = tmp_path / "challenges.json", tmp_path / "plan.json"
+    pair = {"input": [[1, 2], [3, 4]], "output": [[4, 3], [2, 1]]}
+    challenges.write_text(json.dumps({"a": {"train": [pair] * 3, "test": [{"input": [[1]]}]}}))
+    plain = ["bench", "plan", "--challenges", str(challenges), "--card"]
+    assert main([*plain, "l4,h100,h200", "--preset", "poe-l4x4", "--workers", "1", "--json", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert all(f"1 x {card}" in told for card in ("l4", "h100", "h200"))
+    seconds = [each["tasks"][0]["seconds"] for each in json.loads(out.read_text()).values()]
+    assert seconds == sorted(seconds, reverse=True)
+    assert main([*plain, "h100"]) == 2
+    assert "name the recipe by a preset" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*plain, "h1000", "--preset", "poe-l4x4"])
+    assert "there are t4, l4, h100, h200" in capsys.readouterr().err
 
 
 def test_a_large_model_without_a_preset_for_gpus_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

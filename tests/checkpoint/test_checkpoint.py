@@ -15,7 +15,7 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 import build
-from submission.checkpoint.checkpoint import read_checkpoint
+from submission.checkpoint.checkpoint import layout_name, read_checkpoint
 from submission.checkpoint.config_json import COUNTS, FLAGS, NESTED, NUMBERS, validated
 from submission.checkpoint.families import FAMILIES
 from submission.cli.arguments import parser
@@ -27,6 +27,7 @@ from submission.model.loading import load_base
 from submission.training.corpus import Corpus
 from submission.training.finetune_base import finetune_base
 from submission.training.settings import FineTuning
+from tests.support.cases import cases
 from tests.support.checkpoints import ACCEPTED, LARGE, SMALL, config_of, hollow, written
 from tests.support.refused_checkpoints import REFUSED
 
@@ -95,7 +96,7 @@ WORDS = {
 UPLOADS = {
     "build.py model": UPLOAD, "build.py model --shrink": [*UPLOAD, "--shrink", "architects"],
     "build.py model --quantize": [*UPLOAD, "--quantize"],
-    "build.py bundle": ["bundle", "--owner", "someone", "--model", str(MODEL), "--out", str(OUT)],
+    "build.py bundle": ["bundle", "--owner", "a", "--license", "MIT", "--model", str(MODEL), "--out", str(OUT)],
 }  # fmt: skip
 """The commands of build.py that do."""
 
@@ -253,3 +254,22 @@ def test_a_refused_folder_costs_no_import_of_torch(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(set(done.stderr.splitlines())) == 1, "the same sentence each time"
+
+
+@cases(
+    ("name", "told"),
+    [
+        ("HuggingFaceTB/SmolLM2-135M", "python build.py model hf:HuggingFaceTB/SmolLM2-135M --out SmolLM2-135M"),
+        ("hf:a/b", "python build.py model hf:a/b --out b"),
+        ("a/b_1/Transformers/c/3", "kaggle models variations versions download a/b_1/Transformers/c/3 --untar -p b_1"),
+        ("tests/none", ""), ("/a/b", ""), ("a", ""), ("a/b/c", ""), ("./../a/b", ""), ("a/b c", ""), ("a/b\n", ""),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_published_model_gets_the_command_that_fetches_it(name: str, told: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read_checkpoint(Path(name))
+    assert str(refused.value).endswith(told)
+    assert ("python build" in str(refused.value) or "kaggle models" in str(refused.value)) == bool(told)
+    with pytest.raises(BadInput) as again:
+        layout_name(Path(name))
+    assert str(again.value) == str(refused.value), "with and without a preset"

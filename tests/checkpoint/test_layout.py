@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from submission.arc.layouts import ADDED, CHAT16, GRID16, described
 from submission.checkpoint.layout import layout_of
@@ -38,6 +40,34 @@ def test_auto_takes_characters_for_architects_and_a_whole_vocabulary_for_numpy(t
 def test_a_layout_that_does_not_fit_is_refused_in_a_sentence(made: str, wish: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=told):
         layout_of(miniature(tmp_path, "llama-3.1", made), wish)
+
+
+WORDS = {**{str(k): k for k in range(10)}, "user": 11, "assistant": 12, "<|endoftext|>": 13}
+WORDS |= {"<|im_start|>": 14, "<|im_end|>": 15}
+ONE_TOKEN_TURNS = {word: token for word, token in WORDS.items() if word not in ("user", "assistant")}
+ONE_TOKEN_TURNS |= {"\u010a": 10, "<|im_start|>user": 11, "<|im_start|>assistant": 12}
+
+
+@cases(
+    ("words", "told"),
+    [
+        (WORDS | {"\u010a": 10}, ""), (WORDS | {"\n": 10}, ""), (WORDS, r"10 is '\\n' there, and None"),
+        (ONE_TOKEN_TURNS, r"11 is 'user' there, and '<\|im_start\|>user' in its tokenizer.json"),
+        (WORDS | {"\u010a": 10, "0": 1, "1": 0}, "0 is '0' there, and '1'"),
+    ],
+)  # fmt: skip
+def test_sixteen_ids_are_chat16_only_where_the_tokenizer_says_so_too(
+    words: dict[str, int], told: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Of the published checkpoints with 16 ids one writes a turn as a single token."""
+    folder = miniature(tmp_path_factory.mktemp("sixteen"), "qwen3")
+    Tokenizer(WordLevel(words, "<|endoftext|>")).save(str(folder / "tokenizer.json"))
+    if told:
+        with pytest.raises(BadInput, match=told):
+            layout_of(folder)
+    else:
+        assert layout_of(folder) is CHAT16
+    assert layout_of(folder, "chat16") is CHAT16, "whoever says so may be right"
 
 
 def test_rows_and_columns_are_positions_of_the_grid_model_alone(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_every_command_says_its_name_and_no_other_is_known(capsys: pytest.Captur
 
 def test_an_option_of_one_bench_is_refused_for_the_others() -> None:
     require_own_options(parser().parse_args(["bench", "ttt", "--try", "adapt.rank=8"]))
-    with pytest.raises(BadInput, match="--try is not for bench plan, but for ttt"):
+    with pytest.raises(BadInput, match="--try is not for bench plan, but for network, ttt"):
         require_own_options(parser().parse_args(["bench", "plan", "--try", "adapt.rank=8"]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from submission.benchmarks import roofline
 from submission.cli.commands import COMMANDS, main
 from submission.errors import BadInput
+from submission.model import memory_plan
 from submission.model.grid_lm import fresh
 from tests.support.checkpoints import LARGE, config_of, hollow
-from tests.support.run_folders import refused
+from tests.support.run_folders import kaggle_files, refused
 
 RUN = ["run", "--set", "search.views=1"]
 
@@ -36,11 +39,13 @@ def test_bad_input_is_refused_in_one_sentence(
         capsys, *RUN, "--model", str(large), "--out", str(tmp_path / "out")
     )
     if find_spec("ray") is None:
-        assert "pip install '.[ray]'" in refused(capsys, *RUN, *model, "--ray", "auto")
+        assert "pip install -e '.[ray]'" in refused(capsys, *RUN, *model, "--ray", "auto")
     assert "--set" in refused(capsys, "run", *model, "--set", "search.nothing=1")
     assert "--solutions needs" in refused(capsys, *RUN, *model, "--solutions", "x.json")
     assert "--data is not for bench ttt" in refused(capsys, "bench", "ttt", "--data", "arc2-eval")
-    assert "--try is not for bench plan, but for ttt" in refused(capsys, "bench", "plan", "--try", "adapt.rank=8")
+    assert "--try is not for bench plan, but for network, ttt" in refused(
+        capsys, "bench", "plan", "--try", "adapt.rank=8"
+    )
     pretrain = ["pretrain", "--minutes", "1", "--out", str(tmp_path / "out"), "--rearc"]
     assert "nothing.npz" in refused(capsys, *pretrain, str(tmp_path / "nothing.npz"))
     assert "bad.json" in refused(capsys, *pretrain, str(tmp_path / "bad.json"))
@@ -100,3 +105,22 @@ def test_a_sentence_with_an_endless_name_loses_its_middle() -> None:
     assert first.startswith("aaa") and first.endswith("aaa: is not there") and " ... " in first
     assert second.endswith("bbb is not either") and max(map(len, (first, second))) < 2100
     assert str(BadInput("short: is not there")) == "short: is not there"
+
+
+@pytest.mark.slow
+def test_a_run_with_a_preset_for_gpus_is_compared_with_its_plan(
+    tmp_path: Path, tiny_grid_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tiny model that counts as a large one: planned are the launches, here of a host ten times as fast."""
+    monkeypatch.setattr(memory_plan, "LARGE", 1.0)
+    monkeypatch.setattr(roofline, "LAUNCH_SECONDS", roofline.LAUNCH_SECONDS / 10)
+    challenges, _ = kaggle_files(tmp_path / "files", {name: [[[1]]] for name in "abcd"})
+    words = ["--challenges", str(challenges), "--model", str(tiny_grid_model), "--workers", "1"]
+    sets = ["training_rows.copies=1", "search.views=2", "search.scoring_views=0", "model.context=1024"]
+    sets += ["adapt.rank=2", "search.megabytes=64", "search.threshold=0.9", "model.threads=1"]
+    words += [part for change in sets for part in ("--set", change)]
+    out = tmp_path / "out"
+    assert main(["run", *words, "--out", str(out), "--preset", "poe-l4x4", "--solvers", "network"]) == 0
+    pace = json.loads((out / "summary.json").read_text())["pace"]
+    assert pace["tasks"] == 3 and pace["rate"] < 0.8, pace
+    assert pace["warning"] in (out / "log.txt").read_text()

@@ -54,3 +54,17 @@ def test_a_file_for_results_needs_its_folder(tmp_path: Path) -> None:
     for wrong, told in ((tmp_path / "no" / "new.json", "there is no folder"), (tmp_path, "is a folder; name a file")):
         with pytest.raises(argparse.ArgumentTypeError, match=told):
             values.file_to_write(str(wrong))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which even root can make no file")
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        (values.file_to_write, "/proc/x"),
+        (values.folder_to_write, "/proc/x/y"),
+        (values.picture_to_write, "/proc/x.svg"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(kind: Callable[[str], Path], path: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="cannot be written to, as the folder /proc"):
+        kind(path)

@@ -14,7 +14,8 @@ from submission.benchmarks.rates import SHAPE_8B
 from submission.checkpoint.checkpoint import read_checkpoint
 from submission.cli import preflight
 from submission.cli.commands import main
-from submission.cli.preflight import Finding
+from submission.cli.findings import Finding, passed
+from submission.cli.library_versions import installed_versions, judged_versions
 from submission.config import EMBEDDED, Settings, with_changes
 from submission.gpus import Gpu
 from submission.model.memory_plan import CARDS
@@ -36,31 +37,32 @@ def levels(findings: list[Finding]) -> dict[str, str]:
 
 
 def test_the_image_of_kaggle_fits_and_its_torchao_is_told_of() -> None:
-    found = levels(preflight.judged_versions(IMAGE_WITH_WHEEL))
+    found = levels(judged_versions(IMAGE_WITH_WHEEL))
     assert {name for name, level in found.items() if level != "pass"} == {"torchao"}
     assert found["torchao"] == "warn"
-    assert "torchao" not in levels(preflight.judged_versions({**IMAGE_WITH_WHEEL, "torchao": None}))
-    assert "torchao" not in levels(preflight.judged_versions({**IMAGE_WITH_WHEEL, "torchao": "0.16.0"}))
-    assert "torchao" not in levels(preflight.judged_versions({**IMAGE_WITH_WHEEL, "peft": "0.18.1"}))
+    assert "torchao" not in levels(judged_versions({**IMAGE_WITH_WHEEL, "torchao": None}))
+    assert "torchao" not in levels(judged_versions({**IMAGE_WITH_WHEEL, "torchao": "0.16.0"}))
+    assert "torchao" not in levels(judged_versions({**IMAGE_WITH_WHEEL, "peft": "0.18.1"}))
 
 
 @pytest.mark.parametrize(
     ("name", "there", "level"),
     [
         ("bitsandbytes", None, "fail"), ("torch", "2.9.1+cu128", "fail"), ("torch", "2.10.0+cu128", "pass"),
-        ("transformers", "4.57.1", "fail"), ("transformers", "5.24.0", "warn"), ("numpy", "2.5.0", "warn"),
+        ("transformers", "4.57.1", "fail"), ("transformers", "5.24.0", "pass"), ("transformers", "5.25.0", "warn"),
+        ("numpy", "2.5.0", "warn"),
         ("python", "3.10.14", "fail"), ("peft", "0.18.0", "pass"),
     ],
 )  # fmt: skip
 def test_a_version_is_fit_untried_or_too_old(name: str, there: str | None, level: str) -> None:
-    findings = preflight.judged_versions({**IMAGE_WITH_WHEEL, name: there})
+    findings = judged_versions({**IMAGE_WITH_WHEEL, name: there})
     assert levels(findings)[name] == level
     [told] = [each.sentence for each in findings if each.subject == name]
     assert (there or "not installed") in told
 
 
 def test_this_environment_is_fit() -> None:
-    assert preflight.passed(preflight.judged_versions(preflight.installed_versions()))
+    assert passed(judged_versions(installed_versions()))
 
 
 def test_gpus_are_judged_by_what_they_can_compute() -> None:
@@ -69,6 +71,14 @@ def test_gpus_are_judged_by_what_they_can_compute() -> None:
     assert "no kernels" in sentences[0]
     assert "float16" in sentences[1] and "bfloat16" in sentences[2]
     assert [each.level for each in preflight.judged_gpus([])] == ["pass"]
+
+
+def test_the_gpus_are_counted_for_a_preset_that_is_for_gpus() -> None:
+    told = {n: preflight.judged_number([T4] * n, "poe-t4x2") for n in (0, 1, 2)}
+    assert told[0] == []
+    assert told[1][0].level == "warn" and "is planned for 2: the run plans its time by 1" in told[1][0].sentence
+    assert told[2][0].level == "pass"
+    assert preflight.judged_number([T4], "laptop") == []
 
 
 def test_the_disk_needs_room() -> None:
@@ -140,6 +150,7 @@ def test_the_command_passes_for_the_embedded_model_and_writes_nothing(
     assert main(["check"]) == 0
     told = capsys.readouterr().out
     assert "tiny task" in told and "attempts after" in told
+    assert "pass  layout fit    the layout fits: grid16" in told
     assert "fail" not in told.split()
     assert list(tmp_path.iterdir()) == []
 
@@ -167,6 +178,16 @@ def test_a_checkpoint_of_another_kind_is_a_finding_not_a_crash(
     (folder / "tokenizer_config.json").unlink()
     assert main(["check", "--model", str(folder)]) == 1
     assert "neither a tokenizer nor an arc_layout" in capsys.readouterr().out
+
+
+def test_a_layout_that_the_weights_were_not_trained_in_is_a_warning(tmp_path: Path) -> None:
+    settings = Settings()
+    random = preflight.judged_fit(miniature(tmp_path / "model", "qwen3"), settings, 1e5, on_gpu=False)
+    assert random.level == "warn" and "does not look trained on this layout: chat16" in random.sentence
+    large = preflight.judged_fit(Path("nowhere"), settings, 7e9, on_gpu=False)
+    assert (large.level, large.sentence) == ("skip", "not measured: 7.0 billion weights without a GPU")
+    none = preflight.judged_fit(Path("nowhere"), settings, 7e9, on_gpu=True)
+    assert none.level == "fail" and "nowhere" in none.sentence
 
 
 def test_a_training_that_breaks_is_a_finding_not_a_crash() -> None:

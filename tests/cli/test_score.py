@@ -15,6 +15,7 @@ import pytest
 from submission.arc.tasks import grid, public_set
 from submission.arc.views import View
 from submission.cli.commands import main
+from submission.cli.score import print_scores
 from submission.results import journal
 from submission.solver.records import TaskRecord, TestRecord, ViewRecord
 from submission.solver.voting import Candidate
@@ -125,6 +126,20 @@ def test_one_damaged_record_does_not_keep_the_others_from_being_voted_on(
     (folder / "u.json").write_text((folder / "u.json").read_text().replace("[[1]]", "[[2]]"))
     assert main(["score", str(tmp_path), "--solutions", str(solutions), "--revote", "network"]) == 0
     assert "solved by network: 1 of 2" in capsys.readouterr().out
+
+
+def test_a_run_whose_tasks_were_all_left_to_programs_has_no_answers_of_the_network(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (solutions := tmp_path / "solutions.json").write_text(json.dumps({"t": [[[1]]]}))
+    (tmp_path / "submission.json").write_text("{}")
+    again = ["score", str(tmp_path), "--solutions", str(solutions), "--revote"]
+    assert "is not the folder of a run" in refused(capsys, *again, "network")
+    (folder := tmp_path / "journal" / "programs").mkdir(parents=True)
+    journal.write_record(folder, TaskRecord("t", ((grid([[1]]),),), ()), "0")
+    for rule, said in (("programs", "1 of 1\n"), ("network", "0 of 1 (1 have no record of the network: wrong here)\n")):
+        assert main([*again, rule]) == 0
+        assert capsys.readouterr().out.endswith(f"solved by {rule}: {said}")
 
 
 def damaged(folder: Path, name: str, content: object) -> None:
@@ -275,3 +290,21 @@ def test_each_task_has_its_line_on_request_and_many_faults_are_cut_short_without
              "t13  0 of 2 right  by attempt -,-  is missing"]  # fmt: skip
     assert told.out.splitlines()[-14:] == lines
     assert "3 more damaged tasks" in told.err and told.err.count(fault) == 10
+
+
+@pytest.mark.parametrize(
+    ("by_solver", "settled", "told"),
+    [
+        ({"programs": 4}, 0, "solved 5 of 9 tasks\n"),
+        ({"programs": 4, "network": 3}, 0, "solved 5 of 9 tasks: programs 4, the network 1 more\n"),
+        ({"programs": 4, "network": 1}, 3,
+         "solved 5 of 9 tasks: programs 4, the network 1 more (3 tasks were left to programs that are certain)\n"),
+        ({"programs": 6, "network": 3}, 0, "solved 5 of 9 tasks: programs 6\n"),
+    ],
+)  # fmt: skip
+def test_the_last_lines_say_who_solved(
+    by_solver: dict[str, int], settled: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = {"solved_tasks": 5, "tasks": 9, "by_solver": by_solver, "tasks_settled_by_programs": settled}
+    print_scores(summary)
+    assert capsys.readouterr().out == told

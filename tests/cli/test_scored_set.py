@@ -11,6 +11,7 @@ import pytest
 
 from submission.arc.tasks import public_set
 from submission.cli.arguments import parser
+from submission.cli.commands import main
 from submission.cli.scored_set import ScoredSet, scored_set
 from submission.errors import BadInput
 from submission.results import journal
@@ -84,6 +85,15 @@ def test_of_a_run_its_own_tasks_count_without_being_named(tmp_path: Path, finish
         scored_set(options(out, "--challenges", str(more[0]), "--solutions", str(more[1]), "--only", "c"))
 
 
+def test_the_submission_in_the_folder_of_a_run_stands_for_the_run(tmp_path: Path, finished: Path) -> None:
+    out = copied(finished, tmp_path)
+    assert size(scored_set(options(out / "submission.json"))) == size(scored_set(options(out)))
+    elsewhere = Path(shutil.copy(out / "submission.json", tmp_path))
+    assert len(scored_set(options(elsewhere)).solutions or ()) == 400
+    assert main(["score", str(out / "submission.json"), "--revote", "network"]) == 0
+    assert main(["report", str(out / "submission.json")]) == 0
+
+
 def test_what_does_not_fit_a_run_is_refused_in_a_sentence(tmp_path: Path, finished: Path) -> None:
     out = copied(finished, tmp_path)
     other = [str(path) for path in kaggle_files(tmp_path / "other", {**ANSWERS, "b": [[[2, 1]]]})]
@@ -133,6 +143,23 @@ def test_ids_that_two_public_sets_share_are_those_of_the_run(tmp_path: Path) -> 
     }
     with pytest.raises(BadInput, match="--data arc1-eval: task '12997ef3' has other content there; the run read them"):
         scored_set(options(tmp_path, "--data", "arc1-eval"))
+
+
+@pytest.mark.slow
+def test_tasks_whose_file_is_not_here_are_those_of_the_public_set_that_has_them_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The output of a Kaggle notebook is scored on another machine."""
+    tasks, solutions = public_set("arc2-train")
+    few = {name: tasks[name] for name in ("12997ef3", "31d5ba1a")}  # Of ARC-AGI-1 as well, with other content.
+    (tmp_path / "journal").mkdir()
+    elsewhere = TaskSource(None, "/kaggle/input/competitions/arc-prize-2026/arc-agi_test_challenges.json")
+    journal.write_stamp(tmp_path, "0", few, None, elsewhere)
+    chosen = scored_set(options(tmp_path))
+    assert size(chosen) == ([*few], [*few])
+    assert chosen.solutions is not None
+    assert all((a == b).all() for name in few for a, b in zip(chosen.solutions[name], solutions[name], strict=True))
+    assert "arc2-train has all tasks of this run" in caplog.text
 
 
 def test_a_run_that_does_not_say_where_its_tasks_are_from_is_taken_as_before_with_a_warning(

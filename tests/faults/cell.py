@@ -25,8 +25,8 @@ from submission.runner.spec import Kind, RunSpec
 from submission.runner.workers import WorkerPool
 from tests.faults.scripted import IN_THE_PARENT, IN_THE_WORKER, Fault, Loader, around, starts
 
-QUICK = ["training_rows.copies=1", "search.views=2"]
-IMPATIENT = ["time.seconds=20", "time.heartbeat_timeout=2", "time.grace=2", "time.loading_timeout=30"]
+QUICK = ["training_rows.copies=1", "search.views=2", "programs.settle=False"]
+IMPATIENT = ["time.seconds=20", "time.heartbeat_timeout=3", "time.grace=2", "time.loading_timeout=30"]
 SCRIPTED = with_changes(PRESETS["laptop"], QUICK + IMPATIENT)
 REAL = with_changes(SCRIPTED, ["time.loading_timeout=60", "time.heartbeat_timeout=5"])
 

@@ -35,8 +35,8 @@ IN_THE_WORKER = IN_THE_NETWORK + IN_PROGRAMS
 IN_THE_PARENT = ("journal", "write", "summary", "report")
 STAGES = IN_THE_WORKER + IN_THE_PARENT
 
-SLOW = 2.0
-"""Seconds that a slow step takes longer."""
+SLOW = 1.0
+"""Seconds that a slow step takes longer; a third of what makes a worker hung."""
 
 
 class Scripted:
@@ -47,6 +47,7 @@ class Scripted:
 
     layout: Layout = GRID16
     longest_row = 8192
+    device = "cpu"
 
     def __init__(self, pause: float = 0.0, dtype: str = "float32") -> None:
         self.pause, self.dtype = pause, dtype

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,19 +22,17 @@ from submission.errors import BadInput
 from submission.gpus import Gpu
 from submission.kaggle import install, prepare
 from submission.kaggle.install import REQUIREMENTS
+from submission.kaggle.limits import Limits, limits_in
 from submission.kaggle.prepare import KagglePlan
 from submission.presets import PRESETS
 from tests import drill
 from tests.support.cases import cases
 from tests.support.checkpoints import LARGE, config_of, hollow
-from tests.support.fake_gpus import BROKEN, fake_torch, program
+from tests.support.fake_gpus import BROKEN, L4, T4, fake_torch, program
 from tests.support.kaggle_inputs import TASK, asked, attach, sealed, wheelhouse
 from tests.support.refused_checkpoints import REFUSED
 
 ROOT = Path(prepare.__file__).parents[2]
-L4 = Gpu("NVIDIA L4", 23034, (8, 9), 0)
-T4 = Gpu("Tesla T4", 15360, (7, 5), 0)
-P100 = Gpu("Tesla P100-PCIE-16GB", 16384, (6, 0), 0)
 
 
 # -- which run this is -------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def test_a_run_counts_if_kaggle_says_so_or_its_tasks_are_not_public(
     environ: dict[str, str], known: bool, scored: bool, tmp_path: Path
 ) -> None:
     tasks = asked(tmp_path, {"t": TASK}, {"t": TASK} if known else {"u": TASK})
-    assert prepare.is_scored(tasks, environ)[0] is scored
+    assert prepare.is_scored(tasks, environ, Limits())[0] is scored
 
 
 def test_the_public_stand_in_is_known_by_its_digest_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,8 +65,9 @@ def test_the_public_stand_in_is_known_by_its_digest_too(tmp_path: Path, monkeypa
 
 def test_the_few_tasks_of_a_run_that_is_not_scored_go_from_the_shortest_to_the_longest(tmp_path: Path) -> None:
     tasks = {f"t{k}": {**TASK, "train": TASK["train"] * (9 - k)} for k in range(9)}
-    assert prepare.canary_tasks(asked(tmp_path, tasks)) == ("t8", "t6", "t3", "t0")
-    assert prepare.canary_tasks(asked(tmp_path, {"only": TASK})) == ("only",)
+    assert prepare.canary_tasks(asked(tmp_path, tasks), 4) == ("t8", "t6", "t3", "t0")
+    assert prepare.canary_tasks(asked(tmp_path, tasks), 1) == ("t8",)
+    assert prepare.canary_tasks(asked(tmp_path, {"only": TASK}), 4) == ("only",)
 
 
 @cases("content", [b"[]", b"[[]]", b"{", b"5", b"\xff\xfe\x00", b"[" * 100_000, b"{}"])
@@ -76,7 +77,7 @@ def test_a_file_that_is_no_file_of_tasks_counts_as_scored_and_is_left_to_the_run
     tasks = asked(tmp_path_factory.mktemp("inputs"), {}, {"t": TASK})
     tasks.write_bytes(content)
     assert not prepare.is_placeholder(tasks)
-    assert prepare.canary_tasks(tasks) == ()
+    assert prepare.canary_tasks(tasks, 4) == ()
     asked(tasks.parent, {"t": TASK})
     tasks.with_name("arc-agi_training_challenges.json").write_bytes(content)
     assert not prepare.is_placeholder(tasks)
@@ -84,7 +85,7 @@ def test_a_file_that_is_no_file_of_tasks_counts_as_scored_and_is_left_to_the_run
 
 def test_odd_tasks_are_not_among_the_few_of_a_run_that_is_not_scored(tmp_path: Path) -> None:
     odd = {"a": None, "b": [], "c": {}, "d": {"train": [], "test": [1]}, "": TASK, "e\n": TASK}
-    assert prepare.canary_tasks(asked(tmp_path, {**odd, "good": TASK})) == ("good",)
+    assert prepare.canary_tasks(asked(tmp_path, {**odd, "good": TASK}), 4) == ("good",)
 
 
 def test_a_run_skips_bad_tasks_and_gets_ids_of_any_kind_as_they_are(tmp_path: Path) -> None:
@@ -97,15 +98,54 @@ def test_a_run_skips_bad_tasks_and_gets_ids_of_any_kind_as_they_are(tmp_path: Pa
             assert given.only is None if not only else ids_in(given.only, dict.fromkeys(ids)) == [*ids]
 
 
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without a GPU, to which a competition is attached."""
+    monkeypatch.setattr(install, "pip", lambda *words: None)  # It would remove a torchao of this very interpreter.
+    asked(tmp_path / "input" / "arc-prize-2026", {f"t{k}": TASK for k in range(9)}, {f"t{k}": TASK for k in range(9)})
+    return tmp_path
+
+
+NO_GPU = {"PATH": "/nowhere"}
+
+
+def test_the_settings_of_the_notebook_bound_the_run(machine: Path) -> None:
+    tasks = machine / "input" / "arc-prize-2026" / drill.TEST_FILE
+    few = {"ARC_COMMIT_TASKS": "2", "ARC_COMMIT_MINUTES": "3", "ARC_HOURS": "2"}
+    made = prepare.prepare(machine, tasks, ROOT, {**NO_GPU, **COMMIT, **few}, 100.0)
+    assert (len(made.only), made.soft_end, made.hard_end) == (2, 100.0 + 180, 100.0 + 7200 + 900)
+    assert "2 tasks and 3 minutes at most" in made.notes[0]
+    made = prepare.prepare(machine, tasks, ROOT, {**NO_GPU, **SCORED, **few}, 100.0)
+    assert (made.only, made.soft_end) == ((), 100.0 + 7200)
+    made = prepare.prepare(machine, tasks, ROOT, {**NO_GPU, **SCORED}, 100.0)
+    assert (made.soft_end, made.hard_end) == (100.0 + 11.5 * 3600, 100.0 + 11.75 * 3600)
+
+
+@cases(
+    ("name", "text"),
+    [("HOURS", "12"), ("HOURS", "0"), ("HOURS", "nan"), ("HOURS", "long"), ("COMMIT_TASKS", "0"),
+     ("COMMIT_TASKS", "2.5"), ("COMMIT_MINUTES", "-1")],
+)  # fmt: skip
+def test_a_setting_of_the_notebook_that_is_out_of_its_range_is_refused(name: str, text: str) -> None:
+    with pytest.raises(BadInput, match=f"setting {name} = .*: expected a .*number from"):
+        limits_in({f"ARC_{name}": text})
+
+
+def test_the_public_tasks_of_the_code_run_whole_and_with_their_solutions(machine: Path) -> None:
+    code = machine / "input" / "code"
+    shutil.copytree(ROOT / "submission" / "models", code / "submission" / "models")
+    tasks = asked(code / prepare.PUBLIC_TASKS, {"t": TASK})
+    made = prepare.prepare(machine, tasks, code, {**NO_GPU, **COMMIT}, 0.0)
+    assert (made.only, made.out, made.soft_end) == ((), machine / "working", 11.5 * 3600)
+    given = parser().parse_args(made.run(0.0, False))
+    assert (given.challenges, given.solutions) == (tasks, tasks.with_name(prepare.SOLUTIONS))
+    assert made.notes[0] == prepare.NO_COMPETITION
+    with pytest.raises(BadInput, match="detach the model"):
+        attach(machine / "input")
+        prepare.prepare(machine, tasks, code, {**NO_GPU, **COMMIT}, 0.0)
+
+
 # -- what the machine has ----------------------------------------------------------------------------------------
-
-
-def test_a_p100_is_refused_and_supported_gpus_are_named() -> None:
-    with pytest.raises(BadInput, match="P100.*choose T4 x2 or L4 x4"):
-        prepare.require_supported([P100])
-    prepare.require_supported([L4] * 4)
-    assert "NVIDIA L4 (22.5 GiB)" in prepare.gpu_line([L4] * 4)
-    assert prepare.gpu_line([]) == "there is no GPU"
 
 
 @cases(
@@ -162,47 +202,6 @@ def test_an_8b_of_layout_chat16_is_in_four_bits_on_an_l4_as_well(tmp_path: Path)
     assert prepare.preset_for(replace(large, four_bit=frozenset({"a weight"})), [L4] * 4) == "nvarc-l4x4"
 
 
-ATTACHED = [Path("m")]
-
-
-def test_outside_the_scored_rerun_a_failing_nvidia_smi_is_an_error_for_an_attached_model(tmp_path: Path) -> None:
-    environ = {**os.environ, **program(tmp_path, f'echo "{BROKEN}"; exit 9'), **fake_torch(tmp_path, 4)}
-    with pytest.raises(
-        BadInput, match="m: needs a GPU, but nvidia-smi failed with exit status 9: NVIDIA-SMI has failed"
-    ):
-        prepare.gpus_for(ATTACHED, False, environ)
-    gpus, failure = prepare.gpus_for([], False, environ)
-    assert "NVIDIA-SMI has failed" in failure, "the embedded model needs none, but the failure is reported"
-    assert len(gpus) == 4
-
-
-def test_outside_the_scored_rerun_an_attached_model_without_a_gpu_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="m: needs a GPU, and there is none: .* or detach the model"):
-        prepare.gpus_for(ATTACHED, False, {"PATH": str(tmp_path)})
-    assert prepare.gpus_for([], False, {"PATH": str(tmp_path)}) == ([], "")
-    assert prepare.gpus_for(ATTACHED, False, drill.nvidia_smi(tmp_path, "Tesla T4, 15360, 7.5\n")) == ([T4], "")
-
-
-def test_the_scored_rerun_asks_torch_where_nvidia_smi_fails(tmp_path: Path) -> None:
-    failing = {**os.environ, **program(tmp_path, f'echo "{BROKEN}"; exit 9'), **fake_torch(tmp_path, 4)}
-    gpus, failure = prepare.gpus_for(ATTACHED, True, failing)
-    assert [gpu.index for gpu in gpus] == [0, 1, 2, 3]
-    assert prepare.model_for(gpus, ATTACHED, Path("embedded"))[0] == Path("m")
-    assert failure.endswith("torch lists 4 GPUs")
-    none = prepare.gpus_for(ATTACHED, True, {**failing, "PATH": str(tmp_path / "nowhere")})
-    assert len(none[0]) == 4, "a GPU that nvidia-smi lacks as well"
-
-
-def test_the_scored_rerun_without_any_gpu_runs_the_embedded_model_and_says_so(tmp_path: Path) -> None:
-    failing = {**os.environ, **program(tmp_path, f'echo "{BROKEN}"; exit 9'), **fake_torch(tmp_path, 0)}
-    gpus, failure = prepare.gpus_for(ATTACHED, True, failing)
-    assert gpus == []
-    assert failure.endswith("torch lists 0 GPUs")
-    model, line = prepare.model_for(gpus, ATTACHED, Path("embedded"))
-    assert model == Path("embedded")
-    assert "the embedded model runs instead" in line
-
-
 def test_a_run_whose_gpus_nvidia_smi_cannot_count_gets_them_by_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,19 +224,6 @@ def test_the_preparation_needs_nothing_but_the_standard_library() -> None:
     subprocess.run([sys.executable, "-S", "-I", "-c", program, ROOT], check=True)
 
 
-@pytest.mark.parametrize("layout", drill.LAYOUTS)
-def test_a_model_is_found_however_it_is_mounted_and_that_of_the_code_is_none(layout: str, tmp_path: Path) -> None:
-    _, dataset, model = (tmp_path / path for path in drill.LAYOUTS[layout])
-    code = Path(str(dataset).format(slug="code"))
-    attached = Path(str(model).format(slug="model"))
-    for folder in (code / "submission" / "models" / "embedded", attached):
-        hollow(folder)
-    assert prepare.attached_models(tmp_path, code) == [attached]
-    (inputs := tmp_path / "input").mkdir(exist_ok=True)
-    (linked := inputs / "linked").symlink_to(code, target_is_directory=True)
-    assert prepare.attached_models(linked, code) == [], "not by another path either"
-
-
 @pytest.mark.parametrize("name", ["one missing", "an adapter beside", "GPTQ", "cut short"])
 def test_an_attached_model_is_judged_by_the_one_reader(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -250,16 +236,97 @@ def test_an_attached_model_is_judged_by_the_one_reader(
         prepare.prepare(tmp_path, tasks, ROOT, {**os.environ, **gpus}, 0.0)
 
 
+SCORED, COMMIT = {"KAGGLE_IS_COMPETITION_RERUN": "1"}, {"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}
+
+
+def two_competitions(inputs: Path) -> None:
+    asked(inputs / "arc-prize-2027", {"u": TASK})
+
+
+def two_models(inputs: Path) -> None:
+    attach(inputs)
+    hollow(inputs / "other")
+
+
+def an_adapter(inputs: Path) -> None:
+    (inputs / "adapter").mkdir()
+    (inputs / "adapter" / "adapter_model.safetensors").touch()
+
+
+@pytest.mark.parametrize(
+    ("more", "told", "model"),
+    [
+        (two_competitions, "2 competitions are attached", "embedded"),
+        (two_models, "2 models are attached", "model"),
+        (an_adapter, "adapter_model.safetensors: weights that cannot be used", "embedded"),
+    ],
+)
+def test_what_is_ambiguous_is_refused_by_the_commit_run_and_told_by_the_scored_rerun(
+    more: Callable[[Path], None], told: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "pip", lambda *words: None)  # It would remove a torchao of this very interpreter.
+    tasks = asked(tmp_path / "input" / "arc-prize-2026", {"t": TASK})
+    gpus = drill.nvidia_smi(tmp_path, "NVIDIA L4, 23034, 8.9\n" * 4)
+    quiet = prepare.prepare(tmp_path, tasks, ROOT, {**gpus, **COMMIT}, 0.0)
+    more(tmp_path / "input")
+    with pytest.raises(BadInput, match=told):
+        prepare.prepare(tmp_path, tasks, ROOT, {**gpus, **COMMIT}, 0.0)
+    made = prepare.prepare(tmp_path, tasks, ROOT, {**gpus, **SCORED}, 0.0)
+    assert made.model.name == model
+    assert made.tasks == tasks
+    assert any(told in note for note in made.notes) and not any(told in note for note in quiet.notes)
+
+
+@pytest.mark.parametrize("handle", ["sorokin/qwen3_4b_grids15_sft139/Transformers/bfloat16/1", None])
+def test_a_model_that_the_bundle_names_must_be_mounted_and_needs_no_manifest_of_ours(
+    handle: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kaggle leaves out a model whose licence was not agreed to: the embedded one would run in its place."""
+    monkeypatch.setattr(install, "pip", lambda *words: None)
+    tasks = asked(tmp_path / "input" / "arc-prize-2026", {"t": TASK})
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / prepare.CODE_MANIFEST).write_text(json.dumps({"accelerator": "l4x4", "model": handle, "files": {}}))
+    shutil.copytree(ROOT / "submission" / "models" / "embedded", code / "submission" / "models" / "embedded")
+    gpus = drill.nvidia_smi(tmp_path, "NVIDIA L4, 23034, 8.9\n" * 4)
+    if handle is None:
+        assert prepare.prepare(tmp_path, tasks, code, {**gpus, **COMMIT}, 0.0).model.name == "embedded"
+        return
+    with pytest.raises(BadInput, match=f"{handle} was to be attached"):
+        prepare.prepare(tmp_path, tasks, code, {**gpus, **COMMIT}, 0.0)
+    rerun = prepare.prepare(tmp_path, tasks, code, {**gpus, **SCORED}, 0.0)
+    assert rerun.model.name == "embedded" and any("was to be attached" in note for note in rerun.notes)
+    mounted = hollow(tmp_path / "input" / "models" / Path(handle.replace("Transformers", "transformers")))
+    made = prepare.prepare(tmp_path, tasks, code, {**gpus, **COMMIT}, 0.0)
+    assert (made.model, made.preset) == (mounted, "nvarc-l4x4")
+
+
+def test_the_scored_rerun_on_a_p100_runs_the_embedded_model_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "pip", lambda *words: None)
+    tasks = asked(tmp_path / "input" / "arc-prize-2026", {"t": TASK})
+    attach(tmp_path / "input")
+    p100 = drill.nvidia_smi(tmp_path, "Tesla P100-PCIE-16GB, 16384, 6.0\n")
+    with pytest.raises(BadInput, match="P100.*choose T4 x2 or L4 x4"):
+        prepare.prepare(tmp_path, tasks, ROOT, {**p100, **COMMIT}, 0.0)
+    made = prepare.prepare(tmp_path, tasks, ROOT, {**p100, **SCORED}, 0.0)
+    assert (made.model.name, made.preset) == ("embedded", "laptop")
+    assert made.environment["CUDA_VISIBLE_DEVICES"] == ""
+    assert any("P100" in note for note in made.notes)
+
+
 # -- what came along ---------------------------------------------------------------------------------------------
 
 
-def installed(python: Path, inputs: Path) -> subprocess.CompletedProcess[str]:
+def installed(python: Path, inputs: Path, scored: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
     code = (
         "import pathlib, sys; from submission.kaggle.install import install_wheels; "
-        "print(install_wheels(pathlib.Path(sys.argv[1])))"
+        "print(install_wheels(pathlib.Path(sys.argv[1]), bool(sys.argv[2])))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([python, "-c", code, inputs], capture_output=True, text=True, env=environment)
+    words = [python, "-c", code, inputs, "scored" if scored else ""]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(words, capture_output=True, text=True, env=environment)
 
 
 def test_wheels_are_installed_without_an_index_and_the_old_torchao_goes(tmp_path: Path) -> None:
@@ -285,9 +352,40 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused_by_pip_too(tmp_path: Path
     assert "BadInput: pip install: ERROR: THESE PACKAGES DO NOT MATCH THE HASHES" in told.stderr
 
 
-def test_without_wheels_and_without_bitsandbytes_there_is_no_run(tmp_path: Path) -> None:
-    told = installed(drill.image(tmp_path), tmp_path / "input")
-    assert "BadInput: bitsandbytes is not installed" in told.stderr
+def test_nothing_is_installed_into_the_output_whatever_pip_is_told(tmp_path: Path) -> None:
+    """Kaggle fails a notebook's version whose output is an installation."""
+    python = drill.image(tmp_path)
+    wheelhouse(tmp_path / "input" / "wheels")
+    (working := tmp_path / "working").mkdir()
+    (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {working / 'by file'}\n")
+    told = installed(
+        python, tmp_path / "input", PIP_TARGET=str(working / "by variable"), PIP_CONFIG_FILE=str(tmp_path / "pip.conf")
+    )
+    assert "small-thing==1.0" in told.stdout, told.stderr
+    assert list(working.iterdir()) == []
+    assert list((tmp_path / "venv").rglob("small_thing.py")), "but beside the interpreter's own packages"
+
+
+def test_of_two_sets_of_wheels_the_commit_run_wants_one_and_the_scored_rerun_takes_the_first(tmp_path: Path) -> None:
+    python = drill.image(tmp_path)
+    for name, content in (("a", "value = 7\n"), ("b", "value = 8\n")):
+        wheelhouse(tmp_path / "input" / name, content)
+    shutil.copytree(tmp_path / "input" / "a", tmp_path / "input" / "same as a")
+    told = installed(python, tmp_path / "input")
+    assert f"BadInput: 2 sets of wheels are attached, {tmp_path / 'input' / 'a'} and" in told.stderr
+    scored = installed(python, tmp_path / "input", scored=True)
+    assert f"{tmp_path / 'input' / 'a'} is taken" in scored.stdout, scored.stderr
+
+
+def test_without_wheels_there_is_no_run_unless_a_bitsandbytes_that_is_new_enough_is_installed(tmp_path: Path) -> None:
+    python = drill.image(tmp_path)
+    assert "BadInput: bitsandbytes is not installed (0.50 is needed)" in installed(python, tmp_path / "input").stderr
+    site = next((tmp_path / "venv").rglob("torchao-0.10.0.dist-info")).parent
+    (info := site / "bitsandbytes-0.49.2.dist-info").mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bitsandbytes\nVersion: 0.49.2\n")
+    assert "only bitsandbytes 0.49.2 is installed (0.50 is needed)" in installed(python, tmp_path / "input").stderr
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bitsandbytes\nVersion: 0.50.2\n")
+    assert "bitsandbytes 0.50.2 is installed already" in installed(python, tmp_path / "input").stdout
 
 
 # -- a run, and its end ------------------------------------------------------------------------------------------
@@ -360,7 +458,7 @@ def test_the_hours_are_counted_from_the_start_of_the_notebook(tmp_path: Path, mo
     assert made.out == tmp_path / "working"
     assert "--only" not in made.run(4000.0, resume=False)
     assert made.environment["HF_HUB_OFFLINE"] == "1"
-    assert made.environment["HF_HOME"].startswith(str(tmp_path / "temp")), "caches are no output"
+    assert all(made.environment[name].startswith(str(tmp_path / "temp")) for name in prepare.CACHES), "no output"
     asked(tasks.parent, {"t": TASK}, {"t": TASK})
     canary = prepare.prepare(tmp_path, tasks, ROOT, environ, 4000.0)
     assert (canary.only, canary.soft_end) == (("t",), 4600.0)

@@ -20,7 +20,6 @@ from submission.deadline import NEVER
 from submission.model.attention import (
     BY_ROW,
     GROUPED,
-    MAX_GROUPED_QUERIES,
     REPEATED,
     by_row,
     grouped,
@@ -31,8 +30,11 @@ from submission.model.attention import (
 )
 from submission.model.kv_cache import SlotPlan
 from submission.solver.engine import Question
+from tests.support.counted import faked, gradient
+from tests.support.counted_search import Asked, forest_on
 from tests.support.engines import loaded, scored
 from tests.support.families import FAMILIES, miniature
+from tests.support.gpu_kernels import fused_kernel
 
 
 def test_each_kind_of_machine_has_its_way() -> None:
@@ -80,7 +82,7 @@ def test_no_slot_of_the_cache_is_looked_at_before_it_is_filled(tmp_path: Path, s
 
 
 @pytest.mark.parametrize("whole", [sdpa_attention_forward, repeated])
-@pytest.mark.parametrize("n", [1, 3, MAX_GROUPED_QUERIES + 1])
+@pytest.mark.parametrize("n", [1, 3, 300])
 def test_a_few_tokens_share_the_keys_of_the_cache(whole: Any, n: int) -> None:
     torch.manual_seed(0)
     query, keys, values = torch.randn(2, 6, n, 8), *torch.randn(2, 2, 3, 40, 8)
@@ -98,14 +100,12 @@ def test_a_few_tokens_share_the_keys_of_the_cache(whole: Any, n: int) -> None:
 def test_a_mask_is_made_once_a_pass_in_the_form_that_the_kernels_take(dtype: torch.dtype) -> None:
     rng = np.random.default_rng(0)
     mask = rng.random((2, 3, 41)) < 0.5
-    added = pass_mask(mask, dtype, torch.device("cpu"), group=4)
+    added = pass_mask(torch.from_numpy(mask), dtype, group=4)
     assert (added.shape, added.dtype) == ((2, 1, 12, 41), dtype)
     assert all(stride % 8 == 0 for stride in added.stride()[:-1]), "rows begin where the kernels can read them"
     for k in range(4):
         assert np.array_equal(added[:, 0, 3 * k : 3 * k + 3].float().numpy() == 0, mask)
     assert set(added.float().unique().tolist()) == {-np.inf, 0.0}
-    many = rng.random((1, MAX_GROUPED_QUERIES + 1, 9)) < 0.5
-    assert pass_mask(many, dtype, torch.device("cpu"), group=4).shape == (1, 1, MAX_GROUPED_QUERIES + 1, 9)
 
 
 def test_a_stacked_mask_gives_what_a_plain_one_gives() -> None:
@@ -115,7 +115,7 @@ def test_a_stacked_mask_gives_what_a_plain_one_gives() -> None:
     mask[..., 0] = True
     module = torch.nn.Module()
     module.num_key_value_groups = 2
-    plain, stacked = (pass_mask(mask, torch.float32, torch.device("cpu"), copies) for copies in (1, 2))
+    plain, stacked = (pass_mask(torch.from_numpy(mask), torch.float32, copies) for copies in (1, 2))
     attend = grouped(repeated)
     assert torch.equal(
         attend(module, query, keys, values, plain, scaling=0.3)[0],
@@ -146,3 +146,41 @@ def test_rows_that_lie_apart_and_reach_differently_far_see_their_own_part_of_the
             scores = 0.3 * query[at, head] @ keys[held, head // 2].T[:, : plan.end]
             weights = scores.masked_fill(~mask[at, 0], -torch.inf).softmax(-1)
             torch.testing.assert_close(seen[at, :, head], weights @ values[held, head // 2, : plan.end])
+
+
+def tensors(heads: int, dtype: torch.dtype, channels: int = 128) -> list[torch.Tensor]:
+    """Four queries of eight heads, keys and values of 16 slots of so many."""
+    return [torch.zeros(1, each, n, channels, dtype=dtype) for each, n in ((8, 4), (heads, 16), (heads, 16))]
+
+
+def test_what_fused_kernels_take_is_told_from_what_the_math_kernel_would_compute() -> None:
+    """`fused_kernel` refuses each call that would hold the scores of all pairs of tokens, see torch's sdp_utils.cpp."""
+    ampere, turing, half, brain = (8, 9), (7, 5), torch.float16, torch.bfloat16
+    shared, whole = tensors(2, brain), tensors(8, brain)
+    mask = torch.zeros(1, 1, 4, 16, dtype=brain)
+    assert fused_kernel(ampere, *shared, None, True, True) == "flash"
+    assert fused_kernel(ampere, *whole, mask, False, False) == "efficient"
+    assert fused_kernel(turing, *tensors(8, half), None, True, False) == "efficient"
+    refused = {
+        "shared keys with a mask": (ampere, *shared, mask, False, True),
+        "shared keys before Ampere": (turing, *tensors(2, half), None, True, True),
+        "bfloat16 before Ampere": (turing, *whole, None, True, False),
+        "float32 queries": (ampere, whole[0].float(), *whole[1:], None, True, False),
+        "a mask of another type": (ampere, *whole, mask.float(), False, False),
+        "a mask of another shape": (ampere, *whole, mask[..., :8], False, False),
+        "a mask and causal": (ampere, *whole, mask, True, False),
+        "channels that do not lie together": (ampere, whole[0].mT.contiguous().mT, *whole[1:], None, True, False),
+        "heads of 100 channels": (ampere, *tensors(8, brain, channels=100), None, True, False),
+    }  # fmt: skip
+    assert {why for why, call in refused.items() if fused_kernel(*call) is None} == set(refused)
+
+
+@pytest.mark.parametrize("card", ["t4", "l4"])
+def test_no_call_of_a_step_or_a_search_of_true_size_falls_to_the_math_kernel(card: str) -> None:
+    """Stand-ins refuse what no fused kernel takes, and masks whose rows a kernel would copy to align them."""
+    with faked("Qwen3-4B", 1, card, Adapt(rank=32)) as fake:
+        gradient(fake, 96, "recompute")
+        forest = forest_on(fake, Asked(2, 37), 1000)
+        forest.evaluate({0: [(1,), (2, 3)], 1: [(1,) * 29]}, NEVER)
+        forest.evaluate({0: [(1,) * 30 + (10,) + (1,) * 20], 1: [(2,)]}, NEVER)
+    assert fake.stand_ins.kernels == ({"flash", "efficient"} if card == "l4" else {"efficient"})

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from torch import Tensor
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextModel
 
 from submission.arc.layouts import GRID16
+from submission.checkpoint.families import FAMILIES
 from submission.deadline import NEVER
 from submission.inference.token_tree import TokenForest
 from submission.model.grid_lm import GridLM
-from submission.model.kv_cache import KVBuffer, SlotPlan, TokenBytes, block_count, pass_cache
+from submission.model.kv_cache import CACHE, KVBuffer, SlotPlan, block_count, pass_cache
+from submission.model.search_memory import TokenBytes
 from tests.support.exact_search import prompts
 
 HEADS, CHANNELS = 2, 4
@@ -99,3 +105,14 @@ def test_the_sizes_of_a_model_are_those_of_the_cache_that_it_fills(tiny_grid_mod
     assert block_count(model) == len(forest.cache.buffers) == 2
     assert token.kv * slots == sum(each.nbytes for each in held)
     assert token.logits >= 4 * model.config.vocab_size, "float32 at least"
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_family_takes_the_cache_by_its_name_in_this_transformers(family: str) -> None:
+    """A name that a model does not have would be ignored in silence."""
+    kind = GridLM if family == "qwen3_vl_text" else getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[family])
+    assert CACHE in inspect.signature(kind.forward).parameters
+
+
+def test_the_embedded_architectures_own_model_takes_it_as_well() -> None:
+    assert CACHE in inspect.signature(Qwen3VLTextModel.forward).parameters

@@ -28,6 +28,7 @@ from submission.model.attention import attends_by_row
 from submission.model.loading import (
     is_of_memory,
     load_base,
+    sum_in_float32,
 )
 from submission.model.modules import with_fused_norms, without_dropout
 from tests.support.checkpoints import config_of, hollow, written
@@ -40,6 +41,15 @@ def test_four_bits_cost_little(tiny_grid_model: Path, small_task: Task) -> None:
     rounded = engine(tiny_grid_model)
     difference = (logits(exact, small_task) - logits(rounded, small_task)).norm() / logits(exact, small_task).norm()
     assert 0 < difference < 0.25
+
+
+@pytest.mark.usefixtures("reduced_sums")
+def test_on_a_cpu_the_sums_of_a_gpu_are_left_as_they_are(tiny_grid_model: Path) -> None:
+    """Those of float16 on a GPU are in `tests/inference/test_pretended_gpu.py`."""
+    load_base(tiny_grid_model, Model(dtype="float16"), "cpu")
+    assert torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction
+    sum_in_float32()
+    assert not torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction
 
 
 def test_a_checkpoint_is_the_same_after_inference(tiny_grid_model: Path, small_task: Task) -> None:

@@ -36,6 +36,7 @@ from submission.model.memory_plan import (
     read_shape,
     shape_of,
 )
+from submission.model.search_memory import TokenBytes
 from submission.presets import PRESETS, card_of, preset, recipe_of
 from tests.support.checkpoints import config_of
 from tests.support.counted import TRUE_SIZES, faked, kept_by_autograd, train
@@ -80,7 +81,7 @@ def test_an_8b_in_four_bits_is_what_it_was_measured_to_be() -> None:
     assert SHAPE_8B.block_weights == pytest.approx(7.340e9, rel=1e-3)
     assert SHAPE_8B.block_weights * memory_plan.NF4 == pytest.approx(3.79 * GB, rel=1e-2)
     assert SHAPE_8B.lora_weights(Adapt(rank=32)) == pytest.approx(94e6, rel=1e-2)
-    assert memory_plan.kv_bytes(SHAPE_8B, 2) == 163_840
+    assert TokenBytes.of_sizes(SHAPE_8B, 2).kv == 163_840
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 
-from submission.model.kv_cache import CacheCapacity, SlotPlan, TokenBytes, pass_cache
+from submission.model.kv_cache import SlotPlan, pass_cache
 from submission.model.kv_offload import KVOffload
 from submission.model.prompt_cache import PromptCache
+from submission.model.search_memory import CacheCapacity
 
 CAPACITY = CacheCapacity(parallel_prompts=2, slots_per_prompt=8, tokens_per_pass=100)
 
@@ -56,14 +57,3 @@ def test_an_evicted_prompt_comes_back_from_ram_where_there_was_enough(free_bytes
         for buffer in cache.buffers:
             assert buffer.tensors is not None
             assert all((each[cache.row(0), :, :4] == 0).all() for each in buffer.tensors)
-
-
-def test_a_budget_is_divided_between_cache_and_activations() -> None:
-    token = TokenBytes(kv=1000, activations=100, logits=10)
-    for megabytes in (0.0, 0.5, 5.0, 50.0):
-        capacity = CacheCapacity.plan(token, prompts=16, longest=1000, nodes_per_prompt=1024, megabytes=megabytes)
-        assert 1 <= capacity.parallel_prompts <= 16
-        assert capacity.slots_per_prompt >= 1000, "one whole prompt with its answer is always held"
-        if capacity.parallel_prompts > 1:
-            assert capacity.parallel_prompts * capacity.slots_per_prompt * token.kv <= 0.6 * megabytes * 1e6
-    assert capacity.parallel_prompts == 16

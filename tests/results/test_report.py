@@ -169,6 +169,12 @@ def test_attempts_bear_their_marks() -> None:
     assert text.count("The network has no candidate.") == 1
 
 
+def test_a_task_that_the_network_did_not_search_is_no_failure_of_its() -> None:
+    record = replace(a_record("t", ([], [])), tests=(TestRecord(),))
+    text = section(page({"t": a_task("t")}, {"t": record}, SCORED, {"t": (grid(TRUE),)}))
+    assert "The network did not search this test input." in text and "no candidate" not in text
+
+
 def test_what_a_program_has_answered_is_said_to_be_its() -> None:
     program = ProgramRecord("def transform(grid): ...", (grid(TRUE),), 1, "search", 1.0)
     record = replace(a_record("t", ([TRUE, ELSE], [ELSE])), programs=(program,))

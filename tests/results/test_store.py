@@ -42,7 +42,9 @@ def test_bad_tasks_are_blank_from_the_first_to_the_last_write(tmp_path: Path, ca
     store.open(("network",), resume=True)
     store.close()
     assert json.loads((tmp_path / "submission.json").read_text()) == expected
-    assert caplog.messages[-1].startswith("'../odd\\n' holds a blank answer: it cannot be read (an id must")
+    told = caplog.messages[-1]
+    assert told.startswith("3 of 3 answers are blank (") and f"{', '.join(tasks)}: not reached" in told
+    assert "'../odd\\n': cannot be read (an id must be of printable characters)" in told
 
 
 def test_what_failed_tries_had_found_stays_until_the_task_is_solved_again(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from submission.config import EMBEDDED, with_changes
 from submission.deadline import NEVER
 from submission.presets import PRESETS
 from submission.results.store import RunStore
+from submission.runner import dispatcher
 from submission.runner.dispatcher import Dispatcher, SolverLane
 from submission.runner.failures import Failure, FailureKind
 from submission.runner.run import run
@@ -23,7 +26,9 @@ from tests.faults.cell import copies
 from tests.faults.scripted import Loader
 from tests.support.planted import mirrored_tasks
 
-QUICK = with_changes(PRESETS["laptop"], ["training_rows.copies=1", "search.views=2", "programs.seconds=1"])
+QUICK = with_changes(
+    PRESETS["laptop"], ["training_rows.copies=1", "search.views=2", "programs.seconds=1", "programs.settle=False"]
+)
 
 
 def contradictory(name: str) -> Task:
@@ -42,19 +47,19 @@ def lane_of_nobody(out: Path, number: int = 6) -> tuple[Dispatcher, SolverLane]:
     """A dispatcher with some tasks, and the network's lane without a worker."""
     tasks, _ = copies(number)
     spec = RunSpec(out, EMBEDDED, QUICK, workers=1, load=Loader())
-    dispatcher = Dispatcher(spec, tasks, RunStore(out, tasks, {}, QUICK), NEVER)
+    made = Dispatcher(spec, tasks, RunStore(out, tasks, {}, QUICK), NEVER)
     schedule = Schedule(tasks, task_cost, QUICK, 0, NEVER, {})
-    return dispatcher, SolverLane("network", schedule, WorkerPool(WorkerSpec(EMBEDDED, QUICK, 0), []))
+    return made, SolverLane("network", schedule, WorkerPool(WorkerSpec(EMBEDDED, QUICK, 0), []))
 
 
-def fail_both_tries(dispatcher: Dispatcher, lane: SolverLane, kind: FailureKind, tasks: int) -> list[Order]:
+def fail_both_tries(made: Dispatcher, lane: SolverLane, kind: FailureKind, tasks: int) -> list[Order]:
     """Let each try at so many tasks fail in this way; returns the first tries."""
     orders: list[Order] = []
     for _ in range(2 * tasks):
         order = lane.schedule.next(1)
         assert order is not None
         outcome = Outcome(order, None, "why", failure=Failure(kind, "why"))
-        dispatcher.answer_streaks(lane, outcome)
+        made.answer_streaks(lane, outcome)
         lane.schedule.update(outcome)
         orders += [] if order.again else [order]
     return orders
@@ -64,8 +69,8 @@ def test_after_three_tasks_without_memory_the_next_ask_for_less_and_then_for_les
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The tasks that both their tries have cost by then are taken once more."""
-    dispatcher, lane = lane_of_nobody(tmp_path, 20)
-    orders = fail_both_tries(dispatcher, lane, "out_of_memory", 20)
+    made, lane = lane_of_nobody(tmp_path, 20)
+    orders = fail_both_tries(made, lane, "out_of_memory", 20)
     asked = {each.settings.search.megabytes: each.settings for each in orders}
     assert list(asked) == [512, 256, 128, 64]
     assert [each.model.context for each in asked.values()] == [4096, 4096, 2048, 2048]
@@ -80,9 +85,9 @@ def test_after_three_tasks_without_memory_the_next_ask_for_less_and_then_for_les
 def test_three_tasks_that_overflow_float16_are_solved_once_more_in_float32(
     dtype: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dispatcher, lane = lane_of_nobody(tmp_path)
+    made, lane = lane_of_nobody(tmp_path)
     lane.pool.dtype = dtype
-    orders = fail_both_tries(dispatcher, lane, "not_finite", 3)
+    orders = fail_both_tries(made, lane, "not_finite", 3)
     following = lane.schedule.next(1)
     assert following is not None
     again = dtype == "float16"
@@ -102,6 +107,48 @@ def test_programs_come_first_and_the_network_begins_with_what_they_have_not_solv
     assert set(network) == set(programs) == set(tasks)
     assert max(programs.values()) < min(network.values())
     assert min(network, key=lambda name: network[name]) == "hard", "though it is the longest"
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [(None, {"hard"}), (600.0, {"hard", "mirrored0", "mirrored1"})])
+def test_what_programs_settle_the_network_takes_only_for_the_clocks_sake(
+    seconds: float | None, taken: set[str], tmp_path: Path
+) -> None:
+    """A flip is found without any one of its demonstrations: without a clock no second opinion is worth its time."""
+    mirrored, solutions = mirrored_tasks(2)
+    tasks = {f"mirrored{k}": replace(task, id=f"mirrored{k}") for k, task in enumerate(mirrored.values())}
+    answers = dict(zip(tasks, solutions.values(), strict=True))
+    tasks["hard"] = contradictory("hard")
+    settings = with_changes(QUICK, ["programs.settle=True"])
+    out = tmp_path / "out"
+    job = RunSpec(out, EMBEDDED, settings, seconds=seconds, workers=1, load=Loader(), solvers=("network", "programs"))
+    summary = run(job, tasks, None)
+    assert (summary["finished"], summary["finished_tasks"]) == (True, 3)
+    assert set(finished_at(out / "journal")) == taken
+    assert summary["tasks_settled_by_programs"] == 3 - len(taken)
+    written = json.loads((out / "submission.json").read_bytes())
+    assert all(written[name][0]["attempt_1"] == answers[name][0].tolist() for name in answers)
+    before = finished_at(out / "journal" / "programs") | finished_at(out / "journal")
+    assert run(replace(job, resume=True), tasks, None)["finished"]
+    assert finished_at(out / "journal" / "programs") | finished_at(out / "journal") == before, "nothing is done again"
+
+
+def test_beside_programs_the_network_leaves_nothing_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it would leave out would depend on who comes to a task first."""
+    monkeypatch.setattr(dispatcher, "worker_devices", lambda wanted, device: ["0"])  # As if there were a GPU.
+    tasks, _ = mirrored_tasks(2)
+    settings = with_changes(QUICK, ["programs.settle=True"])
+    job = RunSpec(tmp_path / "out", EMBEDDED, settings, workers=1, load=Loader(), solvers=("network", "programs"))
+    assert run(job, tasks, None)["tasks_settled_by_programs"] == 0
+    assert set(finished_at(tmp_path / "out" / "journal")) == set(tasks)
+
+
+@pytest.mark.parametrize("change", ["vote.programs=off", "vote.programs=last", "programs.settle=False"])
+def test_where_programs_do_not_give_the_first_attempt_nothing_is_left_to_them(change: str, tmp_path: Path) -> None:
+    tasks, _ = mirrored_tasks(2)
+    settings = with_changes(QUICK, ["programs.settle=True", change])
+    job = RunSpec(tmp_path / "out", EMBEDDED, settings, workers=1, load=Loader(), solvers=("network", "programs"))
+    assert run(job, tasks, None)["tasks_settled_by_programs"] == 0
+    assert set(finished_at(tmp_path / "out" / "journal")) == set(tasks)
 
 
 def test_one_kind_of_solver_alone_keeps_a_journal_of_its_own(tmp_path: Path) -> None:

@@ -33,7 +33,14 @@ from submission.solver.records import ProgramRecord, TaskRecord
 from tests.faults.cell import copies
 from tests.faults.scripted import Loader
 
-QUICK = ["training_rows.copies=1", "search.views=2", "search.threshold=0.9", "adapt.rank=2", "model.threads=1"]
+QUICK = [
+    "training_rows.copies=1",
+    "search.views=2",
+    "search.threshold=0.9",
+    "adapt.rank=2",
+    "model.threads=1",
+    "programs.settle=False",
+]
 SETTINGS = with_changes(PRESETS["laptop"], QUICK)
 
 
@@ -83,7 +90,7 @@ def test_a_run_ends_with_submission_summary_journal_log_and_report(
     wanted = {
         "tasks", "solved_tasks", "score_by_output", "score_by_task", "score_strict", "coverage", "seconds",
         "seconds_per_task", "model", "model_sha256", "settings", "versions", "seed", "finished", "peak_rss_mb",
-        "peak_gpu_mb",
+        "peak_gpu_mb", "voted_by",
     }  # fmt: skip
     assert wanted <= set(on_disk)
     assert on_disk["finished"] is True

@@ -80,7 +80,7 @@ def test_a_silent_worker_is_taken_for_hung_long_before_its_deadline(tmp_path: Pa
     pool = ready(WorkerSpec(tmp_path, SCRIPTED, 0, Loader((fault,))))
     began = time.monotonic()
     pool.give(an_order())
-    assert awaited(pool).reason == "the worker gave no sign for 2 s and was replaced"
+    assert awaited(pool).reason == "the worker gave no sign for 3 s and was replaced"
     assert time.monotonic() - began < 10
     pool.close()
 
@@ -256,6 +256,19 @@ class Telling:
     def __call__(self, spec: WorkerSpec) -> Any:
         (self.marks / "told").write_text(f"{os.environ['OMP_NUM_THREADS']} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
         return Scripted()
+
+
+@pytest.mark.parametrize(("gpu", "device", "told"), [("0", "auto", True), ("0", "cpu", False), (None, "auto", False)])
+def test_a_gpu_that_the_model_does_not_run_on_is_told(
+    gpu: str | None, device: str, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unless the settings ask for the CPU."""
+    settings = with_changes(SCRIPTED, [f"model.device={device}"])
+    pool = WorkerPool(WorkerSpec(tmp_path, settings, 0, Loader()), [gpu])
+    while not pool.free():
+        pool.wait(0.1)
+    pool.close()
+    assert ("GPU 0 is there but torch cannot use it" in caplog.text) == told
 
 
 @pytest.mark.parametrize(("gpu", "told"), [(None, "3 None"), ("1", "3 1")])

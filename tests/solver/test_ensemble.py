@@ -13,7 +13,7 @@ from submission.deadline import NEVER, Deadline
 from submission.programs.program import Program
 from submission.runner import solvers
 from submission.solver import ensemble
-from submission.solver.records import FitRecord, TaskRecord, TestRecord, ViewRecord
+from submission.solver.records import FitRecord, ProgramRecord, TaskRecord, TestRecord, ViewRecord
 from submission.solver.voting import Candidate
 
 
@@ -139,3 +139,27 @@ def test_the_record_of_both_has_the_attempts_of_both() -> None:
     assert len(alone.tests) == 1
     assert cells(joined(None, programs, "off")) == [[]]
     assert ensemble.joined(None, None, "first", 0.5) is None
+
+
+def searched(*stabilities: float) -> list[ProgramRecord]:
+    return [ProgramRecord("", (of(k),), 1, "search", each) for k, each in enumerate(stabilities)]
+
+
+@pytest.mark.parametrize(
+    ("programs", "demonstrations", "how", "expected"),
+    [
+        (searched(1.0), 2, "first", True),
+        (searched(1.0, 1.0), 3, "first", True),
+        (searched(1.0), 1, "first", False),  # with one demonstration none can be left out
+        (searched(0.75), 4, "first", False),
+        (searched(0.5, 1.0), 4, "first", False),  # attempt 1 is the other program's
+        (searched(1.0), 3, "last", False),
+        (searched(1.0), 3, "off", False),
+        ([], 3, "first", False),
+        ([replace(searched(1.0)[0], origin="written")], 3, "first", False),  # a language model wrote it
+    ],
+)
+def test_a_task_is_settled_by_its_best_program_alone(
+    programs: list[ProgramRecord], demonstrations: int, how: ensemble.ProgramsPlace, expected: bool
+) -> None:
+    assert ensemble.settled(programs, demonstrations, how) is expected

@@ -1,9 +1,8 @@
 """Models of true size that hold no memory: what training and search would take is counted, operation by operation.
 
-Tensors are torch's fake ones: shapes and types without contents. Blocks, LoRA, checkpointing and the loss are the real
-code; the products in 4 bits are bitsandbytes' own operations. Two things stand in for what a GPU has and a CPU has not:
-attention is one operation that keeps what flash attention keeps (queries, keys, values, output, a float32 a row), and
-norms are one operation each.
+Tensors are torch's fake ones: shapes and types without contents. Blocks, LoRA, checkpointing, attention backends, KV
+cache, token trees and the loss are the real code; the products in 4 bits are bitsandbytes' own operations. Fused
+kernels of a GPU are stood in for by one operation each: see `tests.support.gpu_kernels`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from bitsandbytes.autograd._functions import matmul_4bit
@@ -23,13 +23,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
-from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM
-from transformers.masking_utils import sdpa_mask
+from transformers import AutoConfig, AutoModelForCausalLM, masking_utils
 
 from submission.config import Adapt
 from submission.model import checkpointing, lora
+from submission.model.attention import register_backend
 from submission.model.forward import predictions
 from submission.model.memory_plan import Level, Shape
+from tests.support.gpu_kernels import CAPABILITIES, COUNTED, StandIns
 
 MINITRON = ("mistral", Shape(4096, 11520, 40, 32, 8, 128, vocabulary=81, tied=False, quantized=True, positions=8192))
 LLAMA = ("llama", Shape(4096, 14336, 32, 32, 8, 128, vocabulary=81, tied=False, quantized=True, positions=8192))
@@ -41,12 +42,19 @@ TRUE_SIZES = {"Minitron-8B": MINITRON, "Llama-3-8B": LLAMA, "Qwen3-4B": QWEN}
 """Published models with the vocabularies of their ARC checkpoints: model_type, sizes."""
 
 
+NO_KERNELS = ("aten::empty", "aten::new_empty", "aten::_unsafe_view", "aten::lift", "prim::", "profiler::")
+"""What the names of operations begin with that launch nothing, views apart."""
+
+
 class Counting(TorchDispatchMode):
-    """Counts operations by name, and the bytes of the tensors that live at the same time."""
+    """Counts operations and kernels by name, and the bytes of the tensors that live at the same time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.operations: Counter[str] = Counter()
+        self.kernels: Counter[str] = Counter()
+        """Operations that compute or copy something, each of which is a kernel on a GPU: an upper bound where it is
+        told to take a list of tensors or several are fused, a lower one where an operation takes several kernels."""
         self.peak = 0
         """The most bytes so far."""
         self._living: dict[int, tuple[StorageWeakRef, int]] = {}
@@ -55,6 +63,8 @@ class Counting(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         self.operations[func.name()] += 1
+        if not func.is_view and not func.name().startswith(NO_KERNELS):
+            self.kernels[func.name()] += 1
         for each in tree_iter(result):
             if isinstance(each, Tensor):
                 self._note(each)
@@ -101,53 +111,6 @@ class Packed(nn.Linear):
         return product
 
 
-# -- what stands in for a GPU's kernels: operations that are declared and never run ---------------------------------
-
-torch.library.define("counted::attention", "(Tensor query, Tensor key, Tensor value) -> (Tensor, Tensor)")
-torch.library.define(
-    "counted::attention_backward",
-    "(Tensor gradient, Tensor query, Tensor key, Tensor value, Tensor output, Tensor sums) -> (Tensor, Tensor, Tensor)",
-)
-torch.library.define("counted::norm", "(Tensor x, Tensor weight) -> (Tensor, Tensor)")
-torch.library.define("counted::norm_backward", "(Tensor gradient, Tensor x, Tensor weight, Tensor scale) -> Tensor")
-COUNTED: Any = torch.ops.counted
-
-torch.library.register_fake(
-    "counted::attention", lambda query, key, value: (torch.empty_like(query), query.new_empty(query.shape[:3]).float())
-)
-torch.library.register_fake(
-    "counted::attention_backward",
-    lambda gradient, query, key, value, output, sums: tuple(map(torch.empty_like, (query, key, value))),
-)
-torch.library.register_autograd(
-    "counted::attention",
-    lambda ctx, gradient, _: COUNTED.attention_backward(gradient, *ctx.saved_tensors),
-    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, *output),
-)
-torch.library.register_fake(
-    "counted::norm", lambda x, weight: (torch.empty_like(x), x.new_empty(x.shape[:-1], dtype=torch.float32))
-)
-torch.library.register_fake("counted::norm_backward", lambda gradient, x, weight, scale: torch.empty_like(x))
-torch.library.register_autograd(
-    "counted::norm",
-    lambda ctx, gradient, _: (COUNTED.norm_backward(gradient, *ctx.saved_tensors), None),
-    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, output[1]),
-)
-
-
-def _grouped(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any) -> Any:
-    return COUNTED.attention(query, key, value)[0].transpose(1, 2).contiguous(), None
-
-
-def _repeated(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any) -> Any:
-    group = query.shape[1] // key.shape[1]
-    return _grouped(module, query, *(each.repeat_interleave(group, dim=1) for each in (key, value)), mask)
-
-
-BACKENDS = {"t4": _repeated, "l4": _grouped}
-"""Attention of whole rows by GPU: before Ampere keys and values are repeated for each query head."""
-
-
 @dataclass(frozen=True)
 class Fake:
     """A model without memory, and the counter of its operations and bytes."""
@@ -155,31 +118,33 @@ class Fake:
     adapted: nn.Module
     base: Any
     counting: Counting
-    vocabulary: int
+    stand_ins: StandIns
 
 
 @contextmanager
 def faked(name: str, blocks: int, card: str, adapt: Adapt) -> Iterator[Fake]:
     """A model of a published shape with so many blocks and a LoRA, as it lies on this card; bytes are counted."""
     kind, shape = TRUE_SIZES[name]
-    backend = f"counted_{card}"
-    AttentionInterface.register(backend, BACKENDS[card])
-    AttentionMaskInterface.register(backend, sdpa_mask)
     config = AutoConfig.for_model(
         kind, hidden_size=shape.hidden, intermediate_size=shape.intermediate, num_hidden_layers=blocks,
         num_attention_heads=shape.heads, num_key_value_heads=shape.key_heads, head_dim=shape.head,
         vocab_size=shape.vocabulary, tie_word_embeddings=shape.tied, max_position_embeddings=shape.positions,
         sliding_window=None, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
-    config._attn_implementation = backend
+    config._attn_implementation = register_backend(CAPABILITIES[card])
     with torch.device("meta"):
         base: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float16 if card == "t4" else torch.bfloat16)
         _with_stand_ins(base)
         adapted = lora.with_adapter(base.requires_grad_(False), adapt, 0)
     counting = Counting()
-    with FakeTensorMode(), counting:
+    # transformers looks whether positions begin anew within a row, which it cannot see here; those of ours do not.
+    rows_are_whole = patch.object(masking_utils, "find_packed_sequence_indices", return_value=None)
+    fused = patch.object(checkpointing, "ATTENTION", {*checkpointing.ATTENTION, COUNTED.attention.default})
+    stand_ins = StandIns(card)
+    attention = patch.object(nn.functional, "scaled_dot_product_attention", stand_ins.attention)
+    with FakeTensorMode(), counting, stand_ins, rows_are_whole, fused, attention:
         _on_fake_memory(adapted)
-        yield Fake(adapted, base, counting, shape.vocabulary)
+        yield Fake(adapted, base, counting, stand_ins)
 
 
 def _with_stand_ins(base: nn.Module) -> None:
@@ -211,18 +176,23 @@ def _on_fake_memory(model: nn.Module) -> None:
 def train(fake: Fake, tokens: int, level: Level, steps: int = 2) -> None:
     """Steps of test-time training on one row of which every token is learned."""
     weights = [each for each in fake.adapted.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(weights, weight_decay=0.0, fused=False)
-    checkpointing.set_level(fake.base, level)
-    fake.adapted.train()
-    ids = torch.zeros(1, tokens, dtype=torch.int64)
+    optimizer = torch.optim.AdamW(weights, weight_decay=0.0, fused=True)
     for _ in range(steps):
-        logits = fake.adapted(input_ids=ids, use_cache=False).logits[0, :-1].float()
-        loss = nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum") / tokens
-        loss.backward()
-        del logits, loss
+        gradient(fake, tokens, level)
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+
+def gradient(fake: Fake, tokens: int, level: Level) -> None:
+    """Forward and backward pass of such a step."""
+    checkpointing.set_level(fake.base, level)
+    fake.adapted.train()
+    ids = torch.zeros(1, tokens, dtype=torch.int64)
+    logits = fake.adapted(input_ids=ids, use_cache=False).logits[0, :-1].float()
+    loss = nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum") / tokens
+    del logits
+    loss.backward()
 
 
 def kept_by_autograd(model: nn.Module, ids: Tensor, learn: Tensor, positions: Tensor) -> int:

@@ -7,7 +7,9 @@ from pathlib import Path
 from submission.gpus import Gpu
 from tests import drill
 
+L4 = Gpu("NVIDIA L4", 23034, (8, 9), 0)
 T4 = Gpu("Tesla T4", 15360, (7, 5), 0)
+P100 = Gpu("Tesla P100-PCIE-16GB", 16384, (6, 0), 0)
 
 BROKEN = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
 

@@ -10,13 +10,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedTokenizerFast
 
+from submission.benchmarks.synthetic_checkpoint import LLAMA3_ROPE
 from tests.support.layouts import MERGES, character_tokenizer, llama3_tokenizer
-
-LLAMA3_ROPE = {
-    "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 8192,
-}  # fmt: skip
-"""How Llama 3.1 scales its rotary frequencies; 3.2 has a factor of 32."""
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama-3.1": {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16,
@@ -48,8 +43,10 @@ def tokenizer_of(layout: str) -> Any:
     return None
 
 
-def miniature(folder: Path, family: str, layout: str = "chat16", dtype: torch.dtype = torch.bfloat16) -> Path:
-    """A checkpoint of two blocks with random weights, in 16 bits as they are published."""
+def miniature(
+    folder: Path, family: str, layout: str = "chat16", dtype: torch.dtype = torch.bfloat16, blocks: int = 2
+) -> Path:
+    """A checkpoint of so many blocks with random weights, in 16 bits as they are published."""
     tokenizer = tokenizer_of(layout)
     special = (
         {"pad_token_id": 13, "bos_token_id": 14, "eos_token_id": 15}
@@ -59,7 +56,7 @@ def miniature(folder: Path, family: str, layout: str = "chat16", dtype: torch.dt
     options = {key: value for key, value in FAMILIES[family].items() if key != "model_type"}
     config = AutoConfig.for_model(
         FAMILIES[family]["model_type"], vocab_size=16 if tokenizer is None else len(tokenizer) + 3, hidden_size=64,
-        intermediate_size=128, num_hidden_layers=2, max_position_embeddings=131072, **special, **options,
+        intermediate_size=128, num_hidden_layers=blocks, max_position_embeddings=131072, **special, **options,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)

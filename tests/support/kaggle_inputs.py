@@ -17,6 +17,8 @@ TASK = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]
 
 NAMES = Names("someone")
 """Names of a bundle without a model."""
+NAMES_WITH_MODEL = Names("someone", accelerator="l4x4", model_version=1, licence="MIT")
+"""Names of a bundle with a model."""
 
 
 def asked(folder: Path, tasks: dict[str, object], training: dict[str, object] | None = None) -> Path:

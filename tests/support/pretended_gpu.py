@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -26,11 +27,31 @@ INDEX = {"index", "index_put", "index_put_", "_index_put_impl_"}
 """Operations whose second argument, the indices, may lie on the CPU in any case."""
 
 
+PROPERTIES = {(7, 5): (40, 7, 5), (8, 9): (58, 8, 9), (9, 0): (132, 9, 0)}
+"""Multiprocessors and compute capability of a T4, an L4 and an H100, by capability, as bitsandbytes asks for them."""
+
+
+def bitsandbytes_sees(monkeypatch: pytest.MonkeyPatch, *capabilities: tuple[int, int]) -> Any:
+    """bitsandbytes' own module for CUDA, which finds these GPUs as devices 0, 1, ...; nothing is computed there."""
+    monkeypatch.setattr(torch._C, "_cuda_getCurrentRawStream", lambda device: 0, raising=False)
+    from bitsandbytes.backends.cuda import ops
+
+    monkeypatch.setattr(ops, "_gpu_dispatch_props", lambda device: PROPERTIES[capabilities[device]])
+    ops._gemm_4bit_use_custom_fn.cache_clear()
+    return ops
+
+
+WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "unique", "_unique2"}
+"""Operations on tensors of the GPU for whose result the host waits: a number, or a shape that depends on contents."""
+
+
 class Marks:
     """Which storages are the GPU's. They are kept, so that no other one comes to their address."""
 
     def __init__(self) -> None:
         self._storages: dict[int, Any] = {}
+        self.waits: list[str] = []
+        """What made the host wait for the GPU: names of operations, "to host" for a copy."""
 
     def put(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
@@ -57,6 +78,9 @@ class _Made(TorchDispatchMode):
                 f"{name}: expected all tensors on one device, but {list(here[0].shape)} is on the CPU, "
                 f"{list(there[0].shape)} on the GPU"
             )
+        by_mask = name in INDEX and any(each.dtype == torch.bool for each in _tensors(args[1]) if self.marks.on(each))
+        if by_mask or (there and name in WAITS):
+            self.marks.waits.append(name)
         made = function(*args, **(kwargs or {}))
         if there and (there[0] is given[0] or name not in COPY):
             for each in _tensors(made):
@@ -105,6 +129,8 @@ class _Told(TorchFunctionMode):
             moved = moved.clone()
         if on:
             self.marks.put(moved)
+        else:
+            self.marks.waits.append("to host")
         return moved
 
 
@@ -117,8 +143,8 @@ def _is_cuda(wish: Any) -> bool:
 
 
 @contextmanager
-def pretended_gpu() -> Iterator[None]:
-    """While this is entered, "cuda" is a device."""
-    marks = Marks()
+def pretended_gpu(marks: Marks | None = None) -> Iterator[None]:
+    """While this is entered, "cuda" is a device; `marks` notes what lies there, and when the host waits for it."""
+    marks = marks or Marks()
     with _Made(marks), _Told(marks):
         yield

@@ -88,6 +88,54 @@ def test_made_up_rules_are_families_of_their_own_and_never_held_out() -> None:
     assert {name.split(":")[0] for name in made} == set(RULES)
 
 
+def pack_of(path: Path, families: dict[str, list[Pair]]) -> Path:
+    """An .npz as those that `--families` reads."""
+    shapes, packed_cells = packed(pair for pairs in families.values() for pair in pairs)
+    task = np.repeat(np.arange(len(families), dtype=np.uint16), [len(pairs) for pairs in families.values()])
+    np.savez(path, names=np.array(list(families)), task=task, shapes=shapes, cells=packed_cells)
+    return path
+
+
+def noise(number: int, seed: int) -> list[Pair]:
+    rng = np.random.default_rng(seed)
+    return [Pair(*(grid(rng.integers(0, 10, (3, 4))) for _ in range(2))) for _ in range(number)]
+
+
+def test_families_of_packs_are_guarded_held_out_by_id_and_weighed_by_rule(
+    tmp_path: Path, loaded: Corpus, evaluation: dict[str, list[Pair]]
+) -> None:
+    apart, known = loaded.held_out[0].name, loaded.train[0].name
+    evaluated = next(iter(evaluation))
+    stolen = next(pair for pairs in evaluation.values() for pair in pairs if pair_length(pair) <= LONGEST_PAIR)
+    one = pack_of(
+        tmp_path / "one.npz",
+        {f"arcgen:{apart}": noise(3, 0), f"arcgen:{known}": noise(3, 1), f"arcgen:{evaluated}": noise(3, 2)},
+    )
+    drawn = {f"tgi:turn:{k}": noise(4, 10 + k) for k in range(4)}
+    two = pack_of(tmp_path / "two.npz", {**drawn, "tgi:thief:0": [*noise(3, 20), stolen]})
+    data = load(Sources(families=(one, two)), LONGEST_PAIR)
+    train = {family.name: family.weight for family in data.train}
+    assert train[f"arcgen:{known}"] == 1
+    assert [train[name] for name in drawn] == [0.25] * 4, "four draws of one rule weigh as much as one family"
+    assert f"arcgen:{apart}" in {family.name for family in data.held_out}
+    assert f"arcgen:{apart}" not in train
+    new = {name: why for name, why in data.leaks.items() if name not in loaded.leaks}
+    assert new == {f"arcgen:{evaluated}": "id", "tgi:thief:0": "pair"}
+    assert data.checked == loaded.checked + 8
+
+
+def test_a_family_that_would_replace_another_is_refused_in_a_sentence(tmp_path: Path, loaded: Corpus) -> None:
+    name = loaded.train[0].name
+    with pytest.raises(BadInput, match=f"has a family {name}, and so has another source"):
+        load(Sources(families=(pack_of(tmp_path / "a.npz", {name: noise(3, 0)}),)), LONGEST_PAIR)
+    twice = pack_of(tmp_path / "b.npz", {"mine:1": noise(3, 0)})
+    with pytest.raises(BadInput, match="has a family mine:1"):
+        load(Sources(families=(twice, twice)), LONGEST_PAIR)
+    drawn = pack_of(tmp_path / "c.npz", {"program:1": noise(3, 0)})
+    with pytest.raises(BadInput, match="has a family program:1"):
+        load(Sources(families=(drawn,), programs=2), LONGEST_PAIR)
+
+
 def test_more_pairs_than_a_rule_has_are_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generators, "RULES", {"spiral": RULES["spiral"]})
     with pytest.raises(BadInput, match="--generated 600: a rule has fewer pairs"):

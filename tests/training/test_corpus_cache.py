@@ -103,6 +103,11 @@ def test_the_key_changes_with_all_that_the_corpus_depends_on(
         key_of(replace(sources, **{name: value}), LONGEST_PAIR)
         for name, value in {"generated": 5, "rearc": None, "sets": ("arc1-train",), "against": ("arc2-eval",)}.items()
     ]
+    (tmp_path / "pack.npz").write_bytes(b"one")
+    packed = replace(sources, families=(tmp_path / "pack.npz",))
+    keys.append(key_of(packed, LONGEST_PAIR))
+    (tmp_path / "pack.npz").write_bytes(b"two")
+    keys.append(key_of(packed, LONGEST_PAIR))
     for name in ("rearc.npz", "task.json", "secret.json"):
         with (tmp_path / name).open("ab") as file:
             file.write(b"\n")

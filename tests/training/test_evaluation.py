@@ -12,7 +12,8 @@ from torch import nn
 from submission.arc.layouts import GRID16
 from submission.arc.prompts import padded, row
 from submission.arc.tasks import Pair, grid
-from submission.training.evaluation import Evaluations, evaluate, evaluation_rows
+from submission.training.corpus import Family
+from submission.training.evaluation import MOST_FURTHER, Evaluations, by_source, evaluate, evaluation_rows
 from submission.training.settings import TrainingFailed
 from tests.training.families import families
 
@@ -22,6 +23,15 @@ def test_one_answer_of_each_family_is_evaluated() -> None:
     assert len(rows) == 4
     for each in rows:
         assert int(each.learn.sum()) == len(GRID16.answer(grid(np.zeros((2, 3)))))
+
+
+def test_families_of_packs_are_evaluated_apart_one_of_each_rule_before_a_second() -> None:
+    (known,) = families(1)
+    names = ["0520fde7", *(f"tgi:rule{k}:{draw}" for k in range(50) for draw in range(3)), "arcgen:0520fde7"]
+    found = by_source([Family(name, known.pairs, 1.0) for name in names])
+    assert {source: len(of_it) for source, of_it in found.items()} == {"": 1, "tgi": MOST_FURTHER, "arcgen": 1}
+    assert [family.name for family in found["tgi"][:2]] == ["tgi:rule0:0", "tgi:rule1:0"]
+    assert found["tgi"][50].name == "tgi:rule0:1", "a second draw after all rules"
 
 
 def test_tokens_and_whole_answers_are_counted() -> None:
@@ -91,7 +101,7 @@ def test_evaluations_in_the_course_of_a_training_take_a_tenth_of_its_time_at_mos
             time.sleep(0.02)
             return type("Out", (), {"logits": torch.full((*input_ids.shape, 16), self.loss)})
 
-    evaluations = Evaluations(Slow(1, 1), evaluation_rows(families(2), 1000, GRID16), GRID16)
+    evaluations = Evaluations(Slow(1, 1), families(2), 1000, GRID16)
     evaluations.where_due()
     first, took = evaluations.ended, evaluations.took
     assert took >= 0.04, "the first is always due"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import torch
 
 from submission.training import precision
-from submission.training.precision import Precision, chosen, chosen_for_base, speedup
+from submission.training.precision import Precision, chosen, chosen_for_base
 from submission.training.settings import FineTuning, Pretraining
 
 FLOAT, BRAIN = torch.float32, torch.bfloat16
@@ -69,13 +67,6 @@ def test_the_fine_tuning_of_a_base_goes_by_the_same_measurements(
     values = iter(measured)
     monkeypatch.setattr(precision, "speedup", lambda work: next(values))
     assert chosen_for_base(settings) is expected
-
-
-def test_the_speedup_is_that_of_the_fastest_tries() -> None:
-    def work(dtype: torch.dtype) -> None:
-        time.sleep(0.03 if dtype == FLOAT else 0.01)
-
-    assert speedup(work) == pytest.approx(3, rel=0.4)
 
 
 @pytest.mark.parametrize("positions", ["grid", "line"])

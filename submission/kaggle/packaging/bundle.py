@@ -2,7 +2,7 @@
 
 DIR/code/      a data set: kernel_main.py, submission/, code_manifest.json
 DIR/wheels/    a data set: wheelhouse/*.whl, requirements.txt (the lock), wheels_manifest.json
-DIR/model/     a model: model-metadata.json, and weights/, its variation (only with --model)
+DIR/model/     a model: model-metadata.json, and weights/, its variation (only with --model; not with --model-source)
 DIR/notebook/  the notebook and kernel-metadata.json
 DIR/bundle.json  names, profile, and the sha256 of every file
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,26 +24,30 @@ from submission.kaggle.packaging import metadata, wheels
 from submission.kaggle.packaging.image import Profile, read_image
 from submission.kaggle.packaging.metadata import Names
 from submission.kaggle.packaging.notebook import notebook
-from submission.kaggle.prepare import CODE_MANIFEST
+from submission.kaggle.prepare import CODE_MANIFEST, PUBLIC_TASKS
 
 ROOT = Path(__file__).parents[3]
 BUNDLE = "bundle.json"
 WHEELHOUSE = "wheelhouse"
 
 
-def bundle(names: Names, out: Path, profile: Profile, wheelhouse: Path | None, model: Path | None) -> list[str]:
+def bundle(
+    names: Names, out: Path, profile: Profile, wheelhouse: Path | None, model: Path | None,
+    public: Mapping[str, Any] | None = None,
+) -> list[str]:  # fmt: skip
     """Write a bundle to `out`, a new or empty folder; returns one line with the size of each part.
 
     The wheels come from `wheelhouse` or, where that is None, from offline_wheels/<profile>/, to which missing ones are
-    downloaded. `model` is a folder that `build.py model` wrote; None for the embedded model. BadInput where a wheel or
-    the model is not fit.
+    downloaded. `model` is a folder that `build.py model` wrote; None for the embedded model, and for one that is on
+    Kaggle already (`names.model_source`). BadInput where a wheel or the model is not fit. `public`: file name ->
+    content of the tasks that go along where there is no competition.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: is not an empty folder; nothing is overwritten")
     if model is not None:
         require_prepared_model(model)
     wheel_files = locked_wheels(profile, wheelhouse)
-    write_code(out / "code", names)
+    write_code(out / "code", names, public)
     write_wheels(out / "wheels", names, profile, wheel_files)
     if model is not None:
         write_model(out / "model", names, model)
@@ -53,18 +57,30 @@ def bundle(names: Names, out: Path, profile: Profile, wheelhouse: Path | None, m
     sizes = {
         part: sum(size for _, size in _sized(out / part)) / 1e6 for part in ("code", "wheels", "model", "notebook")
     }
-    return [f"{out / part}: {size:.1f} MB" for part, size in sizes.items() if (out / part).exists()]
+    parts = [f"{out / part}: {size:.1f} MB" for part, size in sizes.items() if (out / part).exists()]
+    return parts + unchecked_model(names)
+
+
+def unchecked_model(names: Names) -> list[str]:
+    """A sentence on a model that is attached from Kaggle: what nobody can check before the notebook runs; or none."""
+    if names.model_source is None:
+        return []
+    return [
+        f"model {names.model_source}: is attached from Kaggle and not in the bundle, so that neither its existence nor "
+        "its files can be checked here, and no hash of them is known: the notebook's commit run checks config, tensors "
+        "and layout of what is mounted"
+    ]
 
 
 def locked_wheels(profile: Profile, wheelhouse: Path | None) -> list[Path]:
     """The wheel files of a profile; BadInput where they are not the ones in its lock or do not fit the image."""
     folder = wheelhouse or profile.folder
-    pins, image = wheels.read_lock(profile), read_image(profile.image)
-    if wheelhouse is None and wheels.problems(sorted(folder.glob("*.whl")), pins, image):
+    pins, images = wheels.read_lock(profile), [read_image(path) for path in profile.images]
+    if wheelhouse is None and wheels.problems(sorted(folder.glob("*.whl")), pins, images):
         wheels.download(profile, folder)
     locked = {pin.sha256 for pin in pins}
     found = [path for path in sorted(folder.glob("*.whl")) if wheelhouse is not None or sha256(path) in locked]
-    if wrong := wheels.problems(found, pins, image):
+    if wrong := wheels.problems(found, pins, images):
         raise BadInput(f"{folder}: {wrong[0]}")
     return found
 
@@ -78,11 +94,15 @@ def require_prepared_model(model: Path) -> None:
         raise BadInput(wrong[0])
 
 
-def write_code(folder: Path, names: Names) -> None:
-    """The data set of the code: the files of this clone that a run needs, and no others."""
+def write_code(folder: Path, names: Names, public: Mapping[str, Any] | None = None) -> None:
+    """The data set of the code: the files of this clone that a run needs, and no others but public tasks."""
     for path in code_files(ROOT):
         _copy(ROOT / path, folder / path)
-    write_json(folder / CODE_MANIFEST, {"files": digests(folder)})
+    for name, content in (public or {}).items():
+        (folder / PUBLIC_TASKS).mkdir(exist_ok=True)
+        (folder / PUBLIC_TASKS / name).write_bytes(json.dumps(content).encode())
+    manifest = {"accelerator": names.accelerator, "model": metadata.attached_model(names), "files": digests(folder)}
+    write_json(folder / CODE_MANIFEST, manifest)
     write_json(folder / "dataset-metadata.json", metadata.dataset_metadata(names.code))
 
 

@@ -51,12 +51,17 @@ class Profile:
         """The versions that the image has, as pip constraints."""
         return self.home / "image.txt"
 
+    @property
+    def images(self) -> list[Path]:
+        """The same and the images that may follow it: wheels must fit each of them."""
+        return [self.image, *sorted(self.home.glob("image_*.txt"))]
+
 
 NEVER_SHIPPED = re.compile(r"(torch|torchvision|torchaudio|triton|pytorch_triton|nvidia_.+|cuda_(bindings|pathfinder))")
 """Packages that are never shipped: the image's own torch fits its driver, and a second one beside it breaks both."""
 
-ACCELERATORS = {"l4x4": "NvidiaL4", "t4x2": "NvidiaTeslaT4"}
-"""--accelerator -> machine_shape in kernel-metadata.json (Kaggle CLI, docs/kernels.md, 2026-02)."""
+ACCELERATORS = {"none": "", "l4x4": "NvidiaL4", "t4x2": "NvidiaTeslaT4"}
+"""--accelerator -> machine_shape in kernel-metadata.json (Kaggle CLI, docs/kernels.md, 2026-09); "": no GPU."""
 
 
 @dataclass(frozen=True)

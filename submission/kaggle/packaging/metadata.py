@@ -17,12 +17,42 @@ from submission.errors import BadInput
 from submission.kaggle.packaging.image import ACCELERATORS
 
 COMPETITION = "arc-prize-2026-arc-agi-2"
+"""The competition of a bundle by default: the one line to change when the next season has a name."""
+
+NO_COMPETITION = "none"
+"""In the place of a competition: the notebook has no competition, but the public tasks that come with the code."""
+
+CLOSED = {
+    "arc-prize-2024": "in November 2024", "arc-prize-2025": "on 3 November 2025",
+    "arc-prize-2026-arc-agi-2": "on 2 November 2026",
+}  # fmt: skip
+"""Competition -> when it closed. A late submission gets a score there, where Kaggle allows it, but no place."""
+
+LICENCES = (
+    "Apache 2.0", "MIT", "BSD-3-Clause", "CC0: Public Domain", "GPL 2", "GPL 3",
+    "GNU Affero General Public License 3.0", "GNU Free Documentation License 1.3",
+    "GNU Lesser General Public License 3.0", "Attribution 3.0 IGO (CC BY 3.0 IGO)",
+    "Attribution 3.0 Unported (CC BY 3.0)", "Attribution 4.0 International (CC BY 4.0)",
+    "Attribution-NoDerivatives 4.0 International (CC BY-ND 4.0)",
+    "Attribution-NonCommercial 4.0 International (CC BY-NC 4.0)",
+    "Attribution-NonCommercial-NoDerivatives 4.0 International (CC BY-NC-ND 4.0)",
+    "Attribution-NonCommercial-ShareAlike 3.0 IGO (CC BY-NC-SA 3.0 IGO)", "CC BY-NC-SA 4.0", "CC BY-SA 3.0",
+    "CC BY-SA 4.0", "Community Data License Agreement - Permissive - Version 1.0",
+    "Community Data License Agreement - Sharing - Version 1.0", "ODC Attribution License (ODC-By)",
+    "ODC Public Domain Dedication and Licence (PDDL)",
+)  # fmt: skip
+"""Kaggle's names for the licence of a model (Kaggle CLI, docs/models_metadata.md). Its client sends any name."""
+
 FRAMEWORK = "Transformers"
 VARIATION = "default"
 
 OWNER = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 """What an owner and a slug must match as a whole. The client's patterns end with $, which lets a line break through."""
+
+PUBLISHED = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){3}/[1-9][0-9]{0,5}")
+"""What the handle of a published model's version must match: owner/model/framework/variation/version. Kaggle's client
+asks for five parts and a whole number (`validate_model_instance_version_string`); older slugs have underscores."""
 
 CODE_SUFFIX, WHEELS_SUFFIX, MODEL_SUFFIX = "-code", "-wheels", "-model"
 """What the slugs of data sets and model add to the notebook's."""
@@ -47,11 +77,14 @@ class Names:
     name: str = "arc-submission"
     """The notebook's slug; the slugs of data sets and model begin with it."""
     competition: str = COMPETITION
-    accelerator: str = "l4x4"
+    accelerator: str = "none"
     model_version: int | None = None
     """The version of the attached model; None for the embedded one."""
-    licence: str = "Apache 2.0"
-    """The model's licence, by Kaggle's name."""
+    licence: str = ""
+    """The licence of an uploaded model, by Kaggle's name; "" without one."""
+    model_source: str | None = None
+    """The handle of a model that is on Kaggle already, owner/model/framework/variation/version: it is attached, and
+    the bundle holds none."""
 
     def __post_init__(self) -> None:
         if not OWNER.fullmatch(self.owner):
@@ -73,8 +106,25 @@ class Names:
             )
         if self.accelerator not in ACCELERATORS:
             raise BadInput(f"--accelerator {self.accelerator!r}: expected one of {', '.join(ACCELERATORS)}")
+        if self.competition == NO_COMPETITION and self.accelerator == "l4x4":
+            raise BadInput("--accelerator l4x4: only participants of a competition get L4 x4, take t4x2 or none")
+        if self.model_source is not None and not PUBLISHED.fullmatch(self.model_source):
+            raise BadInput(
+                f"--model-source {self.model_source!r}: expected owner/model/framework/variation/version, as the page "
+                "of the model on Kaggle shows it for its use in a notebook"
+            )
+        if self.model_source is not None and self.model_version is not None:
+            raise BadInput("--model-source names a model that is on Kaggle, --model one to upload: give one of them")
         if self.model_version is not None and self.model_version < 1:
             raise BadInput("--model-version: the first version is 1")
+        if attached_model(self) is not None and self.accelerator == "none":
+            raise BadInput("--accelerator none: an attached model needs a GPU, take l4x4 or t4x2")
+        if self.model_version is not None and self.licence not in LICENCES:
+            raise BadInput(
+                (f"--license {self.licence!r}: " if self.licence else "--license is needed: ")
+                + f"name the licence under which the weights were published (their model "
+                f"card has it), by Kaggle's name, one of: {'; '.join(LICENCES)}"
+            )
 
     @property
     def notebook(self) -> str:
@@ -95,6 +145,13 @@ class Names:
     def model(self) -> str:
         """The handle of the model's variation: owner/model/framework/variation."""
         return f"{self.notebook}{MODEL_SUFFIX}/{FRAMEWORK}/{VARIATION}"
+
+
+def attached_model(names: Names) -> str | None:
+    """The handle of the model version that the notebook attaches; None for the embedded model, which is in the code."""
+    if names.model_source is not None:
+        return names.model_source
+    return None if names.model_version is None else f"{names.model}/{names.model_version}"
 
 
 def dataset_metadata(identity: str) -> dict[str, Any]:
@@ -123,15 +180,18 @@ def variation_metadata(names: Names) -> dict[str, Any]:
 
 
 def kernel_metadata(names: Names) -> dict[str, Any]:
-    """kernel-metadata.json: internet off, and the GPU by name, as `enable_gpu` alone means a P100.
+    """kernel-metadata.json: internet off, and the GPU by name, as `enable_gpu` alone leaves it to Kaggle.
 
     The image is pinned to the one of the first push, so that commit run and scored rerun have the same.
     """
-    model = [] if names.model_version is None else [f"{names.model}/{names.model_version}"]
+    model = attached_model(names)
+    competition = [] if names.competition == NO_COMPETITION else [names.competition]
+    shape = ACCELERATORS[names.accelerator]
+    gpu = {"machine_shape": shape, "keywords": ["gpu"]} if shape else {"keywords": []}
     return {
         "id": names.notebook, "title": names.name, "code_file": f"{names.name}.ipynb", "language": "python",
-        "kernel_type": "notebook", "is_private": True, "enable_gpu": True, "enable_tpu": False,
-        "enable_internet": False, "machine_shape": ACCELERATORS[names.accelerator], "keywords": ["gpu"],
-        "dataset_sources": [names.code, names.wheels], "competition_sources": [names.competition],
-        "kernel_sources": [], "model_sources": model, "docker_image_pinning_type": "original",
+        "kernel_type": "notebook", "is_private": True, "enable_gpu": bool(shape), "enable_tpu": False,
+        "enable_internet": False, **gpu, "dataset_sources": [names.code, names.wheels],
+        "competition_sources": competition, "kernel_sources": [], "model_sources": [] if model is None else [model],
+        "docker_image_pinning_type": "original",
     }  # fmt: skip

@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from submission.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from submission.checkpoint.weight_files import PICKLED, has_safetensors
 from submission.errors import BadInput
 from submission.kaggle.manifests import MODEL_MANIFEST, sha256
 
@@ -65,14 +67,37 @@ load_base(source, Model(), resolve_device("auto")).save_pretrained(out)
 
 
 def downloaded(repository: str) -> Path:
-    """The folder of a model repository on huggingface.co, downloaded; BadInput without a network."""
-    patterns = ["LICENSE*", *sorted(f"*{suffix}" for suffix in KEPT_SUFFIXES if suffix)]
+    """The folder of a model repository on huggingface.co, downloaded.
+
+    BadInput without a network, and where the weights are in no format that is taken: such files are not downloaded.
+    """
+    failed = f"{repository} could not be downloaded"
+    patterns = ["LICENSE*", "NOTICE*", *sorted(f"*{suffix}" for suffix in KEPT_SUFFIXES if suffix)]
     program = (
         "import sys; from huggingface_hub import snapshot_download; "
         f"print(snapshot_download(sys.argv[1], allow_patterns={patterns}))"
     )
-    printed = _run_python(["-c", program, repository], f"{repository} could not be downloaded")
-    return Path(printed.splitlines()[-1])
+    folder = Path(_run_python(["-c", program, repository], failed).splitlines()[-1])
+    if not has_safetensors(folder):
+        program = (
+            "import sys; from huggingface_hub import list_repo_files; print(*list_repo_files(sys.argv[1]), sep='\\n')"
+        )
+        require_safetensors(repository, _run_python(["-c", program, repository], failed).splitlines())
+    return folder
+
+
+def require_safetensors(repository: str, names: Sequence[str]) -> None:
+    """BadInput where the files of a repository hold no safetensors; pickled weights can be converted."""
+    if any(name.endswith(".safetensors") for name in names):
+        return
+    pickled = sorted(name for name in names if name.endswith(PICKLED))
+    if not pickled:
+        raise BadInput(f"{repository}: has no *.safetensors among its {len(names)} files")
+    raise BadInput(
+        f"{repository}: has no *.safetensors; pickled weights ({pickled[0]}) are not taken: download them by `hf "
+        f"download {repository} --local-dir FOLDER`, convert them by AutoModelForCausalLM.from_pretrained(FOLDER)"
+        ".save_pretrained(OUT), and give OUT, with the tokenizer's files, in place of the repository"
+    )
 
 
 def copy_with_manifest(checkpoint: Checkpoint, out: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from submission.errors import BadInput
 from submission.kaggle.install import REQUIREMENTS, WHEELS_MANIFEST
 from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches, sha256
 from submission.kaggle.packaging import metadata, wheels
-from submission.kaggle.packaging.bundle import BUNDLE, ROOT, WHEELHOUSE, code_files, digests
+from submission.kaggle.packaging.bundle import BUNDLE, ROOT, WHEELHOUSE, code_files, digests, unchecked_model
 from submission.kaggle.packaging.image import OFFLINE_WHEELS, PROFILES, Profile, read_image
 from submission.kaggle.packaging.metadata import Names
-from submission.kaggle.packaging.notebook import notebook
+from submission.kaggle.packaging.notebook import edited_settings
 from submission.kaggle.prepare import CODE_MANIFEST
 
 MAX_FILES = 50
@@ -42,20 +41,23 @@ def verify(folder: Path, home: Path = OFFLINE_WHEELS) -> tuple[list[str], list[s
     names, profile, files = read_bundle(folder)
     if profile not in PROFILES:
         raise BadInput(f"{folder / BUNDLE}: no profile is called {profile!r}")
-    wrong = changed_files(folder, files)
+    notebook = f"notebook/{names.name}.ipynb"  # Its settings may be edited.
+    wrong = changed_files(folder, files, besides=notebook)
     wrong += wrong_metadata(folder, names)
-    wrong += wrong_notebook(folder, names)
+    edited, bad = judged_notebook(folder / notebook, names)
+    wrong += bad
     wrong += manifest_mismatches(folder / "code", CODE_MANIFEST) or missing_code(folder / "code")
     wrong += wrong_wheels(folder / "wheels", Profile(profile, home))
     if names.model_version is not None:
         wrong += wrong_model(folder / "model" / "weights")
     wrong += oversized(folder)
-    return wrong, [] if wrong else newer_code(folder / "code")
+    return wrong, unchecked_model(names) + ([] if wrong else edited + newer_code(folder / "code"))
 
 
-def changed_files(folder: Path, files: dict[str, str]) -> list[str]:
-    """Files that are missing, changed or added since the bundle was made."""
+def changed_files(folder: Path, files: dict[str, str], besides: str) -> list[str]:
+    """Files that are missing, changed or added since the bundle was made; `besides` may have changed."""
     present = {path: digest for path, digest in digests(folder).items() if path != BUNDLE}
+    present |= {besides: files.get(besides, "")} if besides in present else {}
     found = [f"{path}: is missing" for path in files if path not in present]
     found += [f"{path}: does not belong to the bundle" for path in present if path not in files]
     return found + [f"{path}: was changed" for path, digest in present.items() if files.get(path, digest) != digest]
@@ -81,15 +83,15 @@ def wrong_metadata(folder: Path, names: Names) -> list[str]:
     return found
 
 
-def wrong_notebook(folder: Path, names: Names) -> list[str]:
-    """A notebook that differs from the generated one, whose cells must be valid Python."""
-    path = folder / "notebook" / f"{names.name}.ipynb"
-    fresh = notebook(names)
-    for cell in json.loads(fresh)["cells"]:
-        if cell["cell_type"] == "code":
-            ast.parse("".join(cell["source"]))
-    same = path.is_file() and path.read_bytes() == fresh
-    return [] if same else [f"{path.name}: is not the generated notebook: bundle again"]
+def judged_notebook(path: Path, names: Names) -> tuple[list[str], list[str]]:
+    """A note for each setting that was edited, and what is wrong: only the cell of settings may be edited."""
+    if not path.is_file():
+        return [], []  # It is told as missing.
+    try:
+        edited = edited_settings(path.read_bytes(), names)
+    except BadInput as error:
+        return [], [f"{path.name}: {error}"]
+    return [f"{path.name}: edited, {name} = {value!r}" for name, value in edited.items()], []
 
 
 def missing_code(code: Path) -> list[str]:
@@ -105,7 +107,7 @@ def wrong_wheels(folder: Path, profile: Profile) -> list[str]:
     if not lock.is_file() or sha256(lock) != sha256(profile.lock):
         found.append(f"{REQUIREMENTS}: is not offline_wheels/{profile.lock.name}: bundle again")
     present = sorted((folder / WHEELHOUSE).glob("*"))
-    return found + wheels.problems(present, wheels.read_lock(profile), read_image(profile.image))
+    return found + wheels.problems(present, wheels.read_lock(profile), map(read_image, profile.images))
 
 
 def wrong_model(folder: Path) -> list[str]:

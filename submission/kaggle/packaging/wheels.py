@@ -84,13 +84,14 @@ def download(profile: Profile, into: Path) -> None:
           "--requirement", str(profile.lock), *_target(read_image(profile.image))])  # fmt: skip
 
 
-def problems(wheels: Sequence[Path], pins: Sequence[Pin], image: Image) -> list[str]:
-    """One sentence for each wheel that is missing, changed, not locked or not fit for the image."""
+def problems(wheels: Sequence[Path], pins: Sequence[Pin], images: Iterable[Image]) -> list[str]:
+    """One sentence for each wheel that is missing, changed, not locked or not fit for one of the images."""
     by_hash = {sha256(path): path for path in wheels}
     wanted = {pin.sha256: pin for pin in pins}
     found = [f"{pin.name}=={pin.version}: no wheel has its sha256" for pin in pins if pin.sha256 not in by_hash]
     found += [f"{path.name}: is not in the lock" for digest, path in by_hash.items() if digest not in wanted]
-    return found + [sentence for path in wheels if (sentence := misfit(path.name, image))]
+    unfit = (misfit(path.name, image) for image in images for path in wheels)
+    return found + list(dict.fromkeys(filter(None, unfit)))
 
 
 def _target(image: Image) -> list[str]:

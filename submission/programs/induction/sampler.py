@@ -22,6 +22,7 @@ from submission.checkpoint.tokenizer_files import Words, chat_template, read_wor
 from submission.config import Model
 from submission.deadline import Deadline
 from submission.errors import BadInput
+from submission.model.kv_cache import CACHE
 from submission.model.loading import load_base, resolve_device
 from submission.programs.induction.budget_forcing import Codec, Completion, TokenBudget
 from submission.programs.induction.dialogue import CellFormat, WriterFormat, messages
@@ -168,7 +169,7 @@ class LanguageWriter:
 
     def _forward(self, ids: Tensor, cache: DynamicCache) -> Tensor:
         """Return the logits [batch, vocabulary] after these ids [batch, length]; the ids are added to the cache."""
-        read = self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        read = self.model(input_ids=ids, use_cache=True, logits_to_keep=1, **{CACHE: cache})
         last: Tensor = read.logits[:, -1]
         return last
 

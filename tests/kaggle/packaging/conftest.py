@@ -10,10 +10,9 @@ import pytest
 from submission.kaggle.manifests import sha256
 from submission.kaggle.packaging.bundle import bundle
 from submission.kaggle.packaging.image import OFFLINE_WHEELS, Profile
-from submission.kaggle.packaging.metadata import Names
 from submission.kaggle.packaging.model_upload import prepared_model
 from tests.support.checkpoints import hollow, write_weights
-from tests.support.kaggle_inputs import wheelhouse
+from tests.support.kaggle_inputs import NAMES_WITH_MODEL, wheelhouse
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +49,7 @@ def ready(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(home: Path, ready: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole bundle with a model."""
     out = tmp_path_factory.mktemp("made") / "bundle"
-    bundle(Names("someone", model_version=1), out, Profile("native", home), None, ready)
+    bundle(NAMES_WITH_MODEL, out, Profile("native", home), None, ready)
     return out
 
 

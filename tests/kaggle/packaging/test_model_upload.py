@@ -14,7 +14,7 @@ from submission.errors import BadInput
 from submission.kaggle.manifests import MODEL_MANIFEST, manifest_mismatches
 from submission.kaggle.packaging.bundle import bundle
 from submission.kaggle.packaging.image import Profile
-from submission.kaggle.packaging.model_upload import prepared_model
+from submission.kaggle.packaging.model_upload import prepared_model, require_safetensors
 from tests.support.checkpoints import in_shards, write_weights
 from tests.support.kaggle_inputs import NAMES
 
@@ -79,6 +79,16 @@ def test_a_model_on_the_hub_needs_a_network_and_says_so(
     told = capsys.readouterr().err
     assert "someone/something could not be downloaded" in told
     assert len(told.splitlines()) == 1
+
+
+def test_a_repository_without_safetensors_is_refused_with_the_way_to_convert_it() -> None:
+    require_safetensors("a/b", ["config.json", "model-00001-of-00002.safetensors", "pytorch_model.bin"])
+    # The files of the TTT paper's Llama-3 8B.
+    shards = [f"pytorch_model-000{k}-of-0004.bin" for k in (2, 1, 3, 4)]
+    with pytest.raises(BadInput, match=r"pickled weights \(pytorch_model-0001-of-0004.bin\).*hf download a/b"):
+        require_safetensors("a/b", [".gitattributes", "README.md", "config.json", *shards, "tokenizer.model"])
+    with pytest.raises(BadInput, match="no \\*.safetensors among its 1 files"):
+        require_safetensors("a/b", ["README.md"])
 
 
 @pytest.mark.slow

@@ -65,6 +65,16 @@ def test_every_fault_of_a_bundle_is_found(
     assert any(words in sentence for sentence in wrong), wrong
 
 
+def test_edited_settings_of_the_notebook_are_a_note_and_wrong_ones_an_error(copy: Path, home: Path) -> None:
+    path = "notebook/arc-submission.ipynb"
+    rewrite(path, "HOURS = 11.5", "HOURS = 9")(copy)
+    assert verify(copy, home) == ([], ["arc-submission.ipynb: edited, HOURS = 9"])
+    rewrite(path, "HOURS = 9", "HOURS = 90")(copy)
+    assert "HOURS = 90: expected a number" in verify(copy, home)[0][0]
+    (copy / path).unlink()
+    assert verify(copy, home)[0] == [f"{path}: is missing"]
+
+
 def test_what_is_no_bundle_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main(["verify", str(tmp_path)]) == 2
     told = capsys.readouterr().err

@@ -11,7 +11,8 @@ from submission.errors import BadInput
 from submission.kaggle.manifests import sha256
 from submission.kaggle.packaging import wheels
 from submission.kaggle.packaging.bundle import bundle
-from submission.kaggle.packaging.image import PROFILES, Profile, read_image
+from submission.kaggle.packaging.image import PROFILES, Image, Profile, read_image
+from submission.versions import SUPPORTED, numbers
 from tests.support.kaggle_inputs import NAMES, wheelhouse
 
 
@@ -70,6 +71,32 @@ def test_wheels_of_another_content_are_not_bundled(home: Path, tmp_path: Path) -
     with pytest.raises(BadInput, match="no wheel has its sha256"):
         bundle(NAMES, tmp_path / "out", Profile("native", home), other, None)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_wheel_must_fit_each_image(tmp_path: Path) -> None:
+    wheel = tmp_path / "small_thing-1.0-cp312-cp312-manylinux_2_17_x86_64.whl"
+    wheel.write_bytes(b"x")
+    pins = [wheels.Pin("small-thing", "1.0", sha256(wheel))]
+    today, following = Image((3, 12), (2, 35), {}), Image((3, 13), (2, 35), {})
+    assert wheels.problems([wheel], pins, [today, today]) == []
+    assert wheels.problems([wheel], pins, [today, following]) == [f"{wheel.name}: is not for Python 3.13"]
+
+
+def test_a_bundle_is_held_against_the_next_image_as_well(home: Path, tmp_path: Path) -> None:
+    profile = Profile("native", Path(shutil.copytree(home, tmp_path / "home")))
+    assert bundle(NAMES, tmp_path / "out", profile, None, None)
+    (profile.home / "image_next.txt").write_text("# python 3.13\n")
+    with pytest.raises(BadInput, match="image_next.txt: needs the comment lines"):
+        bundle(NAMES, tmp_path / "other", profile, None, None)
+
+
+def test_every_image_has_versions_that_this_package_works_with() -> None:
+    images = [read_image(path) for path in Profile("native").images]
+    assert [image.python for image in images] == [(3, 12), (3, 13)]
+    for image in images:
+        for name, (oldest, untried) in SUPPORTED.items():
+            if (version := image.versions.get(name)) is not None:
+                assert numbers(oldest) <= numbers(version) < numbers(untried or "999"), name
 
 
 def test_without_wheels_and_without_an_index_there_is_one_sentence(
