@@ -48,9 +48,8 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor, scale: float | N
 
 @functools.cache
 def has_amx() -> bool:
-    """Whether this CPU has AMX, which multiplies tiles of bfloat16; older versions of torch do not say."""
-    told: Any = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return told is not None and bool(told())
+    """Whether this CPU has AMX, which multiplies tiles of bfloat16."""
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
