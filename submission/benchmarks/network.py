@@ -2,9 +2,10 @@
 
     python -m submission bench network --seeds 2 --try adapt.batch=2,training_rows.copies=12 --try search.views=8
 
-Each alternative is compared with the unchanged settings on the same tasks with the same seeds, in pairs. Every
-measurement is a line in a file of records, with settings, seed, seconds and commit: more alternatives, seeds or tasks
-can be measured later, and nothing is measured twice.
+Each alternative is compared with the unchanged settings on the same tasks with the same seeds, in pairs. Beside
+settings it may name `passes=2`: another adapter and other views, which vote together with the first. Every measurement
+is a line in a file of records, with settings, seed, seconds and commit: more alternatives, seeds or tasks can be
+measured later, and nothing is measured twice.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ from submission.benchmarks.processes import in_processes
 from submission.benchmarks.statistics import Value, grouped_mean, paired, shown
 from submission.config import Settings, with_changes
 from submission.deadline import within
+from submission.errors import require
 from submission.inference.language_model import LanguageModel
 from submission.results.journal import fingerprint, model_sha256
+from submission.runner.schedule import MOST_PASSES
 
 UNCHANGED = ""
 """The variant that the others are compared with."""
+
+PASSES = "passes="
 
 
 @dataclass(frozen=True)
@@ -69,14 +74,26 @@ def run_job(job: Job) -> int:
     wanted = [each for each in held_out_set(job.number) if (job.made_by, job.changes, job.seed, each.name) not in done]
     if not wanted:
         return 0
-    settings = with_changes(job.settings, [change for change in job.changes.split(",") if change])
+    settings, passes = alternative(job.settings, job.changes)
     engine = LanguageModel(job.model, settings, job.seed)
     code = figure_records.commit()
     for each in wanted:
-        figures = figures_of(each, engine, settings, job.seed, until=within(job.seconds, time.process_time))
+        until = within(job.seconds, time.process_time)
+        figures = figures_of(each, engine, settings, job.seed, until=until, passes=passes)
         record = FigureRecord(job.changes, job.seed, each.name, each.rule, figures, job.made_by, code)
         figure_records.append(job.records, record)
     return len(wanted)
+
+
+def alternative(settings: Settings, changes: str) -> tuple[Settings, int]:
+    """Settings with these changes, which commas separate, and the number of passes; BadInput where one is wrong."""
+    listed = [change for change in changes.split(",") if change]
+    passes = [change.removeprefix(PASSES) for change in listed if change.startswith(PASSES)] or ["1"]
+    require(
+        passes[-1].isdecimal() and 1 <= int(passes[-1]) <= MOST_PASSES,
+        f"passes={passes[-1]}: expected 1 to {MOST_PASSES}",
+    )
+    return with_changes(settings, [change for change in listed if not change.startswith(PASSES)]), int(passes[-1])
 
 
 def table(records: Sequence[FigureRecord], rule: str) -> list[str]:

@@ -255,7 +255,8 @@ def _add_bench_of_one(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("--shape", choices=["8b", "tiny"], help="search: random weights of this shape, scripted answers")
     bench.add_argument(
         "--try", action="append", default=[], dest="attempt", metavar="SECTION.FIELD=VALUE,...",
-        help="ttt, network: compare these settings with the unchanged ones; repeat it for each alternative",
+        help="ttt, network: compare these settings with the unchanged ones; repeat it for each alternative; network: "
+        "passes=2 as well",
     )  # fmt: skip
     bench.add_argument("--turns", type=values.TASKS, default=3, help="training, walk: measurements of each side")
     bench.add_argument(

@@ -82,11 +82,18 @@ def _ttt(options: argparse.Namespace, settings: Settings, number: int | None) ->
     return [asdict(each) for each in outcomes]
 
 
-def _require_tries(attempts: Sequence[str], settings: Settings) -> None:
-    """BadInput for changes of --try that cannot be made, before the first of them is measured."""
+def _changed(settings: Settings, changes: str) -> Settings:
+    """Settings with changes that commas separate."""
+    return with_changes(settings, [change for change in changes.split(",") if change])
+
+
+def _require_tries(
+    attempts: Sequence[str], settings: Settings, made: Callable[[Settings, str], object] = _changed
+) -> None:
+    """BadInput for changes of --try that cannot be `made`, before the first of them is measured."""
     for changes in attempts:
         try:
-            with_changes(settings, [change for change in changes.split(",") if change])
+            made(settings, changes)
         except BadInput as error:
             told = str(error)
             told = told.replace("--set", "--try", 1) if told.startswith("--set") else f"--try {changes}: {told}"
@@ -175,9 +182,9 @@ def _synthesis(options: argparse.Namespace, settings: Settings, number: int | No
 
 
 def _network(options: argparse.Namespace, settings: Settings, number: int | None) -> Figures:
-    _require_tries(options.attempt, settings)
     from submission.benchmarks import network
 
+    _require_tries(options.attempt, settings, network.alternative)
     measured = network.network(
         options.model, settings, options.attempt, number or 0,
         range(options.seed, options.seed + options.seeds), _seconds_of(options),

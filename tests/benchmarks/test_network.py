@@ -9,10 +9,14 @@ import pytest
 
 from submission.benchmarks import figure_records
 from submission.benchmarks.figure_records import FigureRecord
-from submission.benchmarks.network import network, table
-from submission.benchmarks.network_figures import RULES, Figures
+from submission.benchmarks.held_out import held_out_set
+from submission.benchmarks.network import alternative, network, table
+from submission.benchmarks.network_figures import ORACLE, RULES, Figures, figures_of
 from submission.config import EMBEDDED, with_changes
+from submission.errors import BadInput
+from submission.inference.language_model import LanguageModel
 from submission.presets import PRESETS
+from submission.runner.schedule import SEED_STEP
 
 QUICK = with_changes(PRESETS["laptop"], ["training_rows.copies=1", "adapt.rank=2", "search.views=2", "model.threads=1"])
 
@@ -33,6 +37,26 @@ def test_an_alternative_is_measured_beside_the_unchanged_settings_and_only_once(
     network(EMBEDDED, QUICK, [], 2, [3], 0.001, 1, path, said.append)
     cut = [each for each in figure_records.read(path) if each not in made]
     assert len(cut) == 2 and all(each.figures.steps == 0 for each in cut), "another time is another comparison"
+
+
+def test_an_alternative_names_settings_and_passes() -> None:
+    settings, passes = alternative(QUICK, "passes=2,search.views=8")
+    assert passes == 2 and settings == replace(QUICK, search=replace(QUICK.search, views=8))
+    assert alternative(QUICK, "") == (QUICK, 1)
+    for wrong in ("passes=0", "passes=9", "passes=two", "passes=", "passes=-1"):
+        with pytest.raises(BadInput, match="expected 1 to 8"):
+            alternative(QUICK, wrong)
+
+
+def test_two_passes_learn_twice_and_vote_together() -> None:
+    [each] = held_out_set(1)
+    engine = LanguageModel(EMBEDDED, QUICK, 0)
+    one = figures_of(each, engine, QUICK, 0)
+    two = figures_of(each, engine, QUICK, 0, passes=2)
+    other = figures_of(each, engine, QUICK, SEED_STEP)
+    assert two.steps == one.steps + other.steps
+    assert two.nats == pytest.approx((one.nats + other.nats) / 2, abs=1e-3), "the truth is scored in the views of both"
+    assert {ORACLE} & ({*one.solved} | {*other.solved}) <= {*two.solved}, "and the pool is that of both"
 
 
 def test_the_table_compares_in_pairs() -> None:
