@@ -91,7 +91,7 @@ def alternative(settings: Settings, changes: str) -> tuple[Settings, int]:
     passes = [change.removeprefix(PASSES) for change in listed if change.startswith(PASSES)] or ["1"]
     require(
         passes[-1].isdecimal() and 1 <= int(passes[-1]) <= MOST_PASSES,
-        f"passes={passes[-1]}: expected 1 to {MOST_PASSES}",
+        f"expected passes=1 to passes={MOST_PASSES}",
     )
     return with_changes(settings, [change for change in listed if not change.startswith(PASSES)]), int(passes[-1])
 

@@ -44,7 +44,7 @@ def test_an_alternative_names_settings_and_passes() -> None:
     assert passes == 2 and settings == replace(QUICK, search=replace(QUICK.search, views=8))
     assert alternative(QUICK, "") == (QUICK, 1)
     for wrong in ("passes=0", "passes=9", "passes=two", "passes=", "passes=-1"):
-        with pytest.raises(BadInput, match="expected 1 to 8"):
+        with pytest.raises(BadInput, match="expected passes=1 to passes=8"):
             alternative(QUICK, wrong)
 
 
