@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from submission.programs.grid_language.values import Cells, colour_mask, masked, require
+from submission.programs.grid_language.values import Cells, colour_mask, legal_grid, masked, require
 
 ABSENT = 1000
 """A count larger than any grid has cells: given to absent colours, so that they are never the rarest."""
@@ -83,6 +83,20 @@ def _ranked(cells: Cells, rarest: bool) -> int:
     if rarest:
         counts[counts == 0] = ABSENT
     return int(counts.argmin() if rarest else counts.argmax())
+
+
+def crop_to(cells: Cells, colour: int, inside: bool) -> Cells:
+    """Crop to the bounding box of a colour, with all that is in it; `inside`: without its outermost lines."""
+    rows, columns = np.nonzero(cells == colour)
+    require(rows.size > 0)
+    margin = 1 if inside else 0
+    top, bottom, left, right = int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
+    return legal_grid(cells[top + margin : bottom + 1 - margin, left + margin : right + 1 - margin])
+
+
+def crop_to_ranked(cells: Cells, rarest: bool, inside: bool) -> Cells:
+    """Do `crop_to` with the most common (or rarest) colour; the background does not count as a colour."""
+    return crop_to(cells, _ranked(cells, rarest), inside)
 
 
 def histogram(cells: Cells) -> Cells:

@@ -113,6 +113,20 @@ def _repeated(cells: Cells, at: NDArray[np.intp], classes: int) -> Cells | None:
     return highest[at]
 
 
+def continued(cells: Cells, across: bool) -> Cells:
+    """Repeat the first rows, or columns (`across`), up to the border: the period of all lines before the blank ones.
+
+    NotApplicable without blank lines at the end, or where the lines before them do not repeat.
+    """
+    view = cells.T if across else cells
+    used = int(np.flatnonzero(view.any(1)).max(initial=-1)) + 1
+    require(1 < used < view.shape[0])
+    period = next((p for p in range(1, used) if bool((view[p:used] == view[: used - p]).all())), used)
+    require(period < used)
+    result = view[np.arange(view.shape[0]) % period]
+    return np.ascontiguousarray(result.T if across else result)
+
+
 AXES = ("rows", "columns", "both", "half turn", "diagonal", "turns", "all")
 """The symmetries that `symmetrised` can make."""
 

@@ -131,6 +131,19 @@ def place_over(cells: Cells, canvas: Cells) -> Cells:
     return result
 
 
+def place_in(cells: Cells, canvas: Cells, where: str) -> Cells:
+    """Place the grid in the "centre" of a larger canvas, or at its "top right", "bottom left" or "bottom right"."""
+    down, right = canvas.shape[0] - cells.shape[0], canvas.shape[1] - cells.shape[1]
+    require(min(down, right) >= 0 and max(down, right) > 0)
+    if where == "centre":
+        require(down % 2 == 0 and right % 2 == 0)
+        down, right = down // 2, right // 2
+    top, left = down if where != "top right" else 0, right if where != "bottom left" else 0
+    result = np.zeros_like(canvas)
+    result[top : top + cells.shape[0], left : left + cells.shape[1]] = cells
+    return result
+
+
 def self_tile(cells: Cells, inverted: bool) -> Cells:
     """Replace each coloured cell (inverted: each background cell) by a copy of the grid, the others by background."""
     require(max(cells.shape) ** 2 <= LARGEST_SIDE)

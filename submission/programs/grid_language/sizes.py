@@ -12,6 +12,8 @@ from fractions import Fraction
 import numpy as np
 
 from submission.arc.tasks import LARGEST_SIDE, Task
+from submission.programs.grid_language.components import components
+from submission.programs.grid_language.segmentation import between_lines
 from submission.programs.grid_language.values import Cells, NotApplicable, require
 
 
@@ -47,6 +49,56 @@ def canvas_times_sides(cells: Cells) -> Cells:
     return canvas_scaled(cells, (cells.shape[0], 1), (cells.shape[1], 1))
 
 
+def _panels(cells: Cells, rows: bool) -> int:
+    """How many panels full lines cut the grid into, from top to bottom or from left to right."""
+    return len({part.top if rows else part.left for part in between_lines(cells).items})
+
+
+def _of_parts(cells: Cells, extreme: Callable[[list[int]], int], rows: bool) -> int:
+    """The height or width of the largest or smallest component of one colour."""
+    return extreme([part.cells.shape[0 if rows else 1] for part in components(cells, True, True).items])
+
+
+def _count(cells: Cells, rarest: bool) -> int:
+    """The cells of the most common or of the rarest colour; the background does not count as a colour."""
+    counts = np.bincount(cells.ravel(), minlength=10)[1:]
+    require(bool(counts.any()))
+    return int(counts[counts > 0].min() if rarest else counts.max())
+
+
+SEEDS: dict[str, Callable[[Cells], int]] = {
+    "height": lambda cells: cells.shape[0],
+    "width": lambda cells: cells.shape[1],
+    "colours": lambda cells: len(np.unique(cells[cells > 0])),
+    "components": lambda cells: len(components(cells, True, True).items),
+    "cells": lambda cells: int((cells > 0).sum()),
+    "panels down": lambda cells: _panels(cells, True),
+    "panels across": lambda cells: _panels(cells, False),
+    "largest height": lambda cells: _of_parts(cells, max, True),
+    "largest width": lambda cells: _of_parts(cells, max, False),
+    "smallest height": lambda cells: _of_parts(cells, min, True),
+    "smallest width": lambda cells: _of_parts(cells, min, False),
+    "commonest count": lambda cells: _count(cells, False),
+    "rarest count": lambda cells: _count(cells, True),
+    "nothing": lambda cells: 0,
+}
+"""Numbers of a grid from which a side of the output may be made."""
+
+Side = tuple[str, float, int]
+"""A side of the output: one of SEEDS, times a factor, plus an offset."""
+
+FACTORS, OFFSETS = (1, 2, 3, 4, 5, 0.5), range(-3, 4)
+MOST_FITTED = 4
+"""Canvases with fitted sides, each of other sizes."""
+
+
+def canvas_fitted(cells: Cells, height: Side, width: Side) -> Cells:
+    """Return an empty grid whose sides are made from numbers of the input."""
+    shape = [SEEDS[name](cells) * factor + offset for name, factor, offset in (height, width)]
+    require(all(0 < side <= LARGEST_SIDE and side == int(side) for side in shape))
+    return np.zeros([int(side) for side in shape], np.uint8)
+
+
 Rule = tuple[Callable[..., Cells], tuple[object, ...]]
 """A function above and its constants."""
 
@@ -79,3 +131,39 @@ def _rules(task: Task) -> Iterator[Rule]:
     yield canvas_scaled, (down.as_integer_ratio(), across.as_integer_ratio())
     yield canvas_times_sides, ()
     yield canvas_times_colours, ()
+    yield from _fitted(task)
+
+
+def _fitted(task: Task) -> Iterator[Rule]:
+    """Yield rules for both sides that hold in all demonstrations, the simplest first; at least two outputs differ."""
+    shapes = [pair.output.shape for pair in task.demonstrations]
+    if len(set(shapes)) == 1:
+        return
+    seeds = {name: _seeds(task, seed) for name, seed in SEEDS.items()}
+    heights, widths = (_sides([shape[axis] for shape in shapes], seeds) for axis in (0, 1))
+    both = sorted(
+        ((cost + other, height, width) for cost, height in heights for other, width in widths), key=lambda each: each[0]
+    )
+    yield from ((canvas_fitted, (height, width)) for _, height, width in both[:MOST_FITTED])
+
+
+def _seeds(task: Task, seed: Callable[[Cells], int]) -> list[int] | None:
+    """A seed's values for the demonstrations; None where it has none for one of them."""
+    try:
+        return [seed(pair.input) for pair in task.demonstrations]
+    except NotApplicable:
+        return None
+
+
+def _sides(wanted: list[int], seeds: dict[str, list[int] | None]) -> list[tuple[float, Side]]:
+    """The rules that give these sides, each with its cost, the cheapest first; a constant side has no other rule."""
+    if len(set(wanted)) == 1:
+        return [(0.0, ("nothing", 1, wanted[0]))]
+    found: list[tuple[float, Side]] = []
+    for rank, (name, values) in enumerate(seeds.items()):
+        for factor in FACTORS if values is not None else ():
+            assert values is not None
+            offset = wanted[0] - factor * values[0]
+            if offset in OFFSETS and all(v * factor + offset == w for v, w in zip(values, wanted, strict=True)):
+                found.append((abs(offset) + abs(factor - 1) + 0.3 * rank, (name, factor, int(offset))))
+    return sorted(found)[:MOST_FITTED]

@@ -54,6 +54,8 @@ def _on_grids(used: tuple[int, ...]) -> Iterator[Operation]:
         (1.2, shapes.place_over),
     ):
         yield Operation(function, "grid", "grid", cost, on_canvas=True)
+    for where in ("centre", "top right", "bottom left", "bottom right"):
+        yield Operation(shapes.place_in, "grid", "grid", 1.3, (where,), on_canvas=True)
 
 
 def _shapes() -> tuple[Entry, ...]:
@@ -96,6 +98,8 @@ def _colours(used: tuple[int, ...]) -> tuple[Entry, ...]:
         (1.2, colours.paint_ranked, (False,), (True,)),
         (1.3, colours.flood_ranked, (False,), (True,)),
         (1.2, colours.ranked_cell, (False,), (True,)),
+        (1.1, colours.crop_to, *((c, inside) for c in used for inside in (False, True))),
+        (1.0, colours.crop_to_ranked, *((rarest, inside) for rarest in (False, True) for inside in (False, True))),
         (1.3, colours.histogram, ()),
         (1.2, colours.colours_by_count, ()),
         (1.4, colours.count_row, ()),
@@ -139,6 +143,7 @@ def _patterns(used: tuple[int, ...]) -> tuple[Entry, ...]:
         (1.3, patterns.revealed, *((c, how) for c in (0, *used) for how in ("symmetry", "repetition"))),
         (1.0, patterns.complete_symmetry, ()),
         (1.2, patterns.complete_repetition, ()),
+        (1.1, patterns.continued, (False,), (True,)),
         (1.0, patterns.symmetrised, *((axes,) for axes in patterns.AXES)),
         (1.3, patterns.symmetrised_about, *((r, a) for r in (True, False) for a in ("both", "rows", "columns"))),
     )

@@ -18,6 +18,7 @@ from submission.arc.tasks import Grid, Task
 from submission.deadline import Deadline
 from submission.programs.grid_language.values import Cells, NotApplicable
 from submission.programs.synthesis import features, layers, learned_steps, tables, trees
+from submission.programs.synthesis.bases import fitting
 from submission.programs.synthesis.expressions import Call, Expression, expression_of
 from submission.programs.synthesis.search import State, StatePool
 from submission.programs.synthesis.solution import Solution
@@ -99,21 +100,6 @@ def cell_rules(task: Task, pool: StatePool, states: Sequence[State], seed: int, 
                 yield found
             if stable or until.passed():
                 break
-
-
-def fitting(task: Task, pool: StatePool, states: Sequence[State]) -> list[list[State]]:
-    """Return the states as large as the outputs in all demonstrations, grouped by their sizes in the tests.
-
-    Groups and states are in the order of `states`: the cheapest first.
-    """
-    shapes = [pair.output.shape for pair in task.demonstrations]
-    groups: dict[tuple[tuple[int, ...], ...], list[State]] = {}
-    for state in states:
-        if state.kind == "grid":
-            grids = pool.grids(state)
-            if all(cells.shape == shape for cells, shape in zip(grids, shapes, strict=False)):
-                groups.setdefault(tuple(cells.shape for cells in grids[len(shapes) :]), []).append(state)
-    return list(groups.values())
 
 
 def _nearest(task: Task, pool: StatePool, group: Sequence[State]) -> list[State]:

@@ -55,7 +55,7 @@ def scan(cells: Cells, quarters: int, names: Sequence[str], table: Mapping[tuple
     return turn(output, -quarters)
 
 
-def scans(task: Task, seed: int, until: Deadline) -> Iterator[Solution]:
+def scans(task: Task, until: Deadline, seed: int) -> Iterator[Solution]:
     """Yield programs that are a scan in one of four directions; only for outputs as large as the inputs."""
     if any(pair.input.shape != pair.output.shape for pair in task.demonstrations):
         return

@@ -82,16 +82,15 @@ def explore(
 
     Ends at `most_states` states, above `most_cost`, at the deadline, or when no operation gives anything new.
     """
-    canvases = [state for state in starts if state.kind == "canvas"]
-    frontier = _Frontier(vocabulary)
+    frontier = _Frontier(vocabulary, [state for state in starts if state.kind == "canvas"])
     for state in starts:
         pool.states[(*state.values, -1) if state.kind == "canvas" else state.values] = state
         if state.kind == "grid":
             yield state
         frontier.add(state, most_cost)
     while frontier.queue:
-        cost, parent, operations = frontier.pop()
-        for state in _children(pool, parent, operations, canvases, cost):
+        cost, parent, steps = frontier.pop()
+        for state in _children(pool, parent, steps, cost):
             yield state
             if len(pool.states) >= most_states:
                 return
@@ -100,44 +99,46 @@ def explore(
             return
 
 
-class _Frontier:
-    """A priority queue of (state, operations of one cost), the cheapest result first; equals in order of arrival."""
+Step = tuple[Operation, State | None]
+"""An operation, and the canvas that it is applied with."""
 
-    def __init__(self, vocabulary: Sequence[Operation]) -> None:
-        self.queue: list[tuple[float, int, State, tuple[Operation, ...]]] = []
+
+class _Frontier:
+    """A priority queue of (state, steps of one cost), the cheapest result first; equals in order of arrival."""
+
+    def __init__(self, vocabulary: Sequence[Operation], canvases: Sequence[State]) -> None:
+        self.queue: list[tuple[float, int, State, tuple[Step, ...]]] = []
         self._arrivals = 0
-        classes = sorted({(each.cost, each.takes) for each in vocabulary})
-        self._groups = [
-            (cost, takes, tuple(each for each in vocabulary if (each.cost, each.takes) == (cost, takes)))
-            for cost, takes in classes
-        ]
+        groups: dict[tuple[float, Kind], list[Step]] = {}
+        for operation in vocabulary:
+            for canvas in canvases if operation.on_canvas else (None,):
+                cost = operation.cost + (canvas.cost if canvas else 0)
+                groups.setdefault((cost, operation.takes), []).append((operation, canvas))
+        self._groups = [(cost, takes, tuple(groups[cost, takes])) for cost, takes in sorted(groups)]
 
     def add(self, state: State, most_cost: float) -> None:
-        """Queue all operations for a state whose results cost at most `most_cost`."""
-        for cost, takes, operations in self._groups:
+        """Queue all steps for a state whose results cost at most `most_cost`."""
+        for cost, takes, steps in self._groups:
             if takes == state.kind and state.cost + cost <= most_cost:
                 self._arrivals += 1
-                heapq.heappush(self.queue, (state.cost + cost, self._arrivals, state, operations))
+                heapq.heappush(self.queue, (state.cost + cost, self._arrivals, state, steps))
 
-    def pop(self) -> tuple[float, State, tuple[Operation, ...]]:
-        """Return the cost of the results, the state, and the operations to apply to it."""
-        cost, _, state, operations = heapq.heappop(self.queue)
-        return cost, state, operations
+    def pop(self) -> tuple[float, State, tuple[Step, ...]]:
+        """Return the cost of the results, the state, and the steps to take from it."""
+        cost, _, state, steps = heapq.heappop(self.queue)
+        return cost, state, steps
 
 
-def _children(
-    pool: StatePool, parent: State, operations: Sequence[Operation], canvases: Sequence[State], cost: float
-) -> Iterator[State]:
-    """Apply operations of one cost to a state; add each new state to the pool and yield it."""
-    for operation in operations:
-        for canvas in canvases if operation.on_canvas else (None,):
-            values = _applied(pool, operation, parent, canvas)
-            if values is None or values in pool.states:
-                continue
-            parents = (parent,) if canvas is None else (parent, canvas)
-            state = State(values, operation.gives, cost + (canvas.cost if canvas else 0), operation, parents)
-            pool.states[values] = state
-            yield state
+def _children(pool: StatePool, parent: State, steps: Sequence[Step], cost: float) -> Iterator[State]:
+    """Take steps of one cost from a state; add each new state to the pool and yield it."""
+    for operation, canvas in steps:
+        values = _applied(pool, operation, parent, canvas)
+        if values is None or values in pool.states:
+            continue
+        parents = (parent,) if canvas is None else (parent, canvas)
+        state = State(values, operation.gives, cost, operation, parents)
+        pool.states[values] = state
+        yield state
 
 
 def _applied(pool: StatePool, operation: Operation, state: State, canvas: State | None) -> tuple[int, ...] | None:

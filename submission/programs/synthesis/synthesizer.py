@@ -6,8 +6,9 @@ exp(-cost + 2 stability), and represented by the program with the largest weight
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -17,14 +18,17 @@ from submission.errors import BadInput
 from submission.programs.grid_language.sizes import canvases
 from submission.programs.grid_language.vocabulary import operations
 from submission.programs.program import Program
+from submission.programs.synthesis.bases import on_bases
 from submission.programs.synthesis.cell_rules import cell_rules
 from submission.programs.synthesis.colour_normalization import normalizations
 from submission.programs.synthesis.expressions import INPUT, size_of, source_of
 from submission.programs.synthesis.learned_selection import learned_selections
 from submission.programs.synthesis.mosaics import mosaics
+from submission.programs.synthesis.object_rules import object_rules
 from submission.programs.synthesis.scans import scans
 from submission.programs.synthesis.search import State, StatePool, explore
 from submission.programs.synthesis.solution import Solution, plain
+from submission.programs.synthesis.templates import templates
 
 CONVINCING_COST = 3.0
 """After a program of stability 1 and at most this cost, colours are not renamed to search again."""
@@ -32,6 +36,11 @@ FIRST_SHARE = 0.6
 """Share of the time for the task as it is, if it is also searched with renamed colours."""
 EXPLORING_SHARE = 0.5
 """Share of the time of one search in which states are explored; the rest is for learned steps."""
+Step = tuple[Callable[..., Iterator[Solution]], float]
+"""What learns an ending from pairs alone, and the share of the time left that it may take."""
+STEPS: Sequence[Step] = ((templates, 1.0), (object_rules, 0.4), (scans, 1.0))
+STEPS_RENAMED: Sequence[Step] = ((scans, 1.0),)
+"""Those for a task whose colours are renamed; if the background is as well, all are tried."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +74,13 @@ class Synthesizer:
             yield found
         for left, other in zip(range(len(normalized), 0, -1), normalized, strict=True):
             if not convincing and not until.passed():
-                for found in self._search(other.task, until.share(1 / left), seed, self.most_renamed_states):
+                steps = STEPS if 0 in other.free else STEPS_RENAMED
+                for found in self._search(other.task, until.share(1 / left), seed, self.most_renamed_states, steps):
                     yield other.restored_solution(found)
 
-    def _search(self, task: Task, until: Deadline, seed: int, most_states: int) -> Iterator[Solution]:
+    def _search(
+        self, task: Task, until: Deadline, seed: int, most_states: int, steps: Sequence[Step] = STEPS
+    ) -> Iterator[Solution]:  # fmt: skip
         """Yield all programs that one search finds."""
         pool = StatePool()
         targets = tuple(pool.number(pair.output) for pair in task.demonstrations)
@@ -79,7 +91,8 @@ class Synthesizer:
         yield from plain(pool, states, targets)
         yield from mosaics(task, pool, states)
         yield from learned_selections(task, pool, states, targets, seed, until)
-        yield from scans(task, seed, until)
+        for learned, share in steps:
+            yield from on_bases(partial(learned, seed=seed), task, pool, states, until.share(share))
         yield from cell_rules(task, pool, states, seed, until)
 
 

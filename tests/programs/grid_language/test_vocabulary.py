@@ -47,6 +47,11 @@ GRIDS = [
     (shapes.sort_rows, (), "11 .1 ..", ".. .1 11"),
     (shapes.roll, (0, 1), "123", "312"),
     (shapes.shift, (0, 1), "123", ".12"),
+    (colours.crop_to, (1, False), "1.. .2. ..1 3..", "1.. .2. ..1"),
+    (colours.crop_to, (1, True), "1.. .2. ..1 3..", "2"),
+    (colours.crop_to_ranked, (True, False), "22.. 2131 2222", "3"),
+    (patterns.continued, (False,), "1. .2 1. .. ..", "1. .2 1. .2 1."),
+    (patterns.continued, (True,), "12.12.... 3..3.....", "12.12.12. 3..3..3.."),
     (colours.keep_colour, (1,), "12 21", "1. .1"),
     (colours.drop_colour, (1,), "12 21", ".2 2."),
     (colours.paint_all, (3,), "12 .1", "33 .3"),
@@ -93,10 +98,14 @@ GRIDS = [
 ]
 
 ON_CANVAS = [
-    (shapes.tile_over, "12", "... ...", "121 121"),
-    (shapes.mirror_over, "12", "....", "1221"),
-    (shapes.stretch_over, "12", "....", "1122"),
-    (shapes.place_over, "12", "... ...", "12. ..."),
+    (shapes.tile_over, (), "12", "... ...", "121 121"),
+    (shapes.mirror_over, (), "12", "....", "1221"),
+    (shapes.stretch_over, (), "12", "....", "1122"),
+    (shapes.place_over, (), "12", "... ...", "12. ..."),
+    (shapes.place_in, ("centre",), "1", "... ... ...", "... .1. ..."),
+    (shapes.place_in, ("top right",), "12", "... ...", ".12 ..."),
+    (shapes.place_in, ("bottom left",), "12", "... ...", "... 12."),
+    (shapes.place_in, ("bottom right",), "12", "... ...", "... .12"),
 ]
 
 CUTS = [
@@ -159,9 +168,11 @@ def test_a_grid_operation(function: Callable[..., Cells], constants: tuple[Any, 
     assert text(function(cells(before), *constants)) == after
 
 
-@cases(("function", "before", "canvas", "after"), ON_CANVAS)
-def test_an_operation_over_a_canvas(function: Callable[..., Cells], before: str, canvas: str, after: str) -> None:
-    assert text(function(cells(before), cells(canvas))) == after
+@cases(("function", "constants", "before", "canvas", "after"), ON_CANVAS)
+def test_an_operation_over_a_canvas(
+    function: Callable[..., Cells], constants: tuple[Any, ...], before: str, canvas: str, after: str
+) -> None:
+    assert text(function(cells(before), cells(canvas), *constants)) == after
 
 
 @cases(("function", "constants", "before", "after"), CUTS)

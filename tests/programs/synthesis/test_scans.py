@@ -17,4 +17,4 @@ def test_a_scan_draws_from_line_to_line() -> None:
 
 def test_a_rule_from_line_to_line_is_found() -> None:
     task, answer = planted(lambda cells: np.maximum.accumulate(cells, 0), pairs=6, filled=0.3)
-    assert any(same(found.answers[0], answer) for found in scans(task, 0, NEVER))
+    assert any(same(found.answers[0], answer) for found in scans(task, NEVER, 0))
