@@ -12,7 +12,10 @@ from submission.programs.grid_language.components import (
     components as components,  # the main way to cut a grid: part of this module's interface
 )
 from submission.programs.grid_language.components import holes as holes
-from submission.programs.grid_language.values import Cells, Part, Parts, legal_grid, make_parts, require
+from submission.programs.grid_language.values import Cells, NotApplicable, Part, Parts, legal_grid, make_parts, require
+
+Span = tuple[int, int]
+"""Start and end (exclusive)."""
 
 
 def layers(cells: Cells) -> Parts:
@@ -34,9 +37,16 @@ def cropped_layers(cells: Cells) -> Parts:
 
 
 def between_lines(cells: Cells) -> Parts:
-    """Return the rectangles between full lines of one colour, in reading order.
+    """Return the rectangles between full lines of one colour, in reading order; see `panel_spans`."""
+    rows, columns = panel_spans(cells)
+    return make_parts(cells.shape, [_piece(cells, *a, *b) for a in rows for b in columns])
+
+
+def panel_spans(cells: Cells) -> tuple[list[Span], list[Span]]:
+    """Return the rows and the columns of the panels between full lines of one colour.
 
     A full line runs from border to border. Of several line colours the most common one that cuts the grid is used.
+    NotApplicable where there is none.
     """
     lines = [
         {int(cells[k, 0]) for k in np.flatnonzero((cells == cells[:, :1]).all(1))},
@@ -44,15 +54,13 @@ def between_lines(cells: Cells) -> Parts:
     ]
     colours = (lines[0] | lines[1]) - {0} or lines[0] | lines[1]
     for colour in sorted(colours, key=lambda c: -int((cells == c).sum())):
-        rows, columns = (cells == colour).all(1), (cells == colour).all(0)
-        spans = [(a, b) for a in _spans(rows) for b in _spans(columns)]
-        if len(spans) > 1:
-            return make_parts(cells.shape, [_piece(cells, *a, *b) for a, b in spans])
-    require(False)
-    return make_parts(cells.shape, [])
+        rows, columns = _spans((cells == colour).all(1)), _spans((cells == colour).all(0))
+        if len(rows) * len(columns) > 1:
+            return rows, columns
+    raise NotApplicable
 
 
-def _spans(line: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _spans(line: NDArray[np.bool_]) -> list[Span]:
     """Return start and end (exclusive) of each run of False: line [side]."""
     edges = np.flatnonzero(np.diff(np.r_[True, line, True].astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

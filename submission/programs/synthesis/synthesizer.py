@@ -25,6 +25,7 @@ from submission.programs.synthesis.expressions import INPUT, size_of, source_of
 from submission.programs.synthesis.learned_selection import learned_selections
 from submission.programs.synthesis.mosaics import mosaics
 from submission.programs.synthesis.object_rules import object_rules
+from submission.programs.synthesis.panel_normalization import panel_task
 from submission.programs.synthesis.scans import scans
 from submission.programs.synthesis.search import State, StatePool, explore
 from submission.programs.synthesis.solution import Solution, plain
@@ -34,6 +35,8 @@ CONVINCING_COST = 3.0
 """After a program of stability 1 and at most this cost, colours are not renamed to search again."""
 FIRST_SHARE = 0.6
 """Share of the time for the task as it is, if it is also searched with renamed colours."""
+PANELS_SHARE = 0.4
+"""Share of the time for the panels of the grids as small grids, if they have one colour each."""
 EXPLORING_SHARE = 0.5
 """Share of the time of one search in which states are explored; the rest is for learned steps."""
 Step = tuple[Callable[..., Iterator[Solution]], float]
@@ -69,6 +72,10 @@ class Synthesizer:
         """Yield all programs that fit, as they are found: for the task as it is, then with its colours renamed."""
         normalized = list(normalizations(task))
         convincing = False
+        if (panels := panel_task(task)) is not None:
+            for small in self._search(panels.task, until.share(PANELS_SHARE), seed, self.most_states):
+                if (whole := panels.restored_solution(small)) is not None:
+                    yield whole
         for found in self._search(task, until.share(FIRST_SHARE if normalized else 1), seed, self.most_states):
             convincing = convincing or (found.stability == 1 and found.cost <= CONVINCING_COST)
             yield found
