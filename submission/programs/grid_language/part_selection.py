@@ -105,12 +105,14 @@ KINDS: dict[str, Callable[[Part], bytes]] = {
 
 def most(parts: Parts, name: str) -> Cells:
     """Return the part with the largest value of a property; of equals the first."""
-    return max(parts.items, key=PROPERTIES[name]).cells
+    numbers = parts.of_each(PROPERTIES[name])
+    return parts.items[numbers.index(max(numbers))].cells
 
 
 def least(parts: Parts, name: str) -> Cells:
     """Return the part with the smallest value of a property; of equals the first."""
-    return min(parts.items, key=PROPERTIES[name]).cells
+    numbers = parts.of_each(PROPERTIES[name])
+    return parts.items[numbers.index(min(numbers))].cells
 
 
 def unique(parts: Parts, name: str) -> Cells:
@@ -147,8 +149,11 @@ def drop_least(parts: Parts, name: str) -> Parts:
 
 def _at_extreme(parts: Parts, name: str, extreme: Callable[[Iterable[float]], float], kept: bool) -> Parts:
     """Return the parts whose property is the extreme value, or (`kept` False) all others."""
-    edge = extreme(map(PROPERTIES[name], parts.items))
-    return make_parts(parts.shape, [p for p in parts.items if (PROPERTIES[name](p) == edge) == kept])
+    numbers = parts.of_each(PROPERTIES[name])
+    edge = extreme(numbers)
+    return make_parts(
+        parts.shape, [p for p, number in zip(parts.items, numbers, strict=True) if (number == edge) == kept]
+    )
 
 
 def keep_unique(parts: Parts, name: str) -> Parts:
@@ -163,7 +168,7 @@ def keep_repeated(parts: Parts, name: str) -> Parts:
 
 def _by_frequency(parts: Parts, name: str, wanted: Callable[[int, int], bool]) -> list[Part]:
     """Return the parts for which `wanted(count of the part's kind, count of the most common kind)` holds."""
-    kinds = [KINDS[name](part) for part in parts.items]
+    kinds = parts.of_each(KINDS[name])
     counts = Counter(kinds)
     top = max(counts.values())
     return [part for part, kind in zip(parts.items, kinds, strict=True) if wanted(counts[kind], top)]
@@ -171,7 +176,8 @@ def _by_frequency(parts: Parts, name: str, wanted: Callable[[int, int], bool]) -
 
 def ordered(parts: Parts, name: str) -> Parts:
     """Sort the parts by a property, the smallest value first; equals keep their order."""
-    return Parts(parts.shape, tuple(sorted(parts.items, key=PROPERTIES[name])))
+    numbers = parts.of_each(PROPERTIES[name])
+    return Parts(parts.shape, tuple(parts.items[k] for k in sorted(range(len(numbers)), key=numbers.__getitem__)))
 
 
 def reverse(parts: Parts) -> Parts:

@@ -12,7 +12,17 @@ from submission.programs.grid_language.components import (
     components as components,  # the main way to cut a grid: part of this module's interface
 )
 from submission.programs.grid_language.components import holes as holes
-from submission.programs.grid_language.values import Cells, NotApplicable, Part, Parts, legal_grid, make_parts, require
+from submission.programs.grid_language.values import (
+    MOST_PARTS,
+    Cells,
+    NotApplicable,
+    Part,
+    Parts,
+    bordered,
+    legal_grid,
+    make_parts,
+    require,
+)
 
 Span = tuple[int, int]
 """Start and end (exclusive)."""
@@ -103,6 +113,15 @@ def corners_like(cells: Cells, canvas: Cells) -> Parts:
     require(height > h and width > w)
     tops, lefts = (0, height - h), (0, width - w)
     return make_parts(cells.shape, [_piece(cells, top, top + h, left, left + w) for top in tops for left in lefts])
+
+
+def around(cells: Cells, colour: int, radius: int) -> Parts:
+    """Return the square around each cell of a colour; what lies outside of the grid is background."""
+    padded = bordered(cells, radius, 0)
+    side = 2 * radius + 1
+    at = np.argwhere(cells == colour)[: MOST_PARTS + 1].tolist()
+    items = [Part(padded[r : r + side, c : c + side].copy(), max(r - radius, 0), max(c - radius, 0)) for r, c in at]
+    return make_parts(cells.shape, items)
 
 
 def rows(cells: Cells) -> Parts:

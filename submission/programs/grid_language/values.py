@@ -6,7 +6,9 @@ searched again with their colours renamed, see `synthesis.colour_normalization`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from submission.arc.tasks import LARGEST_SIDE
 
 Cells = NDArray[np.uint8]
 """A grid: colours 0..9, [height, width], each side 1..30. Never changed after it was returned."""
+
+T = TypeVar("T")
 
 MOST_PARTS = 64
 """Length of the longest list of parts."""
@@ -34,12 +38,22 @@ class Part(NamedTuple):
     """Grid column of its upper left cell."""
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Parts:
     """An ordered list of pieces of one grid."""
 
     shape: tuple[int, int]
     """Height and width of that grid."""
     items: tuple[Part, ...]
+    _known: dict[object, list[Any]] = field(default_factory=dict, repr=False)
+    """Rule -> what `of_each` gave: a dozen operations ask for the same."""
+
+    def of_each(self, rule: Callable[[Part], T]) -> list[T]:
+        """The rule's result for each part."""
+        known: list[T] | None = self._known.get(rule)
+        if known is None:
+            known = self._known[rule] = [rule(part) for part in self.items]
+        return known
 
 
 Value = Cells | Parts

@@ -38,7 +38,7 @@ class Operation:
 
 def operations(used: tuple[int, ...]) -> tuple[Operation, ...]:
     """Return all operations for a task with these colours (without the background), in a fixed order."""
-    return (*_on_grids(used), *_to_parts(), *_on_parts(used), *_from_parts())
+    return (*_on_grids(used), *_to_parts(used), *_on_parts(used), *_from_parts())
 
 
 def _on_grids(used: tuple[int, ...]) -> Iterator[Operation]:
@@ -48,14 +48,14 @@ def _on_grids(used: tuple[int, ...]) -> Iterator[Operation]:
         for constants in choices:
             yield Operation(function, "grid", "grid", cost, constants)
     for cost, function in (
-        (1.1, shapes.tile_over),
-        (1.2, shapes.mirror_over),
-        (1.1, shapes.stretch_over),
-        (1.2, shapes.place_over),
+        (0.7, shapes.tile_over),
+        (0.8, shapes.mirror_over),
+        (0.7, shapes.stretch_over),
+        (0.8, shapes.place_over),
     ):
         yield Operation(function, "grid", "grid", cost, on_canvas=True)
     for where in ("centre", "top right", "bottom left", "bottom right"):
-        yield Operation(shapes.place_in, "grid", "grid", 1.3, (where,), on_canvas=True)
+        yield Operation(shapes.place_in, "grid", "grid", 0.9, (where,), on_canvas=True)
 
 
 def _shapes() -> tuple[Entry, ...]:
@@ -149,8 +149,8 @@ def _patterns(used: tuple[int, ...]) -> tuple[Entry, ...]:
     )
 
 
-def _to_parts() -> Iterator[Operation]:
-    """Yield the operations from a grid to a list of parts."""
+def _to_parts(used: tuple[int, ...]) -> Iterator[Operation]:
+    """Yield the operations from a grid to a list of parts, with these colours as constants."""
     entries: tuple[Entry, ...] = (
         (0.4, segmentation.components, (False, True), (True, True), (True, False), (False, False)),
         (0.7, segmentation.holes, ()),
@@ -162,6 +162,7 @@ def _to_parts() -> Iterator[Operation]:
         (0.8, segmentation.rows, ()),
         (0.8, segmentation.columns, ()),
         (0.7, segmentation.framed, ()),
+        (0.9, segmentation.around, *((c, radius) for c in used for radius in (1, 2))),
         (0.7, segmentation.boxed, (True,), (False,)),
     )
     for cost, function, *choices in entries:

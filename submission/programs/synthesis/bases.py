@@ -15,7 +15,7 @@ from submission.programs.synthesis.expressions import Expression, expression_of
 from submission.programs.synthesis.search import State, StatePool
 from submission.programs.synthesis.solution import Solution
 
-MOST_BASES = 4
+MOST_BASES = 3
 """States that a step starts from, where the outputs are not as large as the inputs."""
 
 
@@ -39,12 +39,24 @@ def on_bases(
     until: Deadline,
 ) -> Iterator[Solution]:  # fmt: skip
     """Yield what is learned of the task; where its outputs have another size, of the cheapest states of that size."""
-    groups = fitting(task, pool, states)
-    bases = groups[0][: 1 if groups[0][0].operation is None else MOST_BASES] if groups else []
+    bases = _bases(fitting(task, pool, states))
     for left, base in zip(range(len(bases), 0, -1), bases, strict=True):
         for found in learned(_as_inputs(task, pool, base), until.share(1 / left)):
             build = partial(_expression, found.build, base)
             yield replace(found, build=build, cost=found.cost + base.cost)
+
+
+def _bases(groups: Sequence[Sequence[State]]) -> list[State]:
+    """The input alone if it is as large as the outputs; else the cheapest states, and the cheapest without a canvas."""
+    if not groups or groups[0][0].operation is None:
+        return [each[0] for each in groups[:1]]
+    cut = [next((state for state in group if not _is_on_canvas(state)), None) for group in groups[:2]]
+    chosen = [*groups[0][:MOST_BASES], *(state for state in cut if state is not None)]
+    return list({id(state): state for state in chosen}.values())
+
+
+def _is_on_canvas(state: State) -> bool:
+    return state.kind == "canvas" or any(_is_on_canvas(parent) for parent in state.parents)
 
 
 def _as_inputs(task: Task, pool: StatePool, base: State) -> Task:

@@ -40,7 +40,7 @@ MOST_SOURCES = 12
 def traits(parts: Parts) -> NDArray[np.uint8]:
     """Return all traits of all parts: [traits, parts], numbers 0..63."""
     rows: list[Sequence[int]] = []
-    numbers = {name: [rule(part) for part in parts.items] for name, rule in PROPERTIES.items()}
+    numbers = {name: parts.of_each(rule) for name, rule in PROPERTIES.items()}
     for name in PROPERTIES:
         own = numbers[name]
         ranks = sorted(set(own), reverse=True)
@@ -51,7 +51,7 @@ def traits(parts: Parts) -> NDArray[np.uint8]:
             [own.count(value) for value in own],
         ]
     for rule in KINDS.values():
-        kinds = [rule(part) for part in parts.items]
+        kinds = parts.of_each(rule)
         counts = Counter(kinds)
         rows.append([counts[kind] for kind in kinds])
     rows += [[bool((part.cells == colour).any()) for part in parts.items] for colour in range(1, 10)]

@@ -11,7 +11,7 @@ from submission.arc.tasks import Grid
 from submission.programs.synthesis.expressions import Expression, expression_of
 from submission.programs.synthesis.search import State, StatePool
 
-Form = Literal["plain", "table", "trees", "layers", "choice", "mosaic", "scan", "objects", "template"]
+Form = Literal["plain", "table", "trees", "layers", "choice", "mosaic", "scan", "objects", "template", "lookup"]
 """The last step of a program: none (a state that equals the output), or the kind of learned step."""
 
 

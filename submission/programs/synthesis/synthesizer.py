@@ -23,6 +23,7 @@ from submission.programs.synthesis.cell_rules import cell_rules
 from submission.programs.synthesis.colour_normalization import normalizations
 from submission.programs.synthesis.expressions import INPUT, size_of, source_of
 from submission.programs.synthesis.learned_selection import learned_selections
+from submission.programs.synthesis.lookups import lookups
 from submission.programs.synthesis.mosaics import mosaics
 from submission.programs.synthesis.object_rules import object_rules
 from submission.programs.synthesis.panel_normalization import panel_task
@@ -97,6 +98,7 @@ class Synthesizer:
         states = list(explore(pool, starts, vocabulary, most_states, self.most_cost, exploring))
         yield from plain(pool, states, targets)
         yield from mosaics(task, pool, states)
+        yield from lookups(task, until, seed)
         yield from learned_selections(task, pool, states, targets, seed, until)
         for learned, share in steps:
             yield from on_bases(partial(learned, seed=seed), task, pool, states, until.share(share))

@@ -124,6 +124,7 @@ CUTS = [
     (segmentation.squares, (), "1234 5678", [("12 56", 0, 0), ("34 78", 0, 2)]),
     (segmentation.rows, (), "12 .. 34", [("12", 0, 0), ("34", 2, 0)]),
     (segmentation.columns, (), "1.2 3.4", [("1 3", 0, 0), ("2 4", 0, 2)]),
+    (segmentation.around, (5, 1), "5.. .12 .34", [("... .5. ..1", 0, 0)]),
     (segmentation.framed, (), "1111 1231 1111", [("23", 1, 1)]),
     (segmentation.boxed, (True,), "11. 1.1 ...", [("11. 1.1", 0, 0)]),
 ]
