@@ -41,7 +41,7 @@ MOST_SUPPORT = 3
 TABLES = 3
 """Tables of a set of moves."""
 MOST_SETS_TRIED = 400
-"""Sets of two moves that are examined, and as many of three."""
+"""Sets of two moves that are examined, and as many of three: the cheapest."""
 CHEAPEST = 12
 """Moves of which one belongs to each set of three."""
 
@@ -159,7 +159,7 @@ def _singles(blind: Bools) -> Iterator[Choice]:
 
 def _pairs(fits: Fits, blind: Bools) -> Iterator[Choice]:
     """Two moves that fit every object together."""
-    yield from sorted(_two_of(fits, blind), key=fits.cost)[:MOST_SETS_TRIED]
+    yield from _two_of(fits, blind)
 
 
 def _triples(fits: Fits, blind: Bools) -> Iterator[Choice]:
@@ -172,14 +172,16 @@ def _triples(fits: Fits, blind: Bools) -> Iterator[Choice]:
 
 
 def _two_of(fits: Fits, blind: Bools) -> list[Choice]:
-    """Pairs that fit all of these objects, neither of which does so alone.
+    """Pairs that fit all of these objects, neither of which does so alone; the cheapest MOST_SETS_TRIED.
 
     To vanish may fit all of them, and yet another move be needed for what is painted.
     """
     numbers = blind.astype(np.float32)
     needed = blind.any(1) | np.array([function is vanish for _, (function, _) in fits.moves])
     both = (numbers @ numbers.T == 0) & needed & needed[:, None]
-    return [(int(a), int(b)) for a, b in np.argwhere(np.triu(both, 1))]
+    pairs, costs = np.argwhere(np.triu(both, 1)), np.array([cost for cost, _ in fits.moves])
+    cheapest = pairs[np.argsort(costs[pairs].sum(1), kind="stable")[:MOST_SETS_TRIED]]
+    return [(int(a), int(b)) for a, b in cheapest]
 
 
 def _learned(
