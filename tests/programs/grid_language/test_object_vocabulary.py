@@ -13,6 +13,7 @@ from submission.programs.grid_language import object_moves as m
 from submission.programs.grid_language.object_vocabulary import move_named, moves, outcome
 from submission.programs.grid_language.scenes import Grouping, Painted, Scene
 from submission.programs.grid_language.values import NotApplicable
+from tests.support.cases import cases
 from tests.support.drawn import cells, text
 
 
@@ -85,7 +86,7 @@ MOVES = [
 ]
 
 
-@pytest.mark.parametrize(("move", "constants", "drawing", "k", "expected"), MOVES, ids=str)
+@cases(("move", "constants", "drawing", "k", "expected"), MOVES)
 def test_a_move(
     move: Callable[..., Painted], constants: tuple[object, ...], drawing: str, k: int, expected: str
 ) -> None:
