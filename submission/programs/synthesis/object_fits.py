@@ -105,9 +105,7 @@ def fits_of(task: Task, scenes: Sequence[Scene], used: Sequence[int], until: Dea
     )
 
 
-def _fitting_moves(
-    scene: Scene, k: int, listed: Sequence[tuple[float, Move]], output: Cells
-) -> list[Painted | None]:  # fmt: skip
+def _fitting_moves(scene: Scene, k: int, listed: Sequence[tuple[float, Move]], output: Cells) -> list[Painted | None]:
     """What each move paints; None for those that do not fit the object.
 
     Where background is painted in a colour, it has to be one colour in the output: others are not tried.

@@ -46,9 +46,6 @@ CHEAPEST = 12
 """Moves of which one belongs to each set of three."""
 
 
-# -- learning ---------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class Rule:
     """Moves, and a table that chooses among them."""
@@ -143,7 +140,7 @@ def _choices(fits: Fits, demos: Sequence[int]) -> list[tuple[Choice, NDArray[np.
     inside = np.isin(fits.demonstration, demos)
     blind = ~fits.fit[:, inside]
     found = []
-    for choice in chain(_singles(blind), _pairs(fits, blind), _triples(fits, blind)):
+    for choice in chain(_singles(blind), _two_of(fits, blind), _triples(fits, blind)):
         for larger in (False, True):
             labels = fits.labels(choice, larger)
             if all(fits.complete(choice, labels, k) for k in demos):
@@ -155,11 +152,6 @@ def _choices(fits: Fits, demos: Sequence[int]) -> list[tuple[Choice, NDArray[np.
 def _singles(blind: Bools) -> Iterator[Choice]:
     """Moves that fit every object: `blind` [moves, objects] is where one does not."""
     yield from ((int(m),) for m in np.flatnonzero(~blind.any(1)))
-
-
-def _pairs(fits: Fits, blind: Bools) -> Iterator[Choice]:
-    """Two moves that fit every object together."""
-    yield from _two_of(fits, blind)
 
 
 def _triples(fits: Fits, blind: Bools) -> Iterator[Choice]:
