@@ -52,31 +52,31 @@ def swap_with_background(cells: Cells) -> Cells:
 
 def keep_ranked(cells: Cells, rarest: bool) -> Cells:
     """Keep only the cells of the most common (or rarest) colour; the background does not count as a colour."""
-    return masked(cells, cells == _ranked(cells, rarest))
+    return masked(cells, cells == ranked_colour(cells, rarest))
 
 
 def drop_ranked(cells: Cells, rarest: bool) -> Cells:
     """Remove the cells of the most common (or rarest) colour; the background does not count as a colour."""
-    return masked(cells, cells != _ranked(cells, rarest))
+    return masked(cells, cells != ranked_colour(cells, rarest))
 
 
 def paint_ranked(cells: Cells, rarest: bool) -> Cells:
     """Paint all coloured cells in the most common (or rarest) colour."""
-    return colour_mask(cells != 0, _ranked(cells, rarest))
+    return colour_mask(cells != 0, ranked_colour(cells, rarest))
 
 
 def flood_ranked(cells: Cells, rarest: bool) -> Cells:
     """Paint the whole grid, background included, in the most common (or rarest) colour."""
-    return np.full_like(cells, _ranked(cells, rarest))
+    return np.full_like(cells, ranked_colour(cells, rarest))
 
 
 def ranked_cell(cells: Cells, rarest: bool) -> Cells:
     """Return a 1x1 grid of the most common (or rarest) colour."""
-    return np.full((1, 1), _ranked(cells, rarest), np.uint8)
+    return np.full((1, 1), ranked_colour(cells, rarest), np.uint8)
 
 
-def _ranked(cells: Cells, rarest: bool) -> int:
-    """Return the most common (or rarest) colour; NotApplicable for an empty grid."""
+def ranked_colour(cells: Cells, rarest: bool) -> int:
+    """Return the most common (or rarest) colour, the background left out; NotApplicable for an empty grid."""
     counts = np.bincount(cells.ravel(), minlength=10)
     counts[0] = 0
     require(bool(counts.any()))
@@ -96,7 +96,7 @@ def crop_to(cells: Cells, colour: int, inside: bool) -> Cells:
 
 def crop_to_ranked(cells: Cells, rarest: bool, inside: bool) -> Cells:
     """Do `crop_to` with the most common (or rarest) colour; the background does not count as a colour."""
-    return crop_to(cells, _ranked(cells, rarest), inside)
+    return crop_to(cells, ranked_colour(cells, rarest), inside)
 
 
 def histogram(cells: Cells) -> Cells:
@@ -116,7 +116,7 @@ def count_row(cells: Cells) -> Cells:
     """Return one grid row, as long as the grid has coloured cells, in the most common colour."""
     count = int((cells != 0).sum())
     require(0 < count <= 30)
-    return np.full((1, count), _ranked(cells, False), np.uint8)
+    return np.full((1, count), ranked_colour(cells, False), np.uint8)
 
 
 def _by_count(cells: Cells) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -6,6 +6,7 @@ components of the same grid many times.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -29,11 +30,16 @@ def components(cells: Cells, by_colour: bool, diagonal: bool) -> Parts:
     """
     labels, boxes = labelled(cells, by_colour, diagonal)
     require(len(boxes) <= MOST_PARTS)
-    items = []
+    return make_parts((cells.shape[0], cells.shape[1]), cut_out(cells, labels, boxes))
+
+
+def cut_out(cells: Cells, labels: Labels, boxes: Sequence[Box]) -> list[Part]:
+    """Return each component as a part, in order of its label; background around it."""
+    parts = []
     for k, (top, bottom, left, right) in enumerate(boxes, 1):
         own = labels[top : bottom + 1, left : right + 1] == k
-        items.append(Part(cells[top : bottom + 1, left : right + 1] * own, top, left))
-    return make_parts((cells.shape[0], cells.shape[1]), items)
+        parts.append(Part(cells[top : bottom + 1, left : right + 1] * own, top, left))
+    return parts
 
 
 def holes(cells: Cells) -> Parts:

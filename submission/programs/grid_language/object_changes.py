@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from submission.programs.grid_language.colours import ABSENT
+from submission.programs.grid_language.colours import ranked_colour
 from submission.programs.grid_language.drawing import DIRECTIONS
 from submission.programs.grid_language.object_moves import step_by_size, target_of
 from submission.programs.grid_language.patterns import symmetrised
@@ -76,9 +76,8 @@ def mirrored_beside(scene: Scene, k: int, direction: str) -> Painted:
 def rare_cells(scene: Scene, k: int) -> tuple[Ints, Ints]:
     """Rows and columns of the cells of an object's rarest colour; NotApplicable where it has one colour."""
     rows, columns, colours = scene.own(k)
-    counts = np.bincount(colours, minlength=10)
-    require(int((counts > 0).sum()) > 1)
-    rare = colours == np.where(counts > 0, counts, ABSENT).argmin()
+    require(bool((colours != colours[0]).any()))
+    rare = colours == ranked_colour(colours, True)
     return rows[rare], columns[rare]
 
 

@@ -86,7 +86,7 @@ def target_of(scene: Scene, k: int, target: str) -> int:
 
 
 def _gap(one: Part, other: Part) -> float:
-    """The distance of two bounding boxes: rows and columns between them, added up."""
+    """How far two bounding boxes are apart, rows and columns added up: 1 where they touch, 0 where they overlap."""
     down = max(other.top - one.top - one.cells.shape[0], one.top - other.top - other.cells.shape[0], -1) + 1
     right = max(other.left - one.left - one.cells.shape[1], one.left - other.left - other.cells.shape[1], -1) + 1
     return float(down + right)

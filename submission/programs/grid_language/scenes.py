@@ -9,13 +9,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from submission.programs.grid_language.components import labelled
-from submission.programs.grid_language.values import Cells, Part, Parts, make_parts, require
+from submission.arc.tasks import LARGEST_SIDE
+from submission.programs.grid_language.components import Labels, cut_out, labelled
+from submission.programs.grid_language.values import Cells, Parts, make_parts, require
 
 Ints = NDArray[np.intp]
 
-FARTHEST = 30
-"""Steps that an object may move, and the width of the border around `Scene.walled`."""
+FARTHEST = LARGEST_SIDE
+"""Steps that an object may move: as many as a side of the largest grid has cells. Also the border of `Scene.walled`."""
 
 
 Grouping = Literal["shapes", "shapes by sides", "groups", "groups by sides", "colours"]
@@ -33,10 +34,12 @@ CONNECTED = {
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """Cells of the output: places as row * width + column, each once, and their colours."""
+    """Cells of the output, each once."""
 
     places: Ints
+    """[cells]: row * width + column."""
     colours: Cells
+    """[cells]"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ class Scene:
     grouping: Grouping
 
     @cached_property
-    def labels(self) -> NDArray[np.int16]:
+    def labels(self) -> Labels:
         """[height, width]: the number of the object that a cell belongs to, from 1; 0 for the background."""
         if self.grouping == "colours":
             present = np.unique(self.cells[self.cells > 0])
@@ -57,16 +60,13 @@ class Scene:
     @cached_property
     def parts(self) -> Parts:
         """The objects, by their labels; NotApplicable where there are none or too many."""
-        items = []
-        for k in range(1, int(self.labels.max()) + 1):
-            rows, columns = np.nonzero(self.labels == k)
-            at = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-            items.append(Part(self.cells[at] * (self.labels[at] == k), int(rows.min()), int(columns.min())))
-        return make_parts((self.cells.shape[0], self.cells.shape[1]), items)
+        cells = [np.nonzero(self.labels == k) for k in range(1, int(self.labels.max()) + 1)]
+        boxes = [(int(r.min()), int(r.max()), int(c.min()), int(c.max())) for r, c in cells]
+        return make_parts((self.cells.shape[0], self.cells.shape[1]), cut_out(self.cells, self.labels, boxes))
 
     @cached_property
     def places(self) -> list[tuple[Ints, Ints]]:
-        """Rows and columns of the cells of each object."""
+        """Rows and columns of the cells of each object, [cells] each."""
         found = (np.nonzero(self.labels == k + 1) for k in range(len(self.parts.items)))
         return [(rows, columns) for rows, columns in found]
 
@@ -76,7 +76,7 @@ class Scene:
         return [int(np.bincount(part.cells.ravel(), minlength=10)[1:].argmax()) + 1 for part in self.parts.items]
 
     @cached_property
-    def walled(self) -> NDArray[np.int16]:
+    def walled(self) -> Labels:
         """The labels with a border of -1 around them, FARTHEST cells wide."""
         height, width = self.labels.shape
         result = np.full((height + 2 * FARTHEST, width + 2 * FARTHEST), -1, np.int16)
@@ -91,14 +91,14 @@ class Scene:
         )
 
     def painted(self, rows: Ints, columns: Ints, colours: NDArray[np.uint8] | int) -> Painted:
-        """These cells with their colours; those outside of the grid are left out."""
+        """These cells, all [cells], with their colours or one colour; those outside of the grid are left out."""
         height, width = self.cells.shape
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         all_colours = np.broadcast_to(np.asarray(colours, np.uint8), rows.shape)
         return Painted((rows * width + columns)[inside], all_colours[inside])
 
     def own(self, k: int) -> tuple[Ints, Ints, Cells]:
-        """Rows, columns and colours of an object's cells."""
+        """Rows, columns and colours of an object's cells, [cells] each."""
         rows, columns = self.places[k]
         return rows, columns, self.cells[rows, columns]
 

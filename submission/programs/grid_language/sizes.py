@@ -12,8 +12,9 @@ from fractions import Fraction
 import numpy as np
 
 from submission.arc.tasks import LARGEST_SIDE, Task
+from submission.programs.grid_language.colours import ranked_colour
 from submission.programs.grid_language.components import components
-from submission.programs.grid_language.segmentation import between_lines
+from submission.programs.grid_language.segmentation import panel_spans
 from submission.programs.grid_language.values import Cells, NotApplicable, require
 
 
@@ -49,21 +50,9 @@ def canvas_times_sides(cells: Cells) -> Cells:
     return canvas_scaled(cells, (cells.shape[0], 1), (cells.shape[1], 1))
 
 
-def _panels(cells: Cells, rows: bool) -> int:
-    """How many panels full lines cut the grid into, from top to bottom or from left to right."""
-    return len({part.top if rows else part.left for part in between_lines(cells).items})
-
-
 def _of_parts(cells: Cells, extreme: Callable[[list[int]], int], rows: bool) -> int:
     """The height or width of the largest or smallest component of one colour."""
     return extreme([part.cells.shape[0 if rows else 1] for part in components(cells, True, True).items])
-
-
-def _count(cells: Cells, rarest: bool) -> int:
-    """The cells of the most common or of the rarest colour; the background does not count as a colour."""
-    counts = np.bincount(cells.ravel(), minlength=10)[1:]
-    require(bool(counts.any()))
-    return int(counts[counts > 0].min() if rarest else counts.max())
 
 
 SEEDS: dict[str, Callable[[Cells], int]] = {
@@ -72,14 +61,14 @@ SEEDS: dict[str, Callable[[Cells], int]] = {
     "colours": lambda cells: len(np.unique(cells[cells > 0])),
     "components": lambda cells: len(components(cells, True, True).items),
     "cells": lambda cells: int((cells > 0).sum()),
-    "panels down": lambda cells: _panels(cells, True),
-    "panels across": lambda cells: _panels(cells, False),
+    "panels down": lambda cells: len(panel_spans(cells)[0]),
+    "panels across": lambda cells: len(panel_spans(cells)[1]),
     "largest height": lambda cells: _of_parts(cells, max, True),
     "largest width": lambda cells: _of_parts(cells, max, False),
     "smallest height": lambda cells: _of_parts(cells, min, True),
     "smallest width": lambda cells: _of_parts(cells, min, False),
-    "commonest count": lambda cells: _count(cells, False),
-    "rarest count": lambda cells: _count(cells, True),
+    "commonest count": lambda cells: int((cells == ranked_colour(cells, False)).sum()),
+    "rarest count": lambda cells: int((cells == ranked_colour(cells, True)).sum()),
     "nothing": lambda cells: 0,
 }
 """Numbers of a grid from which a side of the output may be made."""

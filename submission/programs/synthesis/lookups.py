@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from submission.arc.tasks import Task, grid_key
 from submission.deadline import Deadline
+from submission.programs.grid_language.colours import ranked_colour
 from submission.programs.grid_language.part_selection import hole_count
 from submission.programs.grid_language.sizes import SEEDS
 from submission.programs.grid_language.values import Cells, NotApplicable, require
@@ -28,21 +29,14 @@ MISSING = LARGEST
 """A number that the grid does not have."""
 
 
-def _ranked_colour(cells: Cells, rarest: bool) -> int:
-    counts = np.bincount(cells.ravel(), minlength=10)
-    counts[0] = 0
-    require(bool(counts.any()))
-    return int(np.where(counts > 0, counts, 1000).argmin() if rarest else counts.argmax())
-
-
 def _has(cells: Cells, colour: int) -> int:
     return int((cells == colour).any())
 
 
 NUMBERS: dict[str, Callable[[Cells], int]] = {
     **SEEDS,
-    "commonest colour": lambda cells: _ranked_colour(cells, False),
-    "rarest colour": lambda cells: _ranked_colour(cells, True),
+    "commonest colour": lambda cells: ranked_colour(cells, False),
+    "rarest colour": lambda cells: ranked_colour(cells, True),
     "holes": hole_count,
     **{f"has colour {colour}": partial(_has, colour=colour) for colour in range(1, 10)},
 }

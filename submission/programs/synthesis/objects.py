@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from submission.programs.grid_language.object_vocabulary import Move, move_named, outcome
 from submission.programs.grid_language.part_selection import KINDS
 from submission.programs.grid_language.scenes import Grouping, Scene
-from submission.programs.grid_language.values import Cells, bordered, require
+from submission.programs.grid_language.values import Cells, require
 from submission.programs.synthesis.learned_selection import TRAITS, traits
-from submission.programs.synthesis.regions import LARGEST
+from submission.programs.synthesis.regions import LARGEST, line_features
 
 PLACES = (
     "colour", "at border", "same colour", "shares rows", "shares columns", "touching", "colour touched", "upper half",
@@ -60,15 +60,6 @@ def scene_traits(scene: Scene) -> NDArray[np.uint8]:
         *lines.T,
     ]
     return np.concatenate([traits(scene.parts), np.minimum(np.array(own), LARGEST).astype(np.uint8)])
-
-
-def line_features(cells: Cells) -> tuple[int, int, int]:
-    """Of a part: cells with at most one neighbour by a side, with three or more, and with two that are not opposite."""
-    own = bordered((cells != 0).astype(np.uint8), 1, 0)
-    up, down, left, right = own[:-2, 1:-1], own[2:, 1:-1], own[1:-1, :-2], own[1:-1, 2:]
-    near, filled = up + down + left + right, cells != 0
-    bent = (near == 2) & (up + down == 1) & filled
-    return int((near[filled] <= 1).sum()), int((near[filled] >= 3).sum()), int(bent.sum())
 
 
 def all_traits(scene: Scene, what: Sequence[Move]) -> NDArray[np.uint8]:

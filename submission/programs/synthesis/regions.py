@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from submission.programs.grid_language.components import Box, Labels, labelled
+from submission.programs.grid_language.components import Labels, cut_out, labelled
 from submission.programs.grid_language.part_selection import KINDS, hole_count
 from submission.programs.grid_language.segmentation import between_lines
 from submission.programs.grid_language.values import Cells, NotApplicable, Part, bordered, colour_mask
@@ -92,21 +92,12 @@ def _component_table(
     labels, boxes = labelled(shown, by_colour, diagonal)
     if len(boxes) > MOST_COMPONENTS:
         raise NotApplicable
-    parts = _cut_out(shown, labels, boxes)
+    parts = cut_out(shown, labels, boxes)
     rows = [
         _own_features(part, cells.shape) | compared
         for part, compared in zip(parts, _compared_features(parts), strict=True)
     ]
     return labels, {name: np.array([0, *(min(row[name], LARGEST) for row in rows)], np.uint8) for name in COMPONENT}
-
-
-def _cut_out(cells: Cells, labels: Labels, boxes: tuple[Box, ...]) -> list[Part]:
-    """Return each component as a part, in order of its label."""
-    parts = []
-    for k, (top, bottom, left, right) in enumerate(boxes, 1):
-        own = labels[top : bottom + 1, left : right + 1] == k
-        parts.append(Part(cells[top : bottom + 1, left : right + 1] * own, top, left))
-    return parts
 
 
 def _own_features(part: Part, grid_shape: tuple[int, ...]) -> dict[str, int]:
@@ -115,7 +106,7 @@ def _own_features(part: Part, grid_shape: tuple[int, ...]) -> dict[str, int]:
     height, width = cells.shape
     size = _size(part)
     bottom, right = part.top + height, part.left + width
-    ends, forks = _ends_and_forks(cells)
+    ends, forks, _ = line_features(cells)
     counts = np.bincount(cells.ravel(), minlength=10)[1:]
     counts[counts == 0] = ABSENT
     return {
@@ -175,12 +166,16 @@ def _main_colour(part: Part) -> int:
     return int(np.bincount(part.cells[part.cells != 0]).argmax())
 
 
-def _ends_and_forks(cells: Cells) -> tuple[int, int]:
-    """Return the number of coloured cells with at most one neighbour by a side, and of those with at least three."""
+def line_features(cells: Cells) -> tuple[int, int, int]:
+    """Return what a component [height, width] has if it is seen as a line: ends, forks and bends.
+
+    Coloured cells with at most one neighbour by a side; with three or more; with two that are not opposite.
+    """
     own = bordered(colour_mask(cells != 0), 1, 0)
-    near = own[:-2, 1:-1] + own[2:, 1:-1] + own[1:-1, :-2] + own[1:-1, 2:]
-    filled = own[1:-1, 1:-1] != 0
-    return int((near[filled] <= 1).sum()), int((near[filled] >= 3).sum())
+    up, down, left, right = own[:-2, 1:-1], own[2:, 1:-1], own[1:-1, :-2], own[1:-1, 2:]
+    near, filled = up + down + left + right, cells != 0
+    bent = filled & (near == 2) & (up + down == 1)
+    return int((near[filled] <= 1).sum()), int((near[filled] >= 3).sum()), int(bent.sum())
 
 
 # -- panels -----------------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from submission.programs.synthesis.objects import (
     NAMES,
     all_traits,
     by_objects,
-    line_features,
     scene_traits,
     trait_names,
 )
+from submission.programs.synthesis.regions import line_features
 from tests.support.cases import cases
 from tests.support.drawn import cells, text
 
