@@ -50,7 +50,7 @@ CHEAPEST = 12
 class Rule:
     """Moves, and a table that chooses among them."""
 
-    what: Sequence[Move]
+    moves: Sequence[Move]
     names: Sequence[str]
     """The traits that the table is of."""
     table: Mapping[tuple[int, ...], int] | None
@@ -61,7 +61,7 @@ class Rule:
 
     def output(self, scene: Scene) -> Cells:
         """What the rule makes of a scene; NotApplicable where it does not apply."""
-        return redrawn(scene, self.what, self.names, self.table)
+        return redrawn(scene, self.moves, self.names, self.table)
 
 
 def object_rules(task: Task, until: Deadline, seed: int) -> Iterator[Solution]:
@@ -181,35 +181,35 @@ def _learned(
 ) -> Iterator[Rule]:
     """Yield rules that fit these demonstrations, of the cheapest `sets` of moves; tables know all that is asked."""
     for choice, labels in _choices(fits, demos)[:sets]:
-        what, cost = [fits.moves[m][1] for m in choice], fits.cost(choice)
+        moves, cost = [fits.moves[m][1] for m in choice], fits.cost(choice)
         if len(choice) == 1:
-            yield Rule(what, (), None, cost, 1.0)
+            yield Rule(moves, (), None, cost, 1.0)
             continue
         if until.passed():
             return
-        examples = _examples(fits, demos, what, labels, asked)
-        known = trait_names(len(what))
+        examples = _examples(fits, demos, moves, labels, asked)
+        known = trait_names(len(moves))
         for decision in tables.decision_tables(examples, 2, TABLES, generator(seed, "objects"), until):
             names = [known[k] for k in decision.features]
             table = tables.entries_of(examples, decision.features)
-            yield Rule(what, names, table, cost + decision.cost, decision.stability)
+            yield Rule(moves, names, table, cost + decision.cost, decision.stability)
 
 
 def _examples(
-    fits: Fits, demos: Sequence[int], what: Sequence[Move], labels: NDArray[np.uint8], asked: Sequence[Scene]
+    fits: Fits, demos: Sequence[int], moves: Sequence[Move], labels: NDArray[np.uint8], asked: Sequence[Scene]
 ) -> CellExamples:
     """The objects as examples for a decision table."""
     inside = np.isin(fits.demonstration, demos)
     places = {k: at for at, k in enumerate(demos)}
     return CellExamples(
-        np.concatenate([all_traits(fits.scenes[k], what) for k in demos], 1),
-        np.concatenate([all_traits(scene, what) for scene in asked], 1),
+        np.concatenate([all_traits(fits.scenes[k], moves) for k in demos], 1),
+        np.concatenate([all_traits(scene, moves) for scene in asked], 1),
         labels[inside],
         np.array([places[int(k)] for k in fits.demonstration[inside]], np.uint8),
-        np.array([1.5 if name.startswith(("has", "number")) else 1.0 for name in NAMES] + [0.5] * len(what)),
+        np.array([1.5 if name.startswith(("has", "number")) else 1.0 for name in NAMES] + [0.5] * len(moves)),
     )
 
 
 def _expression(grouping: Grouping, rule: Rule, root: Expression) -> Expression:
-    shown = [(function.__name__, *constants) for function, constants in rule.what]
+    shown = [(function.__name__, *constants) for function, constants in rule.moves]
     return Call(by_objects, (root, grouping, shown, *((rule.names, rule.table) if rule.table is not None else ())))

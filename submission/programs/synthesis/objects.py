@@ -62,44 +62,44 @@ def scene_traits(scene: Scene) -> NDArray[np.uint8]:
     return np.concatenate([traits(scene.parts), np.minimum(np.array(own), LARGEST).astype(np.uint8)])
 
 
-def all_traits(scene: Scene, what: Sequence[Move]) -> NDArray[np.uint8]:
+def all_traits(scene: Scene, moves: Sequence[Move]) -> NDArray[np.uint8]:
     """`scene_traits`, and for each of these moves whether an object can make it: [names + moves, objects]."""
     count = len(scene.parts.items)
-    can = [[outcome(scene, k, move) is not None for k in range(count)] for move in what]
-    return np.concatenate([scene_traits(scene), np.array(can, np.uint8).reshape(len(what), count)])
+    can = [[outcome(scene, k, move) is not None for k in range(count)] for move in moves]
+    return np.concatenate([scene_traits(scene), np.array(can, np.uint8).reshape(len(moves), count)])
 
 
 def by_objects(
     cells: Cells,
     grouping: Grouping,
-    what: Sequence[tuple[object, ...]],
+    moves: Sequence[tuple[object, ...]],
     names: Sequence[str] = (),
     table: Mapping[tuple[int, ...], int] | None = None,
 ) -> Cells:
-    """Redraw the grid from its objects: each makes one of the moves `what`, (name of a function, *constants).
+    """Redraw the grid from its objects: each makes one of the `moves`, (name of a function, *constants).
 
     The table maps an object's traits of these `names` to the number of its move; without one all make the first. The
     trait "can 1" is whether the object can make move 1.
     NotApplicable where a move does not apply, or an object is not in the table.
     """
-    moved = [move_named(str(name), constants) for name, *constants in what]
+    moved = [move_named(str(name), constants) for name, *constants in moves]
     return redrawn(Scene(cells, grouping), moved, names, table)
 
 
 def redrawn(
-    scene: Scene, what: Sequence[Move], names: Sequence[str], table: Mapping[tuple[int, ...], int] | None
+    scene: Scene, moves: Sequence[Move], names: Sequence[str], table: Mapping[tuple[int, ...], int] | None
 ) -> Cells:
     """As `by_objects`, of a scene."""
     count = len(scene.parts.items)
     chosen = [0] * count
     if table is not None:
-        known = trait_names(len(what))
-        seen = all_traits(scene, what)[[known.index(name) for name in names]].T.tolist()
+        known = trait_names(len(moves))
+        seen = all_traits(scene, moves)[[known.index(name) for name in names]].T.tolist()
         require(all(tuple(each) in table for each in seen))
         chosen = [table[tuple(each)] for each in seen]
     result = np.zeros(scene.cells.size, np.uint8)
     for k in sorted(range(count), key=lambda k: -chosen[k]):
-        painted = outcome(scene, k, what[chosen[k]])
+        painted = outcome(scene, k, moves[chosen[k]])
         require(painted is not None)
         assert painted is not None
         result[painted.places] = painted.colours
